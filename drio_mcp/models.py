@@ -1,0 +1,57 @@
+"""The shapes that more than one room speaks of. Those of one noun stand beside that noun's capability."""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+
+class Model(BaseModel):
+    """A shape of the REST surface: camelCase outside, unknown fields refused, and frozen."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+        extra="forbid",
+        frozen=True,
+    )
+
+
+class Scope(StrEnum):
+    """Every scope that this server knows (contract section 3)."""
+
+    OPENID = "openid"
+    PROFILE = "profile"
+    EMAIL = "email"
+    OFFLINE_ACCESS = "offline_access"
+    CONNECTIONS_READ = "connections:read"
+    CONNECTIONS_WRITE = "connections:write"
+    CONNECTIONS_USE = "connections:use"
+
+
+DEFAULT_SCOPES = (Scope.OPENID, Scope.PROFILE, Scope.EMAIL)
+
+
+class Principal(BaseModel):
+    """Who is calling: the person, and through which client with which scopes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    user_id: str
+    grant_id: str
+    client_id: str | None
+    client_name: str
+    scopes: frozenset[str]
+    expires_at: int
+    """Milliseconds; when the access token runs out."""
+
+    def allows(self, scope: str) -> bool:
+        """Whether the token carries `scope`, directly or by one that includes it."""
+        if scope in self.scopes:
+            return True
+        full = all(each in self.scopes for each in DEFAULT_SCOPES)
+        if scope == Scope.CONNECTIONS_READ:
+            return full or Scope.CONNECTIONS_WRITE in self.scopes
+        return full and scope == Scope.CONNECTIONS_WRITE

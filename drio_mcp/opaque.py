@@ -1,0 +1,90 @@
+"""Values that mean nothing to whoever carries them: ids, random strings, and secrets that do not print."""
+
+import base64
+import hmac
+import secrets
+from typing import Any, Protocol
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+MASK = "********"
+"""What every stored secret reads back as."""
+
+
+class Randomness(Protocol):
+    """Where unguessable bytes come from."""
+
+    def bytes(self, count: int) -> bytes:
+        """`count` bytes that nobody can predict."""
+        ...
+
+
+class SystemRandomness:
+    """The operating system's generator."""
+
+    def bytes(self, count: int) -> bytes:
+        return secrets.token_bytes(count)
+
+
+def b64url(data: bytes) -> str:
+    """Base64url without padding (RFC 4648 section 5, RFC 7515 appendix C)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def from_b64url(text: str) -> bytes:
+    """The bytes behind `b64url`; raises `ValueError` when `text` is not base64url."""
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except ValueError as error:
+        raise ValueError("not base64url") from error
+
+
+def new_id(prefix: str, randomness: Randomness) -> str:
+    """An identifier such as `auth_…`: the prefix, an underscore and 128 unguessable bits in 22 characters."""
+    return f"{prefix}_{b64url(randomness.bytes(16))}"
+
+
+class Secret:
+    """A value that must not be seen: it masks itself when printed, logged or serialized, and compares in constant time."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value itself, for the one place that needs it."""
+        return self._value
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(self._value.encode(), other._value.encode())
+
+    def __hash__(self) -> int:
+        raise TypeError("a Secret is not a dictionary key")
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __repr__(self) -> str:
+        return f"Secret({MASK!r})"
+
+    def __str__(self) -> str:
+        return MASK
+
+    def __format__(self, spec: str) -> str:
+        return MASK
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a Secret is not pickled")
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Read from a plain string; written as the mask."""
+        return core_schema.no_info_after_validator_function(
+            cls,
+            core_schema.str_schema(strict=True),
+            serialization=core_schema.plain_serializer_function_ser_schema(str, return_schema=core_schema.str_schema()),
+        )

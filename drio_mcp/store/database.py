@@ -1,0 +1,101 @@
+"""The interface of a database.
+
+A decision is a synchronous function of a `Transaction`: it reads, decides and writes, and because it cannot await it
+cannot hold a transaction open over the network. `Database.write` runs such a function durably: when it returns, the
+change has been committed to disk.
+
+    def rename(tx: Transaction, app_id: str, name: str) -> bool:
+        return tx.run(RENAME, id=app_id, name=name) == 1
+
+    renamed = await database.write(rename, "app_…", "New name")
+"""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+Value = str | int | float | bytes | None
+
+
+class UniqueViolation(Exception):
+    """A row with the same unique value exists already."""
+
+
+@dataclass(frozen=True)
+class Statement:
+    """SQL in the dialect that SQLite and PostgreSQL share, with `:name` parameters.
+
+    Times are integer milliseconds, booleans 0 or 1, JSON is text, hashes are bytes.
+    """
+
+    sql: str
+
+    @cached_property
+    def pyformat(self) -> str:
+        """The same SQL with psycopg's `%(name)s` parameters."""
+        return re.sub(r"(?<![:\w]):([a-z_]\w*)", r"%(\1)s", self.sql.replace("%", "%%"))
+
+
+@dataclass(frozen=True)
+class Query(Statement, Generic[T]):
+    """A statement that yields rows; `row` builds one from the columns in their order."""
+
+    row: Callable[..., T]
+
+
+class Transaction(Protocol):
+    """One transaction, seen from inside a decision. It ends when the function returns, and is undone when it raises."""
+
+    def one(self, query: Query[T], /, **parameters: Value) -> T | None:
+        """The first row, or None."""
+        ...
+
+    def all(self, query: Query[T], /, **parameters: Value) -> list[T]:
+        """Every row."""
+        ...
+
+    def run(self, statement: Statement, /, **parameters: Value) -> int:
+        """Execute, and give the number of rows changed. Raises `UniqueViolation`."""
+        ...
+
+
+class Database(ABC):
+    """Where decisions run. Open before use, close after: `async with database: …`."""
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Connect and bring the schema up to date; raises `StartupError` when that cannot be done."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Finish what is waiting, then disconnect."""
+
+    @abstractmethod
+    async def write(
+        self, decision: Callable[Concatenate[Transaction, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run `decision` in a transaction of its own and return its result once that is durable."""
+
+    @abstractmethod
+    async def read(
+        self, question: Callable[Concatenate[Transaction, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run `question` on one consistent snapshot that holds everything acknowledged before."""
+
+    async def __aenter__(self) -> "Database":
+        await self.open()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.close()
+
+
+def statements_of(namespace: Mapping[str, Any]) -> Iterator[tuple[str, Statement]]:
+    """The statements among a module's names, for tests that walk all SQL."""
+    return ((name, value) for name, value in namespace.items() if isinstance(value, Statement))

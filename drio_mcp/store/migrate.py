@@ -1,0 +1,91 @@
+"""Versioned migrations: numbered SQL files, forward only, one transaction each, checksummed.
+
+The files are written in the dialect that both databases share. A file is never changed once released: its checksum
+is kept in `schema_migrations`, and a database that ran another text under the same number is refused.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+from drio_mcp.clock import Clock
+from drio_mcp.errors import StartupError
+from drio_mcp.store.database import Query, Statement, Transaction
+
+CREATE_LEDGER = Statement(
+    """CREATE TABLE IF NOT EXISTS schema_migrations (
+        version BIGINT PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at BIGINT NOT NULL)"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """One line of the ledger."""
+
+    version: int
+    checksum: str
+
+
+LIST_APPLIED = Query("SELECT version, checksum FROM schema_migrations ORDER BY version", Applied)
+RECORD = Statement(
+    """INSERT INTO schema_migrations (version, name, checksum, applied_at)
+       VALUES (:version, :name, :checksum, :applied_at)"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One numbered file."""
+
+    version: int
+    name: str
+    sql: str
+
+    @property
+    def checksum(self) -> str:
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+    def statements(self) -> list[Statement]:
+        """The file's statements; they contain no semicolon of their own."""
+        lines = (line.split("--", 1)[0] for line in self.sql.splitlines())
+        return [Statement(part.strip()) for part in "\n".join(lines).split(";") if part.strip()]
+
+
+def known_migrations() -> list[Migration]:
+    """All migrations that this program carries, in order."""
+    folder = files("drio_mcp.store") / "migrations"
+    found = []
+    for file in folder.iterdir():
+        if file.name.endswith(".sql"):
+            number, _, name = file.name.removesuffix(".sql").partition("_")
+            found.append(Migration(int(number), name, file.read_text(encoding="utf-8")))
+    return sorted(found, key=lambda migration: migration.version)
+
+
+def pending(tx: Transaction, migrations: Sequence[Migration]) -> list[Migration]:
+    """The migrations still to run; raises `StartupError` when the database is newer or was made by another text."""
+    tx.run(CREATE_LEDGER)
+    applied = {line.version: line.checksum for line in tx.all(LIST_APPLIED)}
+    newest = migrations[-1].version if migrations else 0
+    if applied and max(applied) > newest:
+        raise StartupError(
+            f"The database is at schema version {max(applied)}, but this drio-mcp knows versions up to {newest}: "
+            "start the newer drio-mcp that made it, or restore a backup from before the upgrade"
+        )
+    for migration in migrations:
+        if applied.get(migration.version, migration.checksum) != migration.checksum:
+            raise StartupError(
+                f"Migration {migration.version} was applied to this database from another text than this drio-mcp "
+                "carries: install the released version that created the database"
+            )
+    return [migration for migration in migrations if migration.version not in applied]
+
+
+def apply(tx: Transaction, migration: Migration, clock: Clock) -> None:
+    """Run one migration and record it, in the caller's transaction."""
+    for statement in migration.statements():
+        tx.run(statement)
+    tx.run(
+        RECORD, version=migration.version, name=migration.name, checksum=migration.checksum, applied_at=clock.now()
+    )
