@@ -1,0 +1,316 @@
+"""The HTTP client that every call to the outside goes through.
+
+It speaks HTTP/1.1 over httpcore2, the transport of httpx2, without the layers that a server must not have: no proxies
+from the environment, no cookies, no `.netrc`, no silent redirects, no unbounded decompression.
+"""
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, NoReturn
+from urllib.parse import urljoin
+
+import h11
+import httpcore2
+from httpx2 import Headers
+
+from drio_mcp import __version__
+from drio_mcp.config import Settings
+from drio_mcp.outbound.body import Decoder, declared_length
+from drio_mcp.outbound.error import OutboundError
+from drio_mcp.outbound.network import GuardedNetwork, Resolver, SystemResolver
+from drio_mcp.outbound.target import Target, parse_target
+
+HeaderInput = Mapping[str, str] | Iterable[tuple[str, str]]
+
+USER_AGENT = f"drio-mcp/{__version__}"
+MAX_BYTES = 1024 * 1024
+TIMEOUT = 10.0
+CONNECT_TIMEOUT = 5.0
+MAX_HOPS = 3
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_OWN_HEADERS = frozenset({"host", "connection", "content-length", "transfer-encoding", "keep-alive", "upgrade", "te"})
+"""Set by the client itself: a caller that sets them could smuggle a second request."""
+_UNSENDABLE = "A configured value cannot be sent in an HTTP header"
+_CROSS_ORIGIN_HEADERS = frozenset(
+    {"accept", "accept-language", "accept-encoding", "user-agent", "mcp-protocol-version"}
+)
+"""All that follows a redirect to another origin; any other header may be a credential."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundResponse:
+    """An answer read to its end and decoded. `url` is where it came from, after redirects."""
+
+    status: int
+    headers: Headers
+    body: bytes
+    url: str
+
+    @property
+    def is_success(self) -> bool:
+        return 200 <= self.status < 300
+
+    def json(self) -> Any:
+        """The body as JSON; raises `OutboundError` (`malformed_response`)."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            raise OutboundError("malformed_response", "The answer is not JSON") from None
+
+
+class StreamedResponse:
+    """An answer whose body is still to come. Read it by `chunks`, once, inside the `stream` block."""
+
+    def __init__(self, response: httpcore2.Response, url: str, max_bytes: int | None, lifetime: float) -> None:
+        self.status = response.status
+        self.headers = Headers(response.headers)
+        self.url = url
+        self._response = response
+        self._max_bytes = max_bytes
+        self._ends_at = asyncio.get_running_loop().time() + lifetime
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives, in the encoding that `Content-Encoding` names. Raises `OutboundError`."""
+        length, limit = 0, self._max_bytes
+        if limit is not None and (declared_length(self.headers) or 0) > limit:
+            _too_large()
+        try:
+            async with aclosing(self._response.aiter_stream()) as stream:
+                async for chunk in stream:
+                    length += len(chunk)
+                    if limit is not None and length > limit:
+                        _too_large()
+                    if asyncio.get_running_loop().time() > self._ends_at:
+                        raise OutboundError("timeout", "The answer did not end in time")
+                    yield chunk
+        except _HTTPCORE_ERRORS as error:
+            raise _explain(error) from None
+
+
+class Outbound:
+    """The only way out. Open by use, closed by `aclose`.
+
+    Plain http is spoken to targets of `DRIO_OUTBOUND_ALLOW` alone: everything that is fetched here either carries a
+    credential or decides where one will be sent, and whoever sits on the path could read the one and change the other.
+    Any port may be called, since to all others only TLS is spoken.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        resolver: Resolver | None = None,
+        network: httpcore2.AsyncNetworkBackend | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._allowed = frozenset(entry.lower() for entry in settings.outbound_allow)
+        self._own_resolver = None
+        if resolver is None:
+            resolver = self._own_resolver = SystemResolver()
+        self._pool = httpcore2.AsyncConnectionPool(
+            ssl_context=tls or httpcore2.default_ssl_context(),
+            max_connections=200,
+            max_keepalive_connections=40,
+            keepalive_expiry=15.0,
+            network_backend=GuardedNetwork(self._allowed, resolver, network),
+        )
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._pool.aclose()
+        if self._own_resolver is not None:
+            self._own_resolver.close()
+
+    async def __aenter__(self) -> "Outbound":
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+    def check(self, url: str) -> Target:
+        """The target of `url`, judged as far as that goes without the network. Raises `OutboundError`."""
+        target = parse_target(url)
+        if target.scheme == "http" and target.allow_entry not in self._allowed:
+            raise OutboundError(
+                "address_blocked",
+                "Plain http is not called; use https, or let the operator admit the address in DRIO_OUTBOUND_ALLOW",
+            )
+        return target
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: HeaderInput | None = None,
+        content: bytes | None = None,
+        max_bytes: int = MAX_BYTES,
+        timeout: float = TIMEOUT,  # noqa: ASYNC109 - a deadline over several hops, not one await
+        follow: bool = False,
+    ) -> OutboundResponse:
+        """Call `url` and read the answer, whatever its status.
+
+        `timeout` is in seconds, from name lookup to last byte, redirects included; `max_bytes` counts decoded bytes.
+        Redirects are an error (`redirect_refused`) unless `follow`, which takes GET and HEAD over at most three hops,
+        judges each like a first URL, never goes from https to http and takes no credential to another origin.
+        Raises `OutboundError`.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                target, sent = self.check(url), _headers(headers)
+                for _ in range(MAX_HOPS + 1):
+                    response = await self._exchange(method, target, sent, content, max_bytes, timeout)
+                    if response.status not in REDIRECTS:
+                        return response
+                    target, sent = self._redirected(method, target, sent, response.headers, follow)
+                raise OutboundError("redirect_refused", f"The answer redirects more than {MAX_HOPS} times")
+        except TimeoutError:
+            raise OutboundError("timeout", f"There was no complete answer within {timeout:g} seconds") from None
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: HeaderInput | None = None,
+        content: bytes | AsyncIterable[bytes] | None = None,
+        max_bytes: int | None = None,
+        timeout: float = 30.0,  # noqa: ASYNC109 - until the head, not one await
+        idle_timeout: float = 60.0,
+        lifetime: float = 900.0,
+    ) -> AsyncIterator[StreamedResponse]:
+        """Call `url` and pass the answer on as it comes: redirects and encodings are the caller's to hand through.
+
+        `timeout` is in seconds until the head of the answer, `idle_timeout` between two pieces of its body, `lifetime`
+        for all of it; `max_bytes` counts bytes as sent.
+        Raises `OutboundError`, also from inside the block.
+        """
+        target = self.check(url)
+        request = _request(method, target, _headers(headers), content, idle_timeout)
+        try:
+            async with asyncio.timeout(timeout):
+                response = await self._pool.handle_async_request(request)
+        except TimeoutError:
+            raise OutboundError("timeout", f"There was no answer within {timeout:g} seconds") from None
+        except _HTTPCORE_ERRORS as error:
+            raise _explain(error) from None
+        try:
+            yield StreamedResponse(response, target.url, max_bytes, lifetime)
+        finally:
+            await response.aclose()
+
+    async def _exchange(
+        self, method: str, target: Target, headers: Headers, content: bytes | None, max_bytes: int, seconds: float
+    ) -> OutboundResponse:
+        request = _request(method, target, headers, content, seconds)
+        try:
+            response = await self._pool.handle_async_request(request)
+            try:
+                received = Headers(response.headers)
+                bodiless = method == "HEAD" or response.status in REDIRECTS
+                body = b"" if bodiless else await _read(response, received, max_bytes)
+            finally:
+                await response.aclose()
+        except _HTTPCORE_ERRORS as error:
+            raise _explain(error) from None
+        return OutboundResponse(response.status, received, body, target.url)
+
+    def _redirected(
+        self, method: str, source: Target, sent: Headers, received: Headers, follow: bool
+    ) -> tuple[Target, Headers]:
+        if not follow or method not in {"GET", "HEAD"}:
+            raise OutboundError("redirect_refused", "The answer is a redirect, which is not followed here")
+        try:
+            target = self.check(urljoin(source.url, received.get("location", "")))
+        except OutboundError as error:
+            raise OutboundError(
+                "redirect_refused", f"The answer redirects to a refused URL. {error.sentence}"
+            ) from None
+        if source.scheme == "https" and target.scheme == "http":
+            raise OutboundError("redirect_refused", "The answer redirects from https to plain http")
+        if target.origin == source.origin:
+            return target, sent
+        return target, Headers([(name, value) for name, value in sent.multi_items() if name in _CROSS_ORIGIN_HEADERS])
+
+
+def _headers(headers: HeaderInput | None) -> Headers:
+    items = [] if headers is None else list(headers.items() if isinstance(headers, Mapping) else headers)
+    try:
+        return Headers([(name, value) for name, value in items if name.lower() not in _OWN_HEADERS])
+    except UnicodeEncodeError:
+        raise OutboundError("missing_configuration", _UNSENDABLE) from None
+
+
+def _request(
+    method: str, target: Target, headers: Headers, content: bytes | AsyncIterable[bytes] | None, seconds: float
+) -> httpcore2.Request:
+    raw: list[tuple[bytes, bytes]] = [(b"Host", target.authority.encode("ascii"))]
+    for name, default in (("user-agent", USER_AGENT), ("accept-encoding", "identity")):
+        if name not in headers:
+            raw.append((name.title().encode("ascii"), default.encode("ascii")))
+    raw += headers.raw
+    if isinstance(content, bytes):
+        raw.append((b"Content-Length", str(len(content)).encode("ascii")))
+    elif content is not None:
+        raw.append((b"Transfer-Encoding", b"chunked"))
+    elif method in {"POST", "PUT", "PATCH"}:
+        raw.append((b"Content-Length", b"0"))
+    url = httpcore2.URL(
+        scheme=target.scheme.encode(), host=target.host.encode(), port=target.port, target=target.path.encode()
+    )
+    connect = min(CONNECT_TIMEOUT, seconds)
+    timeouts = {"connect": connect, "read": seconds, "write": seconds, "pool": connect}
+    return httpcore2.Request(method, url, headers=raw, content=content, extensions={"timeout": timeouts})
+
+
+async def _read(response: httpcore2.Response, headers: Headers, max_bytes: int) -> bytes:
+    if (declared_length(headers) or 0) > max_bytes:
+        _too_large()
+    decoder = Decoder(headers.get("content-encoding", "identity"))
+    body = bytearray()
+    async with aclosing(response.aiter_stream()) as stream:
+        async for chunk in stream:
+            body += decoder.decode(chunk, max_bytes + 1 - len(body))
+            if len(body) > max_bytes:
+                _too_large()
+    return bytes(body)
+
+
+_HTTPCORE_ERRORS = (
+    httpcore2.TimeoutException,
+    httpcore2.NetworkError,
+    httpcore2.ProtocolError,
+    ssl.SSLError,
+)
+
+
+def _explain(error: Exception) -> OutboundError:
+    """The diagnosis of a transport error. What TLS and the HTTP parser said is in its cause."""
+    cause = error if isinstance(error, ssl.SSLError) else error.__cause__
+    if isinstance(error, httpcore2.PoolTimeout):
+        return OutboundError("timeout", "Too many calls are under way; try again shortly")
+    if isinstance(error, httpcore2.TimeoutException):
+        return OutboundError("timeout", "The other side did not answer in time")
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return OutboundError(
+            "tls_failure", f"The certificate is not trusted: {cause.verify_message or 'unknown reason'}"
+        )
+    if isinstance(cause, ssl.SSLError):
+        return OutboundError("tls_failure", "No secure connection could be made: the TLS handshake failed")
+    if isinstance(error, httpcore2.LocalProtocolError):
+        return OutboundError("missing_configuration", _UNSENDABLE)
+    if isinstance(cause, h11.RemoteProtocolError) and cause.error_status_hint == 431:
+        return OutboundError("response_too_large", "The head of the answer is too large")
+    if isinstance(cause, h11.RemoteProtocolError):
+        return OutboundError("malformed_response", "The answer is not valid HTTP")
+    return OutboundError("endpoint_unreachable", "The other side refused or dropped the connection")
+
+
+def _too_large() -> NoReturn:
+    raise OutboundError("response_too_large", "The answer is larger than is read here")
