@@ -1,0 +1,72 @@
+"""Counters of attempts, kept in the database so that every process sees the same count.
+
+A window opens with the first hit of a key and closes `window_ms` later; the next hit opens a new one. So one row per
+key is enough, and how long a caller has to wait is known exactly.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+from drio_mcp.store.database import Query, Statement, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The open window of one key."""
+
+    hits: int
+    closes_at: int
+    """Milliseconds; from this moment on the key starts anew."""
+
+
+HIT = Query(
+    """INSERT INTO throttle_windows (bucket, key_hash, hits, closes_at)
+       VALUES (:bucket, :key_hash, 1, :closes_at)
+       ON CONFLICT (bucket, key_hash) DO UPDATE SET
+           hits = CASE WHEN throttle_windows.closes_at <= :now THEN 1 ELSE throttle_windows.hits + 1 END,
+           closes_at = CASE WHEN throttle_windows.closes_at <= :now THEN excluded.closes_at
+                            ELSE throttle_windows.closes_at END
+       RETURNING hits, closes_at""",
+    Window,
+)
+FIND = Query(
+    """SELECT hits, closes_at FROM throttle_windows
+       WHERE bucket = :bucket AND key_hash = :key_hash AND closes_at > :now""",
+    Window,
+)
+CLEAR = Statement("DELETE FROM throttle_windows WHERE bucket = :bucket AND key_hash = :key_hash")
+PRUNE = Statement("DELETE FROM throttle_windows WHERE closes_at <= :now")
+
+
+def hit(tx: Transaction, bucket: str, key: str, now: int, window_ms: int) -> int:
+    """Count one attempt of `key`, and give how many its open window holds, this one included."""
+    window = tx.one(HIT, bucket=bucket, key_hash=_hash(key), now=now, closes_at=now + window_ms)
+    assert window is not None
+    return window.hits
+
+
+def peek(tx: Transaction, bucket: str, key: str, now: int) -> int:
+    """How many attempts the open window of `key` holds, without counting one."""
+    window = tx.one(FIND, bucket=bucket, key_hash=_hash(key), now=now)
+    return 0 if window is None else window.hits
+
+
+def retry_after(tx: Transaction, bucket: str, key: str, now: int) -> int:
+    """Whole seconds until the open window of `key` closes (RFC 9110 section 10.2.3), 0 when none is open."""
+    window = tx.one(FIND, bucket=bucket, key_hash=_hash(key), now=now)
+    return 0 if window is None else -(-(window.closes_at - now) // 1000)
+
+
+def clear(tx: Transaction, bucket: str, key: str) -> None:
+    """Forget the attempts of `key`, as after a success."""
+    tx.run(CLEAR, bucket=bucket, key_hash=_hash(key))
+
+
+def prune(tx: Transaction, now: int) -> int:
+    """Delete closed windows, and give how many there were."""
+    return tx.run(PRUNE, now=now)
+
+
+def _hash(key: str) -> bytes:
+    """Keys are addresses and e-mail addresses as they were submitted: of any length, and nobody needs to read them."""
+    return hashlib.sha256(key.encode()).digest()
