@@ -35,6 +35,10 @@ FIND = Query(
     Window,
 )
 CLEAR = Statement("DELETE FROM throttle_windows WHERE bucket = :bucket AND key_hash = :key_hash")
+GIVE_BACK = Statement(
+    """UPDATE throttle_windows SET hits = hits - 1
+       WHERE bucket = :bucket AND key_hash = :key_hash AND hits > 0"""
+)
 PRUNE = Statement("DELETE FROM throttle_windows WHERE closes_at <= :now")
 
 
@@ -55,6 +59,11 @@ def retry_after(tx: Transaction, bucket: str, key: str, now: int) -> int:
     """Whole seconds until the open window of `key` closes (RFC 9110 section 10.2.3), 0 when none is open."""
     window = tx.one(FIND, bucket=bucket, key_hash=_hash(key), now=now)
     return 0 if window is None else -(-(window.closes_at - now) // 1000)
+
+
+def give_back(tx: Transaction, bucket: str, key: str) -> None:
+    """Uncount one attempt, where only failures count and this one turned out not to be one."""
+    tx.run(GIVE_BACK, bucket=bucket, key_hash=_hash(key))
 
 
 def clear(tx: Transaction, bucket: str, key: str) -> None:

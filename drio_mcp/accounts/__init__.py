@@ -1,0 +1,23 @@
+"""Accounts: people, their passwords and browser sessions, and the apps that they own."""
+
+from drio_mcp.accounts.apps import App, Apps, CreateApp, UpdateApp
+from drio_mcp.accounts.passwords import Passwords
+from drio_mcp.accounts.people import EmailTaken, People, Person, SignInFailed
+from drio_mcp.accounts.sessions import Session, Sessions
+from drio_mcp.accounts.setup import SetupLinkDead, SetupLinks
+
+__all__ = [
+    "App",
+    "Apps",
+    "CreateApp",
+    "EmailTaken",
+    "Passwords",
+    "People",
+    "Person",
+    "Session",
+    "Sessions",
+    "SetupLinkDead",
+    "SetupLinks",
+    "SignInFailed",
+    "UpdateApp",
+]

@@ -1,0 +1,259 @@
+"""The apps that a person owns, each with auth connections of its own."""
+
+import json
+import re
+import unicodedata
+from dataclasses import replace
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from drio_mcp.accounts.texts import is_plain
+from drio_mcp.clock import Clock, rfc3339
+from drio_mcp.errors import NextStep, NotFound, Problem, ValidationFailed
+from drio_mcp.models import Model
+from drio_mcp.opaque import Randomness, new_id
+from drio_mcp.store import Database, Transaction, apps
+from drio_mcp.store.apps import AppRow
+
+FIRST_APP_NAME = "My app"
+LONGEST_SLUG = 48
+LONGEST_BRANDING = 10_000
+
+
+def _plain(text: str) -> str:
+    if not is_plain(text):
+        raise ValueError("must not contain control characters")
+    return text
+
+
+def _no_nul(text: str) -> str:
+    if not all(is_plain(line) for line in text.replace("\t", " ").replace("\r", "").split("\n")):
+        raise ValueError("must not contain control characters")
+    return text
+
+
+def _web_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.username is None
+    except ValueError:
+        good = False
+    if not good or not is_plain(text) or " " in text:
+        raise ValueError("must be an http or https URL")
+    return text
+
+
+def _small(branding: dict[str, Any]) -> dict[str, Any]:
+    if len(json.dumps(branding)) > LONGEST_BRANDING:
+        raise ValueError(f"must be at most {LONGEST_BRANDING} characters as JSON")
+    return branding
+
+
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, strict=True), AfterValidator(_plain)
+]
+Text = Annotated[str, StringConstraints(max_length=2_000, strict=True), AfterValidator(_no_nul)]
+Instructions = Annotated[str, StringConstraints(max_length=20_000, strict=True), AfterValidator(_no_nul)]
+Version = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+-]{0,63}$", strict=True)]
+WebUrl = Annotated[str, StringConstraints(max_length=2_000, strict=True), AfterValidator(_web_url)]
+Branding = Annotated[dict[str, Any], AfterValidator(_small)]
+
+
+class App(Model):
+    """An app as it is shown (contract section 3)."""
+
+    id: str
+    public_mcp_id: str
+    slug: str
+    name: str
+    description: str | None
+    version: str
+    status: str
+    is_enabled: bool
+    template_id: str | None
+    company_url: str | None
+    server_instructions: str | None
+    branding: dict[str, Any] | None
+    created_at: str
+    updated_at: str
+
+    @classmethod
+    def of(cls, row: AppRow) -> "App":
+        return cls(
+            id=row.id,
+            public_mcp_id=row.public_mcp_id,
+            slug=row.slug,
+            name=row.name,
+            description=row.description,
+            version=row.version,
+            status=row.status,
+            is_enabled=bool(row.is_enabled),
+            template_id=row.template_id,
+            company_url=row.company_url,
+            server_instructions=row.server_instructions,
+            branding=None if row.branding is None else json.loads(row.branding),
+            created_at=rfc3339(row.created_at),
+            updated_at=rfc3339(row.updated_at),
+        )
+
+
+class CreateApp(Model):
+    """A new app."""
+
+    name: Name = Field(description="What people call the app; its slug is made from it.")
+    description: Text | None = Field(default=None, description="What the app is for.")
+
+
+class UpdateApp(Model):
+    """A JSON merge patch (RFC 7396): an absent member keeps, `null` clears."""
+
+    name: Name | None = None
+    description: Text | None = None
+    version: Version | None = None
+    is_enabled: bool | None = Field(default=None, strict=True)
+    company_url: WebUrl | None = None
+    server_instructions: Instructions | None = None
+    branding: Branding | None = None
+
+
+NOT_CLEARABLE = {"name": "name", "version": "version", "is_enabled": "isEnabled"}
+
+
+class Apps:
+    """Creates, changes and finds apps; somebody else's app does not exist."""
+
+    def __init__(self, db: Database, clock: Clock, randomness: Randomness) -> None:
+        self._db = db
+        self._clock = clock
+        self._randomness = randomness
+
+    async def list(self, user_id: str) -> list[App]:
+        """The person's apps, oldest first."""
+        return [App.of(row) for row in await self._db.read(_list, user_id)]
+
+    async def get(self, user_id: str, app_id: str) -> App:
+        """The app. Raises `NotFound`, for somebody else's too."""
+        return App.of(await self._db.read(find, user_id, app_id))
+
+    async def create(self, user_id: str, body: CreateApp, dry_run: bool = False) -> App:
+        """A new app, with a slug that the person has not used."""
+        row = new_app(user_id, body.name, body.description, self._clock.now(), self._randomness)
+        decide = self._db.read if dry_run else self._db.write
+        return App.of(await decide(_create, row, self._randomness, dry_run))
+
+    async def update(self, user_id: str, app_id: str, patch: UpdateApp, dry_run: bool = False) -> App:
+        """The app after the patch; an empty one changes nothing. Raises `NotFound` and `ValidationFailed`."""
+        decide = self._db.read if dry_run else self._db.write
+        return App.of(await decide(_update, user_id, app_id, patch, self._clock.now(), dry_run))
+
+    async def delete(self, user_id: str, app_id: str, dry_run: bool = False) -> None:
+        """Delete the app with its connections. Raises `NotFound`, the second time too."""
+        decide = self._db.read if dry_run else self._db.write
+        await decide(_delete, user_id, app_id, dry_run)
+
+    async def resolve(self, user_id: str, app_id: str | None) -> App:
+        """The app meant: the one named, or without a name the only one. Raises `NotFound` and `ValidationFailed`."""
+        return App.of(await self._db.read(resolve, user_id, app_id))
+
+
+def first_app(user_id: str, now: int, randomness: Randomness) -> AppRow:
+    """The app that every person begins with."""
+    return new_app(user_id, FIRST_APP_NAME, None, now, randomness)
+
+
+def new_app(user_id: str, name: str, description: str | None, now: int, randomness: Randomness) -> AppRow:
+    """A row with everything at its start."""
+    return AppRow(
+        id=new_id("app", randomness),
+        user_id=user_id,
+        public_mcp_id=new_id("mcp", randomness),
+        slug=slug_of(name),
+        name=name,
+        description=description,
+        version="1.0.0",
+        status="active",
+        is_enabled=1,
+        template_id=None,
+        company_url=None,
+        server_instructions=None,
+        branding=None,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def slug_of(name: str) -> str:
+    """The name in lower-case ASCII letters, digits and hyphens; `app` when nothing of it is left."""
+    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", ascii_name)[:LONGEST_SLUG].strip("-") or "app"
+
+
+def find(tx: Transaction, user_id: str, app_id: str) -> AppRow:
+    """The person's app, inside somebody else's decision. Raises `NotFound`."""
+    row = tx.one(apps.FIND, id=app_id, user_id=user_id) if is_plain(app_id) else None
+    if row is None:
+        raise NotFound("App not found", next_step=NextStep(tool="list_apps"))
+    return row
+
+
+def resolve(tx: Transaction, user_id: str, app_id: str | None) -> AppRow:
+    """As `Apps.resolve`, inside somebody else's decision."""
+    if app_id is not None:
+        return find(tx, user_id, app_id)
+    owned = _list(tx, user_id)
+    if len(owned) == 1:
+        return owned[0]
+    if not owned:
+        raise NotFound("App not found", next_step=NextStep(tool="create_app"))
+    error = ValidationFailed([Problem("appId", f"Say which of your {len(owned)} apps is meant; list_apps names them")])
+    error.next_step = NextStep(tool="list_apps")
+    raise error
+
+
+def _list(tx: Transaction, user_id: str) -> list[AppRow]:
+    return tx.all(apps.LIST, user_id=user_id)
+
+
+def _create(tx: Transaction, row: AppRow, randomness: Randomness, dry_run: bool) -> AppRow:
+    row = replace(row, slug=_free_slug(tx, row.user_id, row.slug, randomness))
+    if not dry_run:
+        apps.insert(tx, row)
+    return row
+
+
+def _free_slug(tx: Transaction, user_id: str, slug: str, randomness: Randomness) -> str:
+    for candidate in [slug, *(f"{slug}-{number}" for number in range(2, 10))]:
+        if tx.one(apps.FIND_SLUG, user_id=user_id, slug=candidate) is None:
+            return candidate
+    return f"{slug}-{randomness.bytes(4).hex()}"
+
+
+def _update(tx: Transaction, user_id: str, app_id: str, patch: UpdateApp, now: int, dry_run: bool) -> AppRow:
+    row = find(tx, user_id, app_id)
+    changes = {name: getattr(patch, name) for name in patch.model_fields_set}
+    problems = [Problem(NOT_CLEARABLE[name], "must not be null") for name in changes if _clears(name, changes)]
+    if problems:
+        raise ValidationFailed(problems)
+    if changes.get("branding") is not None:
+        changes["branding"] = json.dumps(changes["branding"])
+    if "is_enabled" in changes:
+        changes["is_enabled"] = int(changes["is_enabled"])
+    changed = replace(row, **changes)
+    if changed == row:
+        return row
+    changed = replace(changed, updated_at=now)
+    if not dry_run:
+        apps.update(tx, changed)
+    return changed
+
+
+def _clears(name: str, changes: dict[str, Any]) -> bool:
+    return name in NOT_CLEARABLE and changes[name] is None
+
+
+def _delete(tx: Transaction, user_id: str, app_id: str, dry_run: bool) -> None:
+    find(tx, user_id, app_id)
+    if not dry_run:
+        tx.run(apps.DELETE, id=app_id, user_id=user_id)

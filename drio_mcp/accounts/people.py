@@ -1,0 +1,247 @@
+"""People: who they are and how they sign in with a password."""
+
+from dataclasses import dataclass, replace
+from ipaddress import IPv6Address, ip_address, ip_network
+
+from drio_mcp.accounts import passwords as rules
+from drio_mcp.accounts.apps import first_app
+from drio_mcp.accounts.passwords import Passwords
+from drio_mcp.accounts.texts import clean_email, clean_name
+from drio_mcp.clock import MINUTE, Clock
+from drio_mcp.errors import DrioError, NotFound, Problem, RateLimited, ValidationFailed
+from drio_mcp.opaque import Randomness, Secret, new_id
+from drio_mcp.store import Database, Transaction, UniqueViolation, apps, sessions, throttle, users
+from drio_mcp.store.users import UserRow
+
+WINDOW_MS = 10 * MINUTE
+ACCOUNT_LIMIT = 10
+"""Failures for one account from one address in a window (contract section 6)."""
+ADDRESS_LIMIT = 50
+"""Failures from one address in a window, whatever the accounts (contract section 6)."""
+SIGN_UP_LIMIT = 20
+"""Accounts that one address may ask for in a window."""
+
+
+class EmailTaken(ValidationFailed):
+    """The address has an account."""
+
+    def __init__(self) -> None:
+        super().__init__([Problem("email", "This e-mail address has an account already; sign in instead")])
+
+
+class SignInFailed(DrioError):
+    """Unknown person, wrong password or disabled account: which of them is not told."""
+
+    code = "sign_in_failed"
+    status = 400
+    default_message = "That e-mail address and password do not match an account"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody with an account; `issuer` and `subject` name them at the upstream OpenID provider, if any."""
+
+    id: str
+    email: str
+    name: str
+    image: str | None
+    issuer: str | None
+    subject: str | None
+    is_operator: bool
+    is_disabled: bool
+    has_password: bool
+    created_at: int
+    signed_in_at: int | None
+
+    @classmethod
+    def of(cls, row: UserRow) -> "Person":
+        return cls(
+            id=row.id,
+            email=row.email,
+            name=row.name,
+            image=row.image,
+            issuer=row.issuer,
+            subject=row.subject,
+            is_operator=bool(row.is_operator),
+            is_disabled=bool(row.is_disabled),
+            has_password=row.password_hash is not None,
+            created_at=row.created_at,
+            signed_in_at=row.signed_in_at,
+        )
+
+
+class People:
+    """Creates, finds, signs in and disables people."""
+
+    def __init__(self, db: Database, clock: Clock, randomness: Randomness, passwords: Passwords) -> None:
+        self._db = db
+        self._clock = clock
+        self._randomness = randomness
+        self._passwords = passwords
+
+    async def create(self, email: str, name: str, password: Secret | None, is_operator: bool = False) -> Person:
+        """A new person with an app of their own.
+
+        Raises `ValidationFailed` for a bad address, name or password, and when the address has an account.
+        """
+        row = await self.prepare(email, name, password, is_operator)
+        await self._db.write(add_person, row, self._randomness)
+        return Person.of(row)
+
+    async def sign_up(self, email: str, name: str, password: Secret, address: str) -> Person:
+        """`create` for a stranger at `address`: never an operator, and throttled. Raises `RateLimited` as well."""
+        clean_email(email)
+        rules.check_strength(password)
+        await self._db.write(_count_sign_up, address, self._clock.now())
+        return await self.create(email, name, password)
+
+    async def prepare(self, email: str, name: str, password: Secret | None, is_operator: bool) -> UserRow:
+        """The checked row of a person to add. What is slow, hashing, is done here and not in the transaction."""
+        email = clean_email(email)
+        name = clean_name(name or email.partition("@")[0])
+        if password is not None:
+            rules.check_strength(password)
+        return UserRow(
+            id=new_id("user", self._randomness),
+            email=email,
+            name=name,
+            image=None,
+            password_hash=None if password is None else await self._passwords.hash(password),
+            issuer=None,
+            subject=None,
+            is_operator=int(is_operator),
+            is_disabled=0,
+            created_at=self._clock.now(),
+            signed_in_at=None,
+        )
+
+    async def sign_in(self, email: str, password: Secret, address: str) -> Person:
+        """The person whose password this is.
+
+        The same work is done whether the account exists or not. Raises `SignInFailed`, `RateLimited` after too many
+        failures (contract section 6), `Unavailable` when too many passwords are being verified.
+        """
+        try:
+            email = clean_email(email)
+        except ValidationFailed:
+            email = ""  # such an account cannot exist; its attempts are counted and its work done all the same
+        row = await self._db.write(_count_attempt, email, address, self._clock.now())
+        stored = None if row is None else row.password_hash
+        try:
+            right = await self._passwords.verify(password, stored)
+        except BaseException:
+            await self._db.write(_forget_attempt, email, address)  # nothing was tried
+            raise
+        if row is None or stored is None or not right or row.is_disabled:
+            raise SignInFailed
+        renewed = await self._passwords.hash(password) if self._passwords.is_outdated(stored) else None
+        return Person.of(await self._db.write(_succeed, row, renewed, email, address, self._clock.now()))
+
+    async def verify_password(self, user_id: str, password: Secret, address: str) -> None:
+        """Raise `SignInFailed` unless this is the person's password; counted like a sign-in."""
+        row = await self._db.read(_find, user_id)
+        await self.sign_in(row.email if row is not None else "", password, address)
+
+    async def change_password(self, user_id: str, password: Secret, keep_session: str | None = None) -> None:
+        """Set another password and sign the person out everywhere but in the session `keep_session`."""
+        rules.check_strength(password)
+        await self._db.write(_set_password, user_id, await self._passwords.hash(password), keep_session)
+
+    async def rename(self, user_id: str, name: str) -> None:
+        """Set the name that is shown. Raises `ValidationFailed`."""
+        name = clean_name(name)
+        await self._db.write(lambda tx: tx.run(users.SET_NAME, id=user_id, name=name))
+
+    async def get(self, user_id: str) -> Person | None:
+        """The person with this id."""
+        row = await self._db.read(_find, user_id)
+        return None if row is None else Person.of(row)
+
+    async def list(self) -> list[Person]:
+        """Everybody, oldest account first."""
+        return [Person.of(row) for row in await self._db.read(lambda tx: tx.all(users.LIST))]
+
+    async def any(self) -> bool:
+        """Whether there is an account at all."""
+        return await self._db.read(lambda tx: tx.one(users.FIRST) is not None)
+
+    async def disable(self, email: str) -> None:
+        """Sign the person out everywhere and let nobody sign in as them. Raises `NotFound`.
+
+        Their access tokens die at once, because a bearer is looked up together with its person.
+        """
+        await self._db.write(_disable, clean_email(email))
+
+
+def add_person(tx: Transaction, row: UserRow, randomness: Randomness) -> None:
+    """Add the row and the person's first app. Raises `ValidationFailed` when the address is taken."""
+    try:
+        users.insert(tx, row)
+    except UniqueViolation:
+        raise EmailTaken from None
+    apps.insert(tx, first_app(row.id, row.created_at, randomness))
+
+
+def _find(tx: Transaction, user_id: str) -> UserRow | None:
+    return tx.one(users.FIND, id=user_id)
+
+
+def _count_attempt(tx: Transaction, email: str, address: str, now: int) -> UserRow | None:
+    """Take one of the attempts left before the password is looked at: guessing in parallel gets no more of them."""
+    for bucket, key, limit in _windows(email, address):
+        if throttle.hit(tx, bucket, key, now, WINDOW_MS) > limit:
+            raise RateLimited(
+                throttle.retry_after(tx, bucket, key, now), "Too many attempts to sign in; wait a little and try again"
+            )
+    return tx.one(users.FIND_BY_EMAIL, email=email)
+
+
+def _forget_attempt(tx: Transaction, email: str, address: str) -> None:
+    for bucket, key, _ in _windows(email, address):
+        throttle.give_back(tx, bucket, key)
+
+
+def _succeed(tx: Transaction, row: UserRow, renewed: str | None, email: str, address: str, now: int) -> UserRow:
+    """Only failures count, so the attempt is given back."""
+    _forget_attempt(tx, email, address)
+    if tx.run(users.RECORD_SIGN_IN, id=row.id, now=now) != 1:
+        raise SignInFailed
+    if renewed is not None:
+        tx.run(users.REHASH, id=row.id, old=row.password_hash, new=renewed)
+    return replace(row, signed_in_at=now)
+
+
+def _count_sign_up(tx: Transaction, address: str, now: int) -> None:
+    key = network_of(address)
+    if throttle.hit(tx, "sign-up", key, now, WINDOW_MS) > SIGN_UP_LIMIT:
+        raise RateLimited(throttle.retry_after(tx, "sign-up", key, now), "Too many accounts were asked for; try later")
+
+
+def _set_password(tx: Transaction, user_id: str, password_hash: str, keep_session: str | None) -> None:
+    tx.run(users.SET_PASSWORD, id=user_id, password_hash=password_hash)
+    tx.run(sessions.DELETE_OTHERS, user_id=user_id, id=keep_session or "")
+
+
+def _disable(tx: Transaction, email: str) -> None:
+    user_id = tx.one(users.SET_DISABLED, email=email, is_disabled=1)
+    if user_id is None:
+        raise NotFound("Nobody has this e-mail address")
+    tx.run(sessions.DELETE_OF_USER, user_id=user_id)
+
+
+def _windows(email: str, address: str) -> tuple[tuple[str, str, int], tuple[str, str, int]]:
+    network = network_of(address)
+    return ("sign-in-address", network, ADDRESS_LIMIT), ("sign-in-account", f"{network} {email}", ACCOUNT_LIMIT)
+
+
+def network_of(address: str) -> str:
+    """What counts as one address: an IPv4 address, or the /64 that a single IPv6 subscriber owns."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        return str(ip_network((parsed, 64), strict=False))
+    return str(parsed)
