@@ -290,9 +290,19 @@ _HTTPCORE_ERRORS = (
 )
 
 
+_UNTRUSTED = "The certificate is not from an authority that is trusted here"
+_CERTIFICATE = {
+    9: "The certificate is not valid yet",
+    10: "The certificate has expired",
+    62: "The certificate is for another host name",
+    64: "The certificate is for another address",
+}
+"""By OpenSSL's verification result; its own texts contain the host."""
+
+
 def _explain(error: Exception) -> OutboundError:
-    """The diagnosis of a transport error. What TLS and the HTTP parser said is in its cause."""
-    cause = error if isinstance(error, ssl.SSLError) else error.__cause__
+    """The diagnosis of a transport error. httpcore hands on what TLS or the HTTP parser said as the argument."""
+    cause = error if isinstance(error, ssl.SSLError) else next(iter(error.args), None)
     if isinstance(error, httpcore2.PoolTimeout):
         return OutboundError("timeout", "Too many calls are under way; try again shortly")
     if isinstance(error, httpcore2.TimeoutException):

@@ -67,7 +67,8 @@ def parse_target(url: str) -> Target:
         _refuse("A URL must not carry a user name or password")
     if port == 0:
         _refuse("Port 0 cannot be called")
-    if "[" in parts.path or "]" in parts.path:
+    is_address = "[" in parts.netloc
+    if is_address != (":" in (parts.hostname or "")) or "[" in parts.path or "]" in parts.path:
         _refuse("The URL cannot be read")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Target(parts.scheme, _host(parts.hostname or ""), port or _DEFAULT_PORTS[parts.scheme], path)
