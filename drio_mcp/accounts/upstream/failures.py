@@ -83,9 +83,10 @@ class UpstreamSignInFailed(DrioError):
     """
 
     code = "upstream_sign_in_failed"
+    status = 400
 
     def __init__(self, reason: Reason, detail: str) -> None:
-        self.status, happened, self.advice = FAILURES[reason]  # type: ignore[misc]
+        self.http_status, happened, self.advice = FAILURES[reason]
         super().__init__(happened)
         self.reason = reason
         self.detail = detail

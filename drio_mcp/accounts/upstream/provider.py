@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from drio_mcp.accounts.upstream.failures import UpstreamSignInFailed
+from drio_mcp.accounts.upstream.failures import Reason, UpstreamSignInFailed
 from drio_mcp.clock import HOUR, MINUTE, Clock
 from drio_mcp.config import Settings
 from drio_mcp.opaque import Secret
@@ -24,8 +24,20 @@ KEYS_INTERVAL_MS = MINUTE
 """Tokens with unknown key ids make us ask for the keys again, but no more often than this."""
 MAX_BYTES = 256 * 1024
 
-SIGNING_ALGORITHMS = ("RS256", "ES256", "EdDSA", "Ed25519", "PS256", "RS384", "ES384", "PS384", "RS512", "ES512", "PS512")
-"""What an ID token may be signed with: never `none`, and no HMAC, whose key would be our client secret (RFC 8725 3.2)."""
+SIGNING_ALGORITHMS = (
+    "RS256",
+    "ES256",
+    "EdDSA",
+    "Ed25519",
+    "PS256",
+    "RS384",
+    "ES384",
+    "PS384",
+    "RS512",
+    "ES512",
+    "PS512",
+)
+"""What an ID token may be signed with (RFC 8725 section 3.2): not `none`, and no HMAC, whose key is our client secret."""
 
 ERROR_CODE = re.compile(r"[a-z_]{1,40}")
 
@@ -112,7 +124,7 @@ class Provider:
         return TokenAnswer(id_token, Secret(access_token) if isinstance(access_token, str) else None)
 
     async def userinfo(self, access_token: Secret) -> dict[str, Any]:
-        """The claims at the userinfo endpoint (OpenID Connect Core section 5.3), none where there is no such endpoint."""
+        """The claims at the userinfo endpoint (OpenID Connect Core section 5.3), none where there is none."""
         endpoint = (await self.metadata()).userinfo_endpoint
         if endpoint is None:
             return {}
@@ -127,8 +139,8 @@ class Provider:
         url = self.issuer.removesuffix("/") + "/.well-known/openid-configuration"
         response = await self._call("discovery", "GET", url, {"Accept": "application/json"})
         if response.status != 200:
-            reason = "outage" if response.status >= 500 or response.status == 429 else "misconfigured"
-            raise UpstreamSignInFailed(reason, f"discovery: status {response.status}")  # type: ignore[arg-type]
+            reason: Reason = "outage" if response.status >= 500 or response.status == 429 else "misconfigured"
+            raise UpstreamSignInFailed(reason, f"discovery: status {response.status}")
         document = _object(response, "discovery")
         # Section 4.3: the issuer is compared exactly, or another provider could speak for this one.
         if document.get("issuer") != self.issuer:
@@ -139,7 +151,9 @@ class Provider:
         advertised = _strings(document, "id_token_signing_alg_values_supported") or ("RS256",)
         algorithms = tuple(each for each in SIGNING_ALGORITHMS if each in advertised)
         if not algorithms:
-            raise UpstreamSignInFailed("misconfigured", "discovery: ID tokens are signed with no algorithm that we accept")
+            raise UpstreamSignInFailed(
+                "misconfigured", "discovery: ID tokens are signed with no algorithm that we accept"
+            )
         has_userinfo = document.get("userinfo_endpoint") is not None
         return Metadata(
             authorization_endpoint=self._endpoint(document, "authorization_endpoint"),
@@ -210,8 +224,7 @@ def _object(response: OutboundResponse, what: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        reason = "outage"
-        raise UpstreamSignInFailed(reason, f"{what}: status {response.status}, no JSON object")
+        raise UpstreamSignInFailed("outage", f"{what}: status {response.status}, no JSON object")
     return value
 
 
