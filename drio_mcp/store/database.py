@@ -24,7 +24,15 @@ Value = str | int | float | bytes | None
 
 
 class UniqueViolation(Exception):
-    """A row with the same unique value exists already."""
+    """A row with the same unique value exists already.
+
+    It ends the decision: nothing more can be asked of its transaction, and nothing that it did stays. A decision that
+    wants to go on says `ON CONFLICT DO NOTHING`.
+    """
+
+
+class StoreFailure(Exception):
+    """The database refused a statement: a fault of ours. The message names the SQL, never a value."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,11 @@ class Query(Statement, Generic[T]):
 
 
 class Transaction(Protocol):
-    """One transaction, seen from inside a decision. It ends when the function returns, and is undone when it raises."""
+    """One transaction, seen from inside a decision. It ends when the function returns, and is undone when it raises.
+
+    A decision may run more than once, when the database asks for it again after a conflict: it changes nothing but
+    the database.
+    """
 
     def one(self, query: Query[T], /, **parameters: Value) -> T | None:
         """The first row, or None."""
@@ -80,12 +92,15 @@ class Database(ABC):
     async def write(
         self, decision: Callable[Concatenate[Transaction, P], T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run `decision` in a transaction of its own and return its result once that is durable."""
+        """Run `decision` in a transaction of its own and return its result once that is durable.
+
+        What it raises undoes it and is raised here. Raises `Unavailable` when the database cannot be reached or cannot
+        write (disk full); then the change was not made, or, when the connection broke at the very commit, perhaps made.
+        A caller that is cancelled leaves either the whole change or none of it.
+        """
 
     @abstractmethod
-    async def read(
-        self, question: Callable[Concatenate[Transaction, P], T], /, *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    async def read(self, question: Callable[Concatenate[Transaction, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `question` on one consistent snapshot that holds everything acknowledged before."""
 
     async def __aenter__(self) -> "Database":

@@ -2,10 +2,13 @@
 
 The files are written in the dialect that both databases share. A file is never changed once released: its checksum
 is kept in `schema_migrations`, and a database that ran another text under the same number is refused.
+
+Each database calls `advance`, a transaction a time, until it answers False. Every step looks anew at what is applied,
+so several processes that start at once take turns instead of running a migration twice.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -63,10 +66,22 @@ def known_migrations() -> list[Migration]:
     return sorted(found, key=lambda migration: migration.version)
 
 
-def pending(tx: Transaction, migrations: Sequence[Migration]) -> list[Migration]:
-    """The migrations still to run; raises `StartupError` when the database is newer or was made by another text."""
+def advance(tx: Transaction, migrations: Sequence[Migration], clock: Clock) -> bool:
+    """Run the first migration that is still to run, in the caller's transaction; False when there was none.
+
+    Raises `StartupError` when the database is newer than this program or was made by another text.
+    """
     tx.run(CREATE_LEDGER)
     applied = {line.version: line.checksum for line in tx.all(LIST_APPLIED)}
+    _refuse_strangers(applied, migrations)
+    for migration in migrations:
+        if migration.version not in applied:
+            _apply(tx, migration, clock)
+            return True
+    return False
+
+
+def _refuse_strangers(applied: Mapping[int, str], migrations: Sequence[Migration]) -> None:
     newest = migrations[-1].version if migrations else 0
     if applied and max(applied) > newest:
         raise StartupError(
@@ -79,13 +94,9 @@ def pending(tx: Transaction, migrations: Sequence[Migration]) -> list[Migration]
                 f"Migration {migration.version} was applied to this database from another text than this drio-mcp "
                 "carries: install the released version that created the database"
             )
-    return [migration for migration in migrations if migration.version not in applied]
 
 
-def apply(tx: Transaction, migration: Migration, clock: Clock) -> None:
-    """Run one migration and record it, in the caller's transaction."""
+def _apply(tx: Transaction, migration: Migration, clock: Clock) -> None:
     for statement in migration.statements():
         tx.run(statement)
-    tx.run(
-        RECORD, version=migration.version, name=migration.name, checksum=migration.checksum, applied_at=clock.now()
-    )
+    tx.run(RECORD, version=migration.version, name=migration.name, checksum=migration.checksum, applied_at=clock.now())

@@ -7,7 +7,7 @@ fails is undone alone. Callers are answered after the commit, never before.
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +16,9 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import aiosqlite
 
 from drio_mcp.clock import Clock
-from drio_mcp.errors import StartupError
+from drio_mcp.errors import StartupError, Unavailable
 from drio_mcp.store import migrate
-from drio_mcp.store.database import Database, Query, Statement, Transaction, UniqueViolation, Value
+from drio_mcp.store.database import Database, Query, Statement, StoreFailure, Transaction, UniqueViolation, Value
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -26,6 +26,15 @@ P = ParamSpec("P")
 BUSY_TIMEOUT_SECONDS = 10.0
 MAX_BATCH = 128
 READERS = 2
+UNIQUE_VIOLATIONS = frozenset({sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY})
+PRAGMAS = (
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    "foreign_keys = ON",
+    "wal_autocheckpoint = 0",
+    "trusted_schema = OFF",
+    "cache_size = -16384",
+)
 WRITES_BETWEEN_LOOKS = 64
 CHECKPOINT_BYTES = 4 * 1024 * 1024
 """Size of the write-ahead log at which it is copied back into the database file."""
@@ -34,10 +43,11 @@ CHECKPOINT_BYTES = 4 * 1024 * 1024
 class SqliteTransaction:
     """A decision's view of one connection."""
 
-    __slots__ = ("_connection",)
+    __slots__ = ("_connection", "_failure")
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._failure: Exception | None = None
 
     def one(self, query: Query[T], /, **parameters: Value) -> T | None:
         row = self._execute(query, parameters).fetchone()
@@ -49,13 +59,93 @@ class SqliteTransaction:
     def run(self, statement: Statement, /, **parameters: Value) -> int:
         return self._execute(statement, parameters).rowcount
 
+    def finish(self) -> None:
+        """Raise the failure that the decision swallowed: PostgreSQL could not commit it, so neither do we."""
+        if self._failure is not None:
+            raise self._failure
+
     def _execute(self, statement: Statement, parameters: dict[str, Value]) -> sqlite3.Cursor:
+        if self._failure is not None:
+            raise self._failure
         try:
             return self._connection.execute(statement.sql, parameters)
-        except sqlite3.IntegrityError as error:
-            if error.sqlite_errorcode in {sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY}:
-                raise UniqueViolation from error
-            raise
+        except sqlite3.Error as error:
+            self._failure = _told(error, statement)
+            raise self._failure from None
+
+
+def _told(error: sqlite3.Error, statement: Statement) -> Exception:
+    """The store's own word for a driver's error."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)  # the binding's own complaints have none
+    if code in UNIQUE_VIOLATIONS:
+        return UniqueViolation()
+    if isinstance(error, sqlite3.OperationalError) and code != sqlite3.SQLITE_ERROR:
+        return _unavailable(error)
+    return StoreFailure(f"{error} in: {statement.sql}")
+
+
+def _unavailable(error: sqlite3.Error) -> Unavailable:
+    """For a full disk, a failing one, or another process that holds the lock for too long."""
+    failure = Unavailable("The database cannot be used right now; try again shortly")
+    failure.__cause__ = error
+    return failure
+
+
+Decision = Callable[[Transaction], Any]
+Outcome = tuple[Any, BaseException | None]
+
+
+def commit_together(connection: sqlite3.Connection, decisions: Sequence[Decision]) -> list[Outcome]:
+    """Run the decisions in one transaction with a savepoint each, and commit once.
+
+    An exception of a decision undoes that one alone and is its outcome. Whatever is raised here undid all of them.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        outcomes = [_in_savepoint(connection, decision) for decision in decisions]
+        connection.execute("COMMIT")
+    except BaseException:
+        _roll_back(connection)
+        raise
+    return outcomes
+
+
+def _in_savepoint(connection: sqlite3.Connection, decision: Decision) -> Outcome:
+    connection.execute("SAVEPOINT decision")
+    tx = SqliteTransaction(connection)
+    try:
+        result = decision(tx)
+        tx.finish()
+    except BaseException as error:
+        if not connection.in_transaction:
+            raise  # SQLite itself gave up the transaction (disk full, I/O error): nobody's change is in it
+        connection.execute("ROLLBACK TO decision")
+        connection.execute("RELEASE decision")
+        return None, error
+    connection.execute("RELEASE decision")
+    return result, None
+
+
+def read_together(connection: sqlite3.Connection, questions: Sequence[Decision]) -> list[Outcome]:
+    """Answer the questions from one snapshot."""
+    connection.execute("BEGIN")
+    try:
+        return [_ask(connection, question) for question in questions]
+    finally:
+        _roll_back(connection)
+
+
+def _ask(connection: sqlite3.Connection, question: Decision) -> Outcome:
+    try:
+        return question(SqliteTransaction(connection)), None
+    except BaseException as error:
+        return None, error
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    with suppress(sqlite3.Error):  # what led here is the error that counts
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
 
 
 class WholeDecisions(aiosqlite.Connection):
@@ -70,59 +160,18 @@ class WholeDecisions(aiosqlite.Connection):
 class Job:
     """A decision that waits for its turn, and the future its caller waits on."""
 
-    decision: Callable[[Transaction], Any]
+    decision: Decision
     answer: "asyncio.Future[Any]"
 
-
-Outcome = tuple[Any, BaseException | None]
-
-
-def commit_together(connection: sqlite3.Connection, decisions: list[Callable[[Transaction], Any]]) -> list[Outcome]:
-    """Run the decisions in one transaction with a savepoint each, and commit once."""
-    tx = SqliteTransaction(connection)
-    outcomes: list[Outcome] = []
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        for decision in decisions:
-            outcomes.append(_in_savepoint(connection, tx, decision))
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-    return outcomes
-
-
-def _in_savepoint(
-    connection: sqlite3.Connection, tx: Transaction, decision: Callable[[Transaction], Any]
-) -> Outcome:
-    connection.execute("SAVEPOINT decision")
-    try:
-        result = decision(tx)
-    except Exception as error:
-        if not connection.in_transaction:
-            raise  # SQLite itself gave up the transaction (disk full, I/O error): nobody's change is in it
-        connection.execute("ROLLBACK TO decision")
-        connection.execute("RELEASE decision")
-        return None, error
-    connection.execute("RELEASE decision")
-    return result, None
-
-
-def read_together(connection: sqlite3.Connection, questions: list[Callable[[Transaction], Any]]) -> list[Outcome]:
-    """Answer the questions from one snapshot."""
-    tx = SqliteTransaction(connection)
-    outcomes: list[Outcome] = []
-    connection.execute("BEGIN")
-    try:
-        for question in questions:
-            try:
-                outcomes.append((question(tx), None))
-            except Exception as error:
-                outcomes.append((None, error))
-    finally:
-        connection.execute("COMMIT")
-    return outcomes
+    def settle(self, result: Any, failure: BaseException | None) -> None:
+        if self.answer.done():
+            return  # the caller was cancelled; the change stands
+        if failure is None:
+            self.answer.set_result(result)
+        elif isinstance(failure, StopIteration):  # which no future takes
+            self.answer.set_exception(RuntimeError("a decision raised StopIteration"))
+        else:
+            self.answer.set_exception(failure)
 
 
 @dataclass(slots=True)
@@ -130,7 +179,7 @@ class Lane:
     """A connection and the jobs that wait for it; at most one batch is under way."""
 
     connection: WholeDecisions
-    together: Callable[[sqlite3.Connection, list[Callable[[Transaction], Any]]], list[Outcome]]
+    together: Callable[[sqlite3.Connection, Sequence[Decision]], list[Outcome]]
     waiting: list[Job] = field(default_factory=list)
     worker: "asyncio.Task[None] | None" = None
 
@@ -141,32 +190,36 @@ class Lane:
             self.worker = asyncio.create_task(self._work())
         return await answer
 
+    async def drain(self) -> None:
+        """Wait until every job is answered."""
+        while self.worker is not None:
+            await asyncio.wait([self.worker])
+
     async def _work(self) -> None:
         try:
             while self.waiting:
                 batch, self.waiting = self.waiting[:MAX_BATCH], self.waiting[MAX_BATCH:]
-                await self._run(batch)
+                await self._run([job for job in batch if not job.answer.done()])
         finally:
             self.worker = None
+            left, self.waiting = self.waiting, []
+            for job in left:  # only when this task itself was cancelled, as the loop ends
+                job.answer.cancel()
 
     async def _run(self, batch: list[Job]) -> None:
         decisions = [job.decision for job in batch]
         try:
             outcomes = await self.connection.call(lambda connection: self.together(connection, decisions))
-        except Exception as error:
-            outcomes = [(None, error)] * len(batch)
+        except asyncio.CancelledError:
+            for job in batch:
+                job.answer.cancel()
+            raise
+        except BaseException as error:
+            for job in batch:
+                job.settle(None, _unavailable(error) if isinstance(error, sqlite3.Error) else error)
+            return
         for job, (result, failure) in zip(batch, outcomes, strict=True):
-            if job.answer.done():
-                continue  # the caller was cancelled; the change stands
-            if failure is None:
-                job.answer.set_result(result)
-            else:
-                job.answer.set_exception(failure)
-
-    async def drain(self) -> None:
-        while self.worker is not None:
-            with suppress(Exception):
-                await self.worker
+            job.settle(result, failure)
 
 
 class SqliteDatabase(Database):
@@ -188,28 +241,28 @@ class SqliteDatabase(Database):
             writer = await self._connect()
             await writer.call(self._migrate)
             self._writer = Lane(writer, commit_together)
-            self._readers = [Lane(await self._connect(), read_together) for _ in range(READERS)]
+            self._readers = [Lane(await self._connect(read_only=True), read_together) for _ in range(READERS)]
             self._checkpointer = await self._connect()
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.Error, StoreFailure) as error:
             await self.close()
             raise StartupError(
                 f"The database {self._path} cannot be used ({error}): restore it from a backup, or name another file "
                 "in DRIO_DATABASE_URL"
             ) from error
-        except StartupError:
+        except BaseException:
             await self.close()
             raise
 
     async def close(self) -> None:
-        for lane in [self._writer, *self._readers]:
-            if lane is not None:
-                await lane.drain()
+        lanes = [lane for lane in (self._writer, *self._readers) if lane is not None]
+        self._writer, self._readers = None, []
+        for lane in lanes:
+            await lane.drain()
         if self._checkpoint is not None:
-            await self._checkpoint
-        for connection in self._connections:
-            await connection.close()
-        self._connections.clear()
-        self._writer, self._readers, self._checkpointer = None, [], None
+            await asyncio.wait([self._checkpoint])
+        self._checkpoint = self._checkpointer = None
+        while self._connections:
+            await self._connections.pop().close()
 
     async def write(
         self, decision: Callable[Concatenate[Transaction, P], T], /, *args: P.args, **kwargs: P.kwargs
@@ -220,59 +273,57 @@ class SqliteDatabase(Database):
         self._checkpoint_when_due()
         return result
 
-    async def read(
-        self, question: Callable[Concatenate[Transaction, P], T], /, *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    async def read(self, question: Callable[Concatenate[Transaction, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         if not self._readers:
             raise RuntimeError("the database is not open")
         self._next_reader = (self._next_reader + 1) % len(self._readers)
         return await self._readers[self._next_reader].submit(lambda tx: question(tx, *args, **kwargs))
 
-    async def _connect(self) -> WholeDecisions:
-        connection = WholeDecisions(self._open_file, iter_chunk_size=64)
+    async def _connect(self, *, read_only: bool = False) -> WholeDecisions:
+        connection = WholeDecisions(lambda: self._open_file(read_only), iter_chunk_size=64)
         await connection
         self._connections.append(connection)
         return connection
 
-    def _open_file(self) -> sqlite3.Connection:
+    def _open_file(self, read_only: bool) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self._path, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS, cached_statements=512, check_same_thread=False
+            self._path,
+            isolation_level=None,
+            timeout=BUSY_TIMEOUT_SECONDS,
+            cached_statements=512,
+            check_same_thread=False,
         )
-        for pragma in (
-            "journal_mode = WAL",
-            "synchronous = FULL",
-            "foreign_keys = ON",
-            "wal_autocheckpoint = 0",
-            "trusted_schema = OFF",
-            "cache_size = -16384",
-        ):
-            connection.execute(f"PRAGMA {pragma}")
+        try:
+            for pragma in PRAGMAS:
+                connection.execute(f"PRAGMA {pragma}")
+            if read_only:
+                connection.execute("PRAGMA query_only = ON")
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
-        tx = SqliteTransaction(connection)
         migrations = migrate.known_migrations()
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            for migration in migrate.pending(tx, migrations):
-                migrate.apply(tx, migration, self._clock)
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
+        more = True
+        while more:
+            [(more, failure)] = commit_together(connection, [lambda tx: migrate.advance(tx, migrations, self._clock)])
+            if failure is not None:
+                raise failure
 
     def _checkpoint_when_due(self) -> None:
-        if self._checkpoint is not None and not self._checkpoint.done():
+        """Start copying the log into the database file, when it is long enough and that is not going on already."""
+        if self._checkpointer is None or (self._checkpoint is not None and not self._checkpoint.done()):
             return
         self._writes_since_look += 1
         if self._writes_since_look < WRITES_BETWEEN_LOOKS:
             return
         self._writes_since_look = 0
         log = self._path.with_name(self._path.name + "-wal")
-        if log.exists() and log.stat().st_size >= CHECKPOINT_BYTES:
-            self._checkpoint = asyncio.create_task(self._run_checkpoint())
+        with suppress(FileNotFoundError):
+            if log.stat().st_size >= CHECKPOINT_BYTES:
+                self._checkpoint = asyncio.create_task(self._run_checkpoint(self._checkpointer))
 
-    async def _run_checkpoint(self) -> None:
-        assert self._checkpointer is not None
+    async def _run_checkpoint(self, connection: WholeDecisions) -> None:
         with suppress(sqlite3.OperationalError):  # busy: the next one will do it
-            await self._checkpointer.call(lambda connection: connection.execute("PRAGMA wal_checkpoint(PASSIVE)"))
+            await connection.call(lambda raw: raw.execute("PRAGMA wal_checkpoint(PASSIVE)").close())
