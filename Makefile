@@ -1,0 +1,84 @@
+# Each target builds .venv by itself when that is needed: with uv when it is on the PATH, else with venv and pip.
+# Everything is installed from the lock files, with hashes.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+PYTHON ?=
+UV := $(shell command -v uv 2>/dev/null)
+BIN := .venv/bin
+RUNTIME := .venv/.runtime-installed
+DEV := .venv/.dev-installed
+INPUTS := pyproject.toml drio_mcp/__init__.py
+
+ifdef UV
+INSTALL := VIRTUAL_ENV=.venv $(UV) pip install --quiet --compile-bytecode
+else
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --compile
+endif
+
+.PHONY: help install serve test test-all check format lock bench clean
+
+help: ## Say what each target does
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+install: $(RUNTIME) ## Build .venv with the command .venv/bin/drio-mcp
+
+serve: $(RUNTIME) ## Start on http://127.0.0.1:8000
+	@exec $(BIN)/drio-mcp serve
+
+test: $(DEV) ## Run the tests that need nothing but Python
+	$(BIN)/pytest -n auto --dist worksteal -m "not slow"
+
+test-all: $(DEV) ## Run every test, also those that need Node or a browser
+	$(BIN)/pytest -n auto --dist worksteal
+
+check: $(DEV) ## Check form, faults, types and the direction of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(DEV) ## Put the code into form, and repair what can be repaired
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: ## Write the lock files anew from pyproject.toml (needs uv)
+	$(UV) pip compile $(LOCK_OPTIONS) --extra postgres --group build -o requirements.lock pyproject.toml
+	$(UV) pip compile $(LOCK_OPTIONS) --extra postgres --group build --group dev -c requirements.lock \
+		-o requirements-dev.lock pyproject.toml
+
+LOCK_OPTIONS := --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
+
+bench: $(DEV) ## Measure, side by side with the SDK's own example server
+	$(BIN)/python -m bench
+
+clean: ## Remove what these targets built
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+
+.venv/pyvenv.cfg:
+ifdef UV
+	@$(UV) venv --quiet --allow-existing --python "$(or $(PYTHON),>=3.11)" .venv
+else
+	@for python in $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11); do \
+		if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			exec "$$python" -m venv .venv; \
+		fi; \
+	done; \
+	echo "drio-mcp needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3" >&2; exit 1
+endif
+
+$(RUNTIME): .venv/pyvenv.cfg requirements.lock $(INPUTS)
+	@echo "Installing drio-mcp into .venv (first time only) …"
+	@$(INSTALL) --require-hashes -r requirements.lock
+	@$(INSTALL) --no-deps --no-index --no-build-isolation -e .
+	@$(BIN)/python -m compileall -q drio_mcp
+	@touch $@
+
+$(DEV): .venv/pyvenv.cfg requirements-dev.lock $(INPUTS)
+	@echo "Installing drio-mcp and its development tools into .venv (first time only) …"
+	@$(INSTALL) --require-hashes -r requirements-dev.lock
+	@$(INSTALL) --no-deps --no-index --no-build-isolation -e .
+	@$(BIN)/python -m compileall -q drio_mcp
+	@touch $(RUNTIME) $@
