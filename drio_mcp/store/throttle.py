@@ -78,4 +78,4 @@ def prune(tx: Transaction, now: int) -> int:
 
 def _hash(key: str) -> bytes:
     """Keys are addresses and e-mail addresses as they were submitted: of any length, and nobody needs to read them."""
-    return hashlib.sha256(key.encode()).digest()
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()

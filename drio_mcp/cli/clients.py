@@ -1,0 +1,8 @@
+"""`drio-mcp clients …`."""
+
+import click
+
+
+@click.group()
+def clients() -> None:
+    """Register, list and revoke OAuth clients."""

@@ -1,0 +1,21 @@
+"""`drio-mcp setup-link`."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from drio_mcp.cli.running import with_services
+
+if TYPE_CHECKING:
+    from drio_mcp.services import Services
+
+
+@click.command("setup-link")
+def setup_link() -> None:
+    """Print a new one-time link that creates an operator's account; it works for 24 hours."""
+    click.echo(with_services(make_link))
+
+
+async def make_link(services: "Services") -> str:
+    """The whole URL of a new setup link."""
+    return services.settings.origin + await services.setup_links.create()
