@@ -34,7 +34,7 @@ class Expected:
 
 
 async def verified_claims(id_token: str, provider: Provider, expected: Expected) -> dict[str, Any]:
-    """The claims of `id_token`. Raises `UpstreamSignInFailed`: `unverifiable`, or `clock_skew` where that explains it."""
+    """The claims of `id_token`. Raises `UpstreamSignInFailed`, also for keys that cannot be fetched."""
     token = await _signature_checked(id_token, provider)
     claims = token.claims
     registry = jwt.JWTClaimsRegistry(

@@ -48,7 +48,8 @@ def identity_of(issuer: str, claims: Mapping[str, Any], profile: Mapping[str, An
     if not isinstance(email, str):
         raise UpstreamSignInFailed("email_missing", "claims: `email` is missing")
     # Some providers write the boolean of section 5.1 as a string.
-    if source.get("email_verified") not in (True, "true"):
+    verified = source.get("email_verified")
+    if verified is not True and verified != "true":
         raise UpstreamSignInFailed("email_unverified", "claims: `email_verified` is not true")
     try:
         email = clean_email(email)

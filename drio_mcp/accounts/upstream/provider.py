@@ -37,7 +37,7 @@ SIGNING_ALGORITHMS = (
     "ES512",
     "PS512",
 )
-"""What an ID token may be signed with (RFC 8725 section 3.2): not `none`, and no HMAC, whose key is our client secret."""
+"""What an ID token may be signed with (RFC 8725 section 3.2): not `none`, and no HMAC, keyed by our client secret."""
 
 ERROR_CODE = re.compile(r"[a-z_]{1,40}")
 
