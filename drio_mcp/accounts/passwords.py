@@ -47,7 +47,7 @@ class Passwords:
         at_once: int = AT_ONCE,
         waiting: int = WAITING,
     ) -> None:
-        self._hasher = PasswordHasher(time_cost, memory_cost, parallelism, type=Type.ID)
+        self._hasher: PasswordHasher = PasswordHasher(time_cost, memory_cost, parallelism, type=Type.ID)
         self._turn = asyncio.Semaphore(at_once)
         self._room = at_once + waiting
         self._inside = 0
