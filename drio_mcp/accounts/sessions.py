@@ -66,18 +66,24 @@ class Sessions:
         return b64url(self._randomness.bytes(32))
 
     async def start(
-        self, person: Person, address: str, user_agent: str, replaces: str | None = None
+        self,
+        person: Person,
+        address: str,
+        user_agent: str,
+        replaces: str | None = None,
+        authenticated_at: int | None = None,
     ) -> tuple[str, Session]:
         """Sign the person in under a new cookie value, never under one the browser brought (session fixation).
 
-        `replaces` is the value it brought; the session behind it ends.
+        `replaces` is the value it brought; the session behind it ends. `authenticated_at` is when the person proved who
+        they are (milliseconds), where that was before now.
         """
         cookie = self.new_cookie()
         now = self._clock.now()
         row = SessionRow(
             id=new_id("sess", self._randomness),
             user_id=person.id,
-            authenticated_at=now,
+            authenticated_at=now if authenticated_at is None else authenticated_at,
             seen_at=now,
             expires_at=now + LIFETIME_MS,
             address=address[:64],
@@ -142,6 +148,7 @@ def _start(tx: Transaction, row: SessionRow, cookie_hash: bytes, replaced_hash: 
         id=row.id,
         user_id=row.user_id,
         cookie_hash=cookie_hash,
+        authenticated_at=row.authenticated_at,
         now=row.seen_at,
         expires_at=row.expires_at,
         address=row.address,

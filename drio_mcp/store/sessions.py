@@ -34,7 +34,7 @@ LIST = Query(
 )
 INSERT = Statement(
     """INSERT INTO sessions (id, user_id, cookie_hash, authenticated_at, seen_at, expires_at, address, user_agent)
-       VALUES (:id, :user_id, :cookie_hash, :now, :now, :expires_at, :address, :user_agent)"""
+       VALUES (:id, :user_id, :cookie_hash, :authenticated_at, :now, :expires_at, :address, :user_agent)"""
 )
 TOUCH = Statement("UPDATE sessions SET seen_at = :now WHERE id = :id AND seen_at < :now")
 DELETE_BY_COOKIE = Statement("DELETE FROM sessions WHERE cookie_hash = :cookie_hash")

@@ -67,7 +67,7 @@ class UpstreamSignIn:
     password, and is known by issuer and subject only. An account that exists under the same address is not touched.
 
     The state is good for one return, in the browser that it was made for. The database keeps hashes only; nonce and
-    PKCE verifier are derived from the browser's cookie, so a copy of the database completes no sign-in.
+    PKCE verifier are derived from the browser's key, so a copy of the database completes no sign-in.
     """
 
     def __init__(
@@ -94,8 +94,10 @@ class UpstreamSignIn:
         """The provider's host, for the button that leads there."""
         return urlsplit(self.provider.issuer).hostname or ""
 
-    async def begin(self, cookie: str, return_to: str, address: str, wishes: Wishes | None = None) -> str:
-        """The URL to send the browser with this session cookie to; it comes back to `CALLBACK_PATH`.
+    async def begin(self, browser_key: str, return_to: str, address: str, wishes: Wishes | None = None) -> str:
+        """The URL to send the browser to; it comes back to `CALLBACK_PATH`.
+
+        `browser_key` is a secret that this browser alone can show again.
 
         Raises `RateLimited`, and `UpstreamSignInFailed` when the provider cannot be reached.
         """
@@ -103,15 +105,15 @@ class UpstreamSignIn:
         wishes = wishes or Wishes()
         state = b64url(self._randomness.bytes(32))
         now = self._clock.now()
-        await self._db.write(_begin, _hash(state), _hash(cookie), return_to, wishes.max_age, address, now)
-        challenge = b64url(hashlib.sha256(_verifier(cookie, state).encode()).digest())  # RFC 7636 section 4.2
+        await self._db.write(_begin, _hash(state), _hash(browser_key), return_to, wishes.max_age, address, now)
+        challenge = b64url(hashlib.sha256(_verifier(browser_key, state).encode()).digest())  # RFC 7636 section 4.2
         query = {
             "response_type": "code",
             "client_id": self.provider.client_id,
             "redirect_uri": self._redirect_uri,
             "scope": SCOPE,
             "state": state,
-            "nonce": _nonce(cookie, state),
+            "nonce": _nonce(browser_key, state),
             "code_challenge": challenge,
             "code_challenge_method": "S256",
         }
@@ -120,24 +122,24 @@ class UpstreamSignIn:
         endpoint = metadata.authorization_endpoint
         return f"{endpoint}{'&' if urlsplit(endpoint).query else '?'}{urlencode(query)}"
 
-    async def finish(self, cookie: str | None, parameters: Iterable[tuple[str, str]]) -> Arrival:
-        """The person behind an authorization response that arrived in the browser with this cookie.
+    async def finish(self, browser_key: str | None, parameters: Iterable[tuple[str, str]]) -> Arrival:
+        """The person behind an authorization response that arrived in the browser with this key.
 
         Raises `UpstreamSignInFailed`; whatever the outcome, the state is used up.
         """
         answer = _read(parameters)
         state = answer.get("state", "")
         now = self._clock.now()
-        started = await self._db.write(_consume, _hash(state), _hash(cookie or ""), now)
-        if started is None or cookie is None:
+        started = await self._db.write(_consume, _hash(state), _hash(browser_key or ""), now)
+        if started is None or browser_key is None:
             raise UpstreamSignInFailed("not_ours", "callback: state is unknown, used, late or another browser's")
         await self._check_issuer(answer)
         if "error" in answer:
             raise _refused(answer["error"])
         if not answer.get("code"):
             raise UpstreamSignInFailed("unverifiable", "callback: neither code nor error")
-        tokens = await self.provider.redeem(answer["code"], _verifier(cookie, state), self._redirect_uri)
-        identity, authenticated_at = await self._identify(tokens, _nonce(cookie, state), started)
+        tokens = await self.provider.redeem(answer["code"], _verifier(browser_key, state), self._redirect_uri)
+        identity, authenticated_at = await self._identify(tokens, _nonce(browser_key, state), started)
         person = await self._db.write(admit, identity, self._clock.now(), self._randomness)
         return Arrival(person, authenticated_at, started.return_to)
 
@@ -212,11 +214,11 @@ def _hash(value: str) -> bytes:
     return hashlib.sha256(value.encode()).digest()
 
 
-def _verifier(cookie: str, state: str) -> str:
+def _verifier(browser_key: str, state: str) -> str:
     """A code verifier of 43 characters (RFC 7636 section 4.1) that this browser alone can give again."""
-    return b64url(hmac.digest(cookie.encode(), b"pkce verifier " + state.encode(), "sha256"))
+    return b64url(hmac.digest(browser_key.encode(), b"pkce verifier " + state.encode(), "sha256"))
 
 
-def _nonce(cookie: str, state: str) -> str:
+def _nonce(browser_key: str, state: str) -> str:
     """OpenID Connect Core section 15.5.2: the nonce is bound to the browser."""
-    return b64url(hmac.digest(cookie.encode(), b"nonce " + state.encode(), "sha256"))
+    return b64url(hmac.digest(browser_key.encode(), b"nonce " + state.encode(), "sha256"))
