@@ -1,0 +1,127 @@
+"""The two servers as processes of their own, and what the operating system says of them."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.load import LoadError
+
+START_TIMEOUT_SECONDS = 30.0
+STOP_TIMEOUT_SECONDS = 10.0
+POLL_SECONDS = 0.005
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+EMAIL = "bench@example.com"
+PASSWORD = "correct horse battery staple"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running server. `cold_start` is the seconds from its start to its first answer."""
+
+    name: str
+    port: int
+    process: "subprocess.Popen[bytes]"
+    cold_start: float
+
+    def cpu_seconds(self) -> float:
+        """User and system time of all its threads so far (proc(5), fields 14 and 15)."""
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text()
+        fields = stat.rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
+
+    def memory_megabytes(self) -> float:
+        """Resident set size."""
+        resident_pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return resident_pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+@contextlib.contextmanager
+def product(folder: Path) -> Iterator[Server]:
+    """Our server with a new, empty data folder inside `folder`, and one account in it."""
+    port = free_port()
+    environment = {
+        "DRIO_PORT": str(port),
+        "DRIO_DATA_DIR": str(folder / f"data-{port}"),
+        "DRIO_REGISTRATION_LIMIT": "1000000000",
+    }
+    with running("drio-mcp", ["-m", "drio_mcp", "serve"], port, folder, environment) as server:
+        create_account(environment)
+        yield server
+
+
+@contextlib.contextmanager
+def baseline(folder: Path) -> Iterator[Server]:
+    """The SDK's server of `bench.baseline`."""
+    port = free_port()
+    with running("mcp SDK", ["-m", "bench.baseline", "--port", str(port)], port, folder, {}) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def running(
+    name: str, arguments: list[str], port: int, folder: Path, environment: Mapping[str, str]
+) -> Iterator[Server]:
+    """Start a Python process, wait for its first answer, and stop it at the end. Raises `LoadError` if none comes."""
+    log = folder / f"{port}.log"
+    began = time.perf_counter()
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, *arguments], env={**os.environ, **environment}, stdout=output, stderr=output
+        )
+    try:
+        if not wait_for_answer(process, port, began + START_TIMEOUT_SECONDS):
+            raise LoadError(f"{name} did not start:\n{log.read_text(errors='replace')[-2000:]}")
+        yield Server(name, port, process, time.perf_counter() - began)
+    finally:
+        stop(process)
+
+
+def create_account(environment: Mapping[str, str]) -> None:
+    """Make the account that signs in and approves."""
+    command = [sys.executable, "-m", "drio_mcp", "users", "create", "--email", EMAIL, "--password-stdin"]
+    try:
+        subprocess.run(
+            command, env={**os.environ, **environment}, input=PASSWORD.encode(), check=True, capture_output=True
+        )
+    except subprocess.CalledProcessError as error:
+        raise LoadError(f"no account could be made: {error.stderr.decode(errors='replace')}") from None
+
+
+def wait_for_answer(process: "subprocess.Popen[bytes]", port: int, until: float) -> bool:
+    """Whether the server answered 200 to a request for its metadata before `until`."""
+    request = b"GET /.well-known/oauth-authorization-server HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+    while time.perf_counter() < until and process.poll() is None:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=5) as peer:
+                peer.sendall(request)
+                return peer.recv(64).startswith(b"HTTP/1.1 200")
+        except ConnectionError:
+            time.sleep(POLL_SECONDS)
+    return False
+
+
+def stop(process: "subprocess.Popen[bytes]") -> None:
+    """Ask the process to end, and end it if it does not."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_TIMEOUT_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def free_port() -> int:
+    """A port that nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
