@@ -19,9 +19,10 @@ from httpx2 import Headers
 
 from drio_mcp import __version__
 from drio_mcp.config import Settings
+from drio_mcp.outbound.addresses import is_public_text
 from drio_mcp.outbound.body import Decoder, declared_length
 from drio_mcp.outbound.error import OutboundError
-from drio_mcp.outbound.network import GuardedNetwork, Resolver, SystemResolver
+from drio_mcp.outbound.network import GuardedNetwork, Resolver, SystemResolver, address_blocked
 from drio_mcp.outbound.target import Target, parse_target
 
 HeaderInput = Mapping[str, str] | Iterable[tuple[str, str]]
@@ -135,7 +136,11 @@ class Outbound:
     def check(self, url: str) -> Target:
         """The target of `url`, judged as far as that goes without the network. Raises `OutboundError`."""
         target = parse_target(url)
-        if target.scheme == "http" and target.allow_entry not in self._allowed:
+        if target.allow_entry in self._allowed:
+            return target
+        if target.is_address and not is_public_text(target.host):
+            raise address_blocked()
+        if target.scheme == "http":
             raise OutboundError(
                 "address_blocked",
                 "Plain http is not called; use https, or let the operator admit the address in DRIO_OUTBOUND_ALLOW",
@@ -308,9 +313,7 @@ def _explain(error: Exception) -> OutboundError:
     if isinstance(error, httpcore2.TimeoutException):
         return OutboundError("timeout", "The other side did not answer in time")
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return OutboundError(
-            "tls_failure", f"The certificate is not trusted: {cause.verify_message or 'unknown reason'}"
-        )
+        return OutboundError("tls_failure", _CERTIFICATE.get(cause.verify_code, _UNTRUSTED))
     if isinstance(cause, ssl.SSLError):
         return OutboundError("tls_failure", "No secure connection could be made: the TLS handshake failed")
     if isinstance(error, httpcore2.LocalProtocolError):

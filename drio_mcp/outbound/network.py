@@ -21,6 +21,13 @@ MAX_ADDRESSES = 4
 """How many addresses of one name are tried, one after the other."""
 
 
+def address_blocked() -> OutboundError:
+    """The refusal of an address that is not public."""
+    return OutboundError(
+        "address_blocked", "The address is private, local or reserved; the operator can admit it in DRIO_OUTBOUND_ALLOW"
+    )
+
+
 class Resolver(Protocol):
     """Where the addresses of a name come from."""
 
@@ -82,10 +89,7 @@ class GuardedNetwork(httpcore2.AsyncNetworkBackend):
         bracketed = f"[{host}]" if ":" in host else host
         # One bad address among good ones condemns the name: no honest public name points into a private network.
         if f"{bracketed}:{port}" not in self._allowed and not all(is_public_text(each) for each in addresses):
-            raise OutboundError(
-                "address_blocked",
-                "The address is private, local or reserved; the operator can admit it in DRIO_OUTBOUND_ALLOW",
-            )
+            raise address_blocked()
         return addresses[:MAX_ADDRESSES]
 
     async def _addresses(self, host: str, port: int, seconds: float | None) -> Sequence[str]:

@@ -42,6 +42,11 @@ class Target:
         return self.scheme, self.host, self.port
 
     @property
+    def is_address(self) -> bool:
+        """Whether the host is an IP address rather than a name. Names never end in a number here."""
+        return ":" in self.host or self.host.rpartition(".")[2].isdigit()
+
+    @property
     def url(self) -> str:
         return f"{self.scheme}://{self.authority}{self.path}"
 
