@@ -1,0 +1,96 @@
+"""The one ASGI application: routes, middleware, lifespan. Nothing else."""
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import Scope
+
+from drio_mcp import background
+from drio_mcp.api.responses import oauth_error, rest_error
+from drio_mcp.api.routes import api_routes
+from drio_mcp.config import Settings
+from drio_mcp.errors import DrioError
+from drio_mcp.middleware.body import BodyLimit
+from drio_mcp.middleware.context import request_id_of
+from drio_mcp.middleware.edge import Edge
+from drio_mcp.middleware.errors import Challenges, Render, from_http_exception
+from drio_mcp.middleware.families import Family, family_of
+from drio_mcp.middleware.logs import configure_logging
+from drio_mcp.services import Services, build_services
+from drio_mcp.tools.endpoint import McpEndpoint
+
+try:  # PROVISIONAL until all rooms exist
+    from drio_mcp.pages import PAGES
+    from drio_mcp.pages.errors import page_error
+except ImportError:
+    PAGES = []
+    page_error = lambda request, error, headers: rest_error(error, "", headers)
+
+
+def create_app(settings: Settings, *, services: Services | None = None) -> Starlette:
+    """The application for `settings`.
+
+    Raises `StartupError` when the keys or the database URL cannot be used; the database itself is opened by the
+    lifespan.
+    """
+    configure_logging(settings.log)
+    services = services or build_services(settings)
+    mcp = McpEndpoint(services)
+    render = error_renderer(settings)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with services.running(), mcp.running(), background.running(services):
+            yield
+
+    async def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        if error.status_code == 405:
+            return method_refused(request, error, routes, render)
+        return render(request.scope, from_http_exception(error), error.headers or {})
+
+    routes: list[BaseRoute] = [Route("/mcp", mcp), *api_routes(), *PAGES]
+    app = Starlette(
+        routes=routes,
+        middleware=[Middleware(Edge, settings=settings, render=render), Middleware(BodyLimit)],
+        exception_handlers={HTTPException: refused},
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False
+    app.state.services = services
+    return app
+
+
+def error_renderer(settings: Settings) -> Render:
+    """Where the families of routes meet: each error in the form that the route's readers expect."""
+    challenges = Challenges(settings)
+
+    def render(scope: Scope, error: DrioError, headers: Mapping[str, str]) -> Response:
+        headers = {**challenges.headers(error), **headers}
+        match family_of(scope["path"]):
+            case Family.OAUTH:
+                return oauth_error(error, headers)
+            case Family.PAGE:
+                return page_error(Request(scope), error, headers)
+            case _:
+                return rest_error(error, request_id_of(scope), headers)
+
+    return render
+
+
+def method_refused(request: Request, error: HTTPException, routes: list[BaseRoute], render: Render) -> Response:
+    """405, or the answer to a plain OPTIONS (RFC 9110 section 9.3.7), with every method that the path does have."""
+    allowed = {"OPTIONS", *(error.headers or {}).get("Allow", "").split(", ")} - {""}
+    for route in routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            allowed |= route.methods or set()
+    headers = {"Allow": ", ".join(sorted(allowed))}
+    if request.method == "OPTIONS":
+        return Response(status_code=204, headers=headers)
+    return render(request.scope, from_http_exception(HTTPException(405)), headers)

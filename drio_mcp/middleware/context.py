@@ -1,0 +1,29 @@
+"""What is known about the request under way: its id, where it came from, and who sent it."""
+
+from typing import cast
+
+from starlette.requests import HTTPConnection
+from starlette.types import Scope
+
+from drio_mcp.models import Principal
+from drio_mcp.services import Services
+
+
+def request_id_of(scope: Scope) -> str:
+    """The UUID that stands in the error envelope, in `X-Request-Id` and in the log line."""
+    return cast("str", scope["state"]["request_id"])
+
+
+def address_of(request: HTTPConnection) -> str:
+    """The client's address, as far as trusted proxies tell it."""
+    return cast("str", request.scope["state"]["address"])
+
+
+def principal_of(request: HTTPConnection) -> Principal:
+    """Who is calling; only behind the bearer gate."""
+    return cast("Principal", request.scope["state"]["principal"])
+
+
+def services_of(request: HTTPConnection) -> Services:
+    """The capabilities of the running program."""
+    return cast("Services", request.app.state.services)

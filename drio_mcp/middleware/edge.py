@@ -1,0 +1,112 @@
+"""The outermost layer: gives each request its id and address, each answer its headers, and each failure its form."""
+
+import uuid
+from time import perf_counter_ns
+
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from drio_mcp.config import Settings
+from drio_mcp.errors import DrioError
+from drio_mcp.middleware import cors
+from drio_mcp.middleware.errors import Render, from_http_exception, from_unexpected
+from drio_mcp.middleware.families import is_open
+from drio_mcp.middleware.proxies import TrustedProxies
+
+DEFAULT_PAGE_POLICY = (
+    b"default-src 'none'; style-src 'self'; img-src 'self' data:; font-src 'self'; form-action 'self'; "
+    b"base-uri 'none'; frame-ancestors 'none'"
+)
+"""Content-Security-Policy of pages that set none of their own."""
+
+log = structlog.get_logger("drio_mcp.requests")
+
+
+class Edge:
+    """Wraps the whole application. `render` answers for what nobody below caught."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, render: Render) -> None:
+        self._app = app
+        self._proxies = TrustedProxies(settings.trusted_proxies)
+        self._render = render
+        self._always: list[cors.Header] = [(b"x-content-type-options", b"nosniff")]
+        if settings.is_https:
+            self._always.append((b"strict-transport-security", b"max-age=31536000; includeSubDomains"))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = perf_counter_ns()
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id = str(uuid.uuid4())
+        state["address"] = address = self._proxies.client_address(scope)
+        path: str = scope["path"]
+        extra = [*self._always, (b"x-request-id", request_id.encode())]
+        if is_open(path):
+            extra += cors.OPEN
+        status = 0
+
+        async def send_dressed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = dress(message.get("headers", ()), extra)
+            await send(message)
+
+        try:
+            if is_open(path) and cors.is_preflight(scope["method"], scope["headers"]):
+                await send_preflight(scope, send_dressed)
+            else:
+                await self._app(scope, receive, send_dressed)
+        except Exception as error:
+            if status:
+                raise  # the answer is under way: only closing the connection tells that it is incomplete
+            await self._answer_failure(error, scope, receive, send_dressed)
+        finally:
+            log.info(
+                "request",
+                request_id=request_id,
+                method=scope["method"],
+                route=route_name(scope),
+                status=status,
+                ms=round((perf_counter_ns() - began) / 1e6, 1),
+                address=address,
+            )
+
+    async def _answer_failure(self, error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
+        headers: dict[str, str] = {}
+        if isinstance(error, HTTPException):
+            headers = dict(error.headers or {})
+            error = from_http_exception(error)
+        elif not isinstance(error, DrioError):
+            error = from_unexpected(error, scope["state"]["request_id"])
+        await self._render(scope, error, headers)(scope, receive, send)
+
+
+def dress(headers: "list[cors.Header] | tuple[()]", extra: list[cors.Header]) -> list[cors.Header]:
+    """The answer's headers with what every answer carries; what a handler set itself wins."""
+    dressed = [*headers, *extra]
+    names = {name for name, _ in headers}
+    if b"cache-control" not in names:
+        dressed.append((b"cache-control", b"no-store"))
+    if any(name == b"content-type" and value.startswith(b"text/html") for name, value in headers):
+        if b"content-security-policy" not in names:
+            dressed.append((b"content-security-policy", DEFAULT_PAGE_POLICY))
+        if b"referrer-policy" not in names:
+            dressed.append((b"referrer-policy", b"same-origin"))
+        dressed.append((b"x-frame-options", b"DENY"))
+    return dressed
+
+
+async def send_preflight(scope: Scope, send: Send) -> None:
+    """Answer a browser's preflight (Fetch standard, section 3.2.2)."""
+    await send({"type": "http.response.start", "status": 204, "headers": cors.preflight_headers(scope["headers"])})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def route_name(scope: Scope) -> str | None:
+    """The name of the handler that answered, for the log; None when no route matched."""
+    endpoint = scope.get("endpoint")
+    return getattr(endpoint, "name", None) or getattr(endpoint, "__name__", None)

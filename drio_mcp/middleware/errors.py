@@ -1,0 +1,71 @@
+"""From an exception to what a caller is told: the error object, and the headers that belong to it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import Scope
+
+from drio_mcp import errors
+from drio_mcp.config import Settings
+from drio_mcp.errors import DrioError
+
+Render = Callable[[Scope, DrioError, Mapping[str, str]], Response]
+"""Turns an error into the answer that the route's family gives. Built in `app.py`, where all families meet."""
+
+STATUS_ERRORS: Mapping[int, type[DrioError]] = {
+    400: errors.BadRequest,
+    404: errors.NotFound,
+    405: errors.MethodNotAllowed,
+    406: errors.NotAcceptable,
+    413: errors.PayloadTooLarge,
+    415: errors.UnsupportedMediaType,
+    503: errors.Unavailable,
+}
+
+log = structlog.get_logger("drio_mcp.errors")
+
+
+def error_object(error: DrioError, request_id: str) -> dict[str, Any]:
+    """The error of contract section 3, as REST puts it into its envelope and MCP into `structuredContent`."""
+    details = error.details
+    return {"code": error.code, "message": error.message, "details": details, "requestId": request_id}
+
+
+def from_http_exception(error: HTTPException) -> DrioError:
+    """The family's error for what the router or Starlette itself refused; its detail text is not passed on."""
+    return STATUS_ERRORS.get(error.status_code, errors.BadRequest)()
+
+
+def from_unexpected(error: Exception, request_id: str) -> DrioError:
+    """An `internal_error`, after logging where it came from; its own text is neither told nor logged."""
+    log.error("request failed", request_id=request_id, exc_info=error)
+    return DrioError()
+
+
+class Challenges:
+    """The `WWW-Authenticate` values of RFC 6750 section 3 and RFC 9728 section 5.1, made once."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._metadata = f'resource_metadata="{settings.origin}/.well-known/oauth-protected-resource/mcp"'
+        self.missing = f'Bearer {self._metadata}, scope="openid profile email"'
+        self.invalid = f'Bearer error="invalid_token", {self._metadata}, scope="openid profile email"'
+
+    def insufficient(self, scope: str) -> str:
+        """RFC 6750 section 3.1: the token is good but does not reach this far."""
+        return f'Bearer error="insufficient_scope", scope="{scope}", {self._metadata}'
+
+    def headers(self, error: DrioError) -> dict[str, str]:
+        """The headers that `error` brings along: a challenge, or when to try again."""
+        match error:
+            case errors.Unauthorized():
+                return {"WWW-Authenticate": self.invalid if error.token_sent else self.missing}
+            case errors.Forbidden():
+                return {"WWW-Authenticate": self.insufficient(error.scope)}
+            case errors.RateLimited():
+                return {"Retry-After": str(error.retry_after)}
+            case errors.OAuthError() if error.http_status == 401:
+                return {"WWW-Authenticate": 'Basic realm="drio-mcp"'}  # RFC 6749 section 5.2
+        return {}

@@ -1,0 +1,48 @@
+"""The families of routes: each has one form of error, and its own rule for requests from other origins."""
+
+from enum import Enum
+
+
+class Family(Enum):
+    """Who reads the answers of a route."""
+
+    API = "api"
+    """`/api/v1/…`: the REST envelope."""
+    OAUTH = "oauth"
+    """The OAuth endpoints and metadata: `{"error","error_description"}`."""
+    MCP = "mcp"
+    """`/mcp`: JSON-RPC inside, the REST envelope around it."""
+    PAGE = "page"
+    """Everything that a person opens in a browser."""
+
+
+AUTHORIZE = "/api/v1/auth/authorize"
+CALLBACK = "/api/v1/auth/callback"
+
+OPEN_PATHS = frozenset(
+    {
+        "/mcp",
+        "/api/v1/auth/register",
+        "/api/v1/auth/token",
+        "/api/v1/auth/refresh",
+        "/api/v1/auth/revoke",
+        "/api/v1/auth/jwks",
+    }
+)
+"""Where scripts of every origin may call (contract section 4), beside metadata and registration management."""
+
+
+def family_of(path: str) -> Family:
+    """The family that answers for `path`, whether or not a route exists there (contract section 3)."""
+    if path == "/mcp" or path.startswith("/mcp/"):
+        return Family.MCP
+    if path.startswith("/api/"):
+        if path in {AUTHORIZE, CALLBACK}:
+            return Family.PAGE
+        return Family.OAUTH if path.startswith("/api/v1/auth/") or path == "/api/v1/auth" else Family.API
+    return Family.OAUTH if path.startswith("/.well-known/") else Family.PAGE
+
+
+def is_open(path: str) -> bool:
+    """Whether a browser script of any origin may read the answers of `path`."""
+    return path in OPEN_PATHS or path.startswith(("/.well-known/", "/api/v1/auth/register/"))

@@ -1,0 +1,65 @@
+"""Validation problems in words for callers: where and what, never the value."""
+
+import re
+from typing import Any
+
+from pydantic import ValidationError
+
+from drio_mcp.errors import BadRequest, Problem
+
+IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
+
+SHOULD = re.compile(r"^\w+ should")
+
+WORDS = {
+    "missing": "is required",
+    "extra_forbidden": "is not a known field",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+    "dict_type": "must be an object",
+    "list_type": "must be an array",
+    "tuple_type": "must be an array",
+    "string_type": "must be a string",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "string_unicode": "must be valid Unicode text",
+}
+
+
+def problems_of(error: ValidationError) -> list[Problem]:
+    """One problem per fault. A name that the caller made up appears only if it looks like a field's name."""
+    return [
+        Problem(_path(each["loc"]), WORDS.get(each["type"]) or _sentence(each["msg"]))
+        for each in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    path = ""
+    for part in location:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        else:
+            path += ("." if path else "") + (part if IDENTIFIER.fullmatch(part) else "?")
+    return path
+
+
+def _sentence(message: str) -> str:
+    text = SHOULD.sub("must", message.removeprefix("Value error, "), count=1)
+    return text[:1].lower() + text[1:]
+
+
+def refuse_unstorable(value: Any) -> None:
+    """Raises `BadRequest` for text that JSON carries and no database does: U+0000 and lone surrogates."""
+    if isinstance(value, str):
+        if "\0" in value or (not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value)):
+            raise BadRequest("The body contains U+0000 or half of a surrogate pair, which no text may hold")
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            refuse_unstorable(name)
+            refuse_unstorable(member)
+    elif isinstance(value, list):
+        for item in value:
+            refuse_unstorable(item)

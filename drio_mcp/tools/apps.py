@@ -1,0 +1,57 @@
+"""The tools about apps."""
+
+from pydantic import Field
+
+from drio_mcp.accounts.answers import AppAnswer, AppsAnswer
+from drio_mcp.accounts.apps import CreateApp
+from drio_mcp.middleware.bearer import FULL_ACCESS
+from drio_mcp.models import Model, Scope
+from drio_mcp.tools.schema import output_schema
+from drio_mcp.tools.tool import Answer, Call, Tool
+
+
+class ListApps(Model):
+    """No arguments."""
+
+
+class CreateAppArguments(CreateApp):
+    """The REST body, and the query's `dryRun`."""
+
+    dry_run: bool = Field(default=False, description="Only show what would be made.")
+
+
+async def list_apps(call: Call, arguments: ListApps) -> Answer:
+    apps = await call.services.apps.list(call.user_id)
+    lines = [f"- {app.name}: appId {app.id} ({app.status})" for app in apps]
+    return Answer(AppsAnswer(apps=apps), "\n".join([f"{len(apps)} app{'' if len(apps) == 1 else 's'}:", *lines]))
+
+
+async def create_app(call: Call, arguments: CreateAppArguments) -> Answer:
+    body = CreateApp(name=arguments.name, description=arguments.description)
+    app = await call.services.apps.create(call.user_id, body, arguments.dry_run)
+    if arguments.dry_run:
+        return Answer(AppAnswer(app=app, dry_run=True), f"Would create the app {app.name}. Nothing was changed.")
+    return Answer(AppAnswer(app=app), f"Created the app {app.name}: appId {app.id}.")
+
+
+TOOLS = (
+    Tool(
+        name="list_apps",
+        title="List apps",
+        description="The person's apps with their ids.",
+        scope=Scope.CONNECTIONS_READ,
+        input=ListApps,
+        output=output_schema(AppsAnswer),
+        handler=list_apps,
+        hints=frozenset({"read_only"}),
+    ),
+    Tool(
+        name="create_app",
+        title="Create an app",
+        description="Create an app, which holds auth connections of its own.",
+        scope=FULL_ACCESS,
+        input=CreateAppArguments,
+        output=output_schema(AppAnswer),
+        handler=create_app,
+    ),
+)

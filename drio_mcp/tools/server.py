@@ -1,0 +1,167 @@
+"""The wiring to the MCP SDK: what it lists, how a call reaches a tool, and how an error is told to a model."""
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import mcp_types as types
+from mcp.server.caching import CacheHint
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel import Server
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.shared.exceptions import MCPError
+from pydantic import ValidationError
+from starlette.types import Message, Receive, Scope, Send
+
+from drio_mcp import __version__
+from drio_mcp.errors import DrioError, Forbidden, ValidationFailed
+from drio_mcp.middleware.bearer import require_scope
+from drio_mcp.middleware.body import MAX_BODY_BYTES
+from drio_mcp.middleware.errors import Challenges, error_object, from_unexpected
+from drio_mcp.middleware.validation import problems_of, refuse_unstorable
+from drio_mcp.services import Services
+from drio_mcp.tools import handshake
+from drio_mcp.tools.schema import input_schema
+from drio_mcp.tools.tool import Call, Tool
+
+INSTRUCTIONS = (
+    "drio-mcp manages the auth connections of your apps: which provider, endpoints, client and scopes each uses. "
+    "Start with list_auth_connections. appId may be left out while there is one app; authId takes an id or a key. "
+    "Never ask for secrets in the chat: where one is needed, the answer carries a link for the person to open."
+)
+LIST_TTL_MS = 3_600_000
+
+Context = ServerRequestContext[Any, Any]
+
+
+class McpServer:
+    """The tools on the SDK's kernel, for every protocol revision."""
+
+    def __init__(self, services: Services, tools: Mapping[str, Tool]) -> None:
+        self._services = services
+        self._tools = tools
+        self._challenges = Challenges(services.settings)
+        self._list = {"tools": [describe(tool) for tool in tools.values()]}
+        schemas = {each["name"]: each["inputSchema"] for each in self._list["tools"]}
+        self._server: Server[Any] = Server(
+            "drio-mcp",
+            title="Drio",
+            version=__version__,
+            instructions=INSTRUCTIONS,
+            website_url=services.settings.origin,
+            cache_hints={"tools/list": CacheHint(LIST_TTL_MS, "private")},
+            get_tool_input_schema=schemas.get,
+            on_list_tools=self._list_tools,  # type: ignore[arg-type]
+            on_call_tool=self._call_tool,  # type: ignore[arg-type]
+        )
+        self._server.middleware.clear()  # no OpenTelemetry span per message
+        self._manager = StreamableHTTPSessionManager(
+            self._server, json_response=True, stateless=True, max_request_body_size=MAX_BODY_BYTES
+        )
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        async with self._manager.run():
+            yield
+
+    async def handle(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
+        """Answer one POST whose sender has been checked; `body` is what has been read of it."""
+        version = next((value for name, value in scope["headers"] if name == b"mcp-protocol-version"), None)
+        text = None if version is None else version.decode("latin-1")
+        if handshake.is_handshake_version(text):
+            await handshake.answer(self._server, text, body, scope, receive, send)
+            return
+        read = False
+
+        async def replay() -> Message:
+            nonlocal read
+            if read:
+                return await receive()
+            read = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        await self._manager.handle_request(scope, replay, send)
+
+    async def _list_tools(self, ctx: Context, params: types.PaginatedRequestParams | None) -> dict[str, Any]:
+        return self._list
+
+    async def _call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> dict[str, Any]:
+        tool = self._tools.get(params.name)
+        if tool is None:
+            raise MCPError(code=types.INVALID_PARAMS, message="Unknown tool; tools/list names them all")
+        assert ctx.request is not None
+        state = ctx.request.scope["state"]
+        call = Call(self._services, state["principal"], state["request_id"])
+        try:
+            require_scope(call.principal, tool.scope)
+            answer = await tool.handler(call, read_arguments(tool, params.arguments or {}))
+        except DrioError as error:
+            return self._failure(tool, error, call.request_id)
+        except Exception as error:
+            return self._failure(tool, from_unexpected(error, call.request_id), call.request_id)
+        data = answer.data.model_dump(mode="json", by_alias=True)
+        return {
+            "resultType": "complete",
+            "content": [{"type": "text", "text": answer.text}],
+            "structuredContent": data,
+            "isError": False,
+        }
+
+    def _failure(self, tool: Tool, error: DrioError, request_id: str) -> dict[str, Any]:
+        """A failed call as a tool result: what REST answers, and in the text what to do next."""
+        result: dict[str, Any] = {
+            "resultType": "complete",
+            "content": [{"type": "text", "text": failure_text(tool, error)}],
+            "structuredContent": {"error": error_object(error, request_id)},
+            "isError": True,
+        }
+        if isinstance(error, Forbidden):
+            result["_meta"] = {"mcp/www_authenticate": [self._challenges.insufficient(error.scope)]}
+        return result
+
+
+def describe(tool: Tool) -> dict[str, Any]:
+    """The tool as `tools/list` shows it."""
+    return {
+        "name": tool.name,
+        "title": tool.title,
+        "description": tool.description,
+        "inputSchema": input_schema(tool.input),
+        "outputSchema": dict(tool.output),
+        "annotations": tool.annotations,
+        "_meta": {"securitySchemes": [{"type": "oauth2", "scopes": tool.scope.split()}]},
+    }
+
+
+def read_arguments(tool: Tool, arguments: dict[str, Any]) -> Any:
+    """The arguments as the tool's input model. Raises `ValidationFailed`, `BadRequest`."""
+    refuse_unstorable(arguments)
+    try:
+        return tool.input.model_validate(arguments)
+    except ValidationError as error:
+        raise ValidationFailed(problems_of(error)) from None
+
+
+def failure_text(tool: Tool, error: DrioError) -> str:
+    """The message, then the way out: the error's own next step, else what its kind suggests."""
+    lines = [f"{tool.name} failed ({error.code}): {error.message}."]
+    if isinstance(error, ValidationFailed):
+        lines = [f"{tool.name} failed ({error.code}):", *(f"- {p.path}: {p.message}" for p in error.problems)]
+    step = error.next_step
+    if step is not None and step.tool:
+        lines.append(f"Next: call {step.tool}" + (f" with {dict(step.arguments)}." if step.arguments else "."))
+    if step is not None and step.url:
+        lines.append(f"A person has to open {step.url}")
+    if step is None:
+        lines.append(NEXT_BY_CODE.get(error.code, tool.retry or "Try again later, or tell the person."))
+    return "\n".join(lines)
+
+
+NEXT_BY_CODE = {
+    "validation_error": "Next: correct these arguments and call it again.",
+    "bad_request": "Next: correct the arguments and call it again.",
+    "not_found": "Next: call list_auth_connections (or list_apps) for the ids and keys that exist.",
+    "conflict": "Next: call get_auth_connection to see the present state.",
+    "rate_limited": "Next: wait a minute, then call it again.",
+    "forbidden": "Next: the person has to sign in again and allow the scope named here.",
+}

@@ -1,0 +1,63 @@
+"""What a tool is, before any protocol: its name, its models, its scope, and the function that calls a capability."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from drio_mcp.models import Principal
+from drio_mcp.services import Services
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a tool: by whom, and what is at hand."""
+
+    services: Services
+    principal: Principal
+    request_id: str
+
+    @property
+    def user_id(self) -> str:
+        return self.principal.user_id
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a tool gives back: `data` is the REST answer (`structuredContent`), `text` says it to the model in short."""
+
+    data: BaseModel
+    text: str
+
+
+Handler = Callable[[Call, Any], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """One tool, the mirror of the REST operation of the same name.
+
+    `hints` are the MCP annotations that are true of it, from `read_only`, `destructive`, `idempotent` and `open_world`.
+    `retry` tells the model what to do when the call failed and the error itself knows no better way.
+    """
+
+    name: str
+    title: str
+    description: str
+    scope: str
+    input: type[BaseModel]
+    output: Mapping[str, Any]
+    handler: Handler
+    hints: frozenset[str] = frozenset()
+    retry: str = ""
+
+    @property
+    def annotations(self) -> dict[str, bool]:
+        """The annotations of the MCP schema (`ToolAnnotations`), all four spelled out: absent ones mean the worst."""
+        return {
+            "readOnlyHint": "read_only" in self.hints,
+            "destructiveHint": "destructive" in self.hints,
+            "idempotentHint": bool(self.hints & {"idempotent", "read_only"}),
+            "openWorldHint": "open_world" in self.hints,
+        }
