@@ -1,0 +1,149 @@
+"""The statements of the table `connections`."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from drio_mcp.store.database import Query, Statement, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionRow:
+    """One auth connection; `config` is its JSON without secrets, `grants` a JSON array."""
+
+    id: str
+    app_id: str
+    key: str
+    name: str
+    provider_key: str
+    status: str
+    config: str
+    is_default: int
+    secret_ref: str | None
+    grants: str
+    last_validated_at: int | None
+    last_error: str | None
+    version: int
+    created_at: int
+    updated_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The app's owner, as far as a connection's rules ask."""
+
+    user_id: str
+    is_operator: int
+
+
+COLUMNS = (
+    "id, app_id, key, name, provider_key, status, config, is_default, secret_ref, grants, last_validated_at, "
+    "last_error, version, created_at, updated_at"
+)
+
+FIND_OWNER = Query(
+    """SELECT users.id, users.is_operator FROM apps JOIN users ON users.id = apps.user_id
+       WHERE apps.id = :app_id AND apps.user_id = :user_id""",
+    Owner,
+)
+HOLD_APP = Statement("UPDATE apps SET updated_at = updated_at WHERE id = :app_id")
+FIND = Query(f"SELECT {COLUMNS} FROM connections WHERE app_id = :app_id AND id = :id", ConnectionRow)  # noqa: S608
+FIND_BY_KEY = Query(
+    f"SELECT {COLUMNS} FROM connections WHERE app_id = :app_id AND key = :key",  # noqa: S608
+    ConnectionRow,
+)
+FIND_OWNED = Query(
+    f"""SELECT {", ".join("connections." + name for name in COLUMNS.split(", "))}
+        FROM connections JOIN apps ON apps.id = connections.app_id
+        WHERE connections.id = :id AND apps.user_id = :user_id""",  # noqa: S608
+    ConnectionRow,
+)
+LIST = Query(
+    f"""SELECT {COLUMNS} FROM connections
+        WHERE app_id = :app_id AND (created_at, id) > (:after_created_at, :after_id)
+          AND (CAST(:status AS TEXT) IS NULL OR status = :status)
+          AND (CAST(:provider_key AS TEXT) IS NULL OR provider_key = :provider_key)
+        ORDER BY created_at, id LIMIT :limit""",  # noqa: S608
+    ConnectionRow,
+)
+COUNT = Query("SELECT count(*) FROM connections WHERE app_id = :app_id", int)
+LIST_PROVIDERS = Query("SELECT DISTINCT provider_key FROM connections WHERE app_id = :app_id ORDER BY provider_key", str)
+LIST_KEYS = Query(
+    "SELECT key FROM connections WHERE app_id = :app_id AND key >= :slug AND key < :beyond ORDER BY key", str
+)
+INSERT = Statement(
+    f"""INSERT INTO connections ({COLUMNS})
+        VALUES ({", ".join(":" + name for name in COLUMNS.split(", "))})"""  # noqa: S608
+)
+UPDATE = Statement(
+    """UPDATE connections SET name = :name, status = :status, config = :config, is_default = :is_default,
+              secret_ref = :secret_ref, grants = :grants, last_validated_at = :last_validated_at,
+              last_error = :last_error, version = :version, updated_at = :updated_at
+       WHERE id = :id AND version = :version - 1"""
+)
+CLEAR_DEFAULT = Query(
+    """UPDATE connections SET is_default = 0, version = version + 1, updated_at = :now
+       WHERE app_id = :app_id AND is_default = 1 AND id <> :id RETURNING id""",
+    str,
+)
+DELETE = Statement("DELETE FROM connections WHERE id = :id")
+
+
+def hold_app(tx: Transaction, app_id: str) -> None:
+    """Let nobody else decide about this app's connections until the transaction ends."""
+    tx.run(HOLD_APP, app_id=app_id)
+
+
+def find(tx: Transaction, app_id: str, id_or_key: str) -> ConnectionRow | None:
+    """The app's connection of that id, or else of that key."""
+    return tx.one(FIND, app_id=app_id, id=id_or_key) or tx.one(FIND_BY_KEY, app_id=app_id, key=id_or_key)
+
+
+def list_after(
+    tx: Transaction,
+    app_id: str,
+    after: tuple[int, str],
+    limit: int,
+    status: str | None = None,
+    provider_key: str | None = None,
+) -> list[ConnectionRow]:
+    """Up to `limit` connections in the order they were made, from behind `after` (time of creation, id)."""
+    return tx.all(
+        LIST,
+        app_id=app_id,
+        after_created_at=after[0],
+        after_id=after[1],
+        limit=limit,
+        status=status,
+        provider_key=provider_key,
+    )
+
+
+def keys_like(tx: Transaction, app_id: str, slug: str) -> Sequence[str]:
+    """The app's keys that begin with `slug`."""
+    return tx.all(LIST_KEYS, app_id=app_id, slug=slug, beyond=slug + "\x7f")
+
+
+def insert(tx: Transaction, row: ConnectionRow) -> None:
+    """Add a connection; raises `UniqueViolation` when its key is taken."""
+    tx.run(INSERT, **asdict(row))
+
+
+def update(tx: Transaction, row: ConnectionRow) -> bool:
+    """Write what can change; False when another change came first. `row.version` is one more than the stored one."""
+    return (
+        tx.run(
+            UPDATE,
+            id=row.id,
+            name=row.name,
+            status=row.status,
+            config=row.config,
+            is_default=row.is_default,
+            secret_ref=row.secret_ref,
+            grants=row.grants,
+            last_validated_at=row.last_validated_at,
+            last_error=row.last_error,
+            version=row.version,
+            updated_at=row.updated_at,
+        )
+        == 1
+    )

@@ -1,0 +1,32 @@
+"""The statements of the table `connect_links`: one-time links of a connection's owner."""
+
+from dataclasses import dataclass
+
+from drio_mcp.store.database import Query, Statement
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRow:
+    """A link that is still good."""
+
+    connection_id: str
+    user_id: str
+    expires_at: int
+
+
+FIND = Query(
+    """SELECT connection_id, user_id, expires_at FROM connect_links
+       WHERE token_hash = :token_hash AND user_id = :user_id AND used_at IS NULL AND expires_at > :now""",
+    LinkRow,
+)
+INSERT = Statement(
+    """INSERT INTO connect_links (token_hash, connection_id, user_id, created_at, expires_at)
+       VALUES (:token_hash, :connection_id, :user_id, :now, :expires_at)"""
+)
+CONSUME = Query(
+    """UPDATE connect_links SET used_at = :now
+       WHERE token_hash = :token_hash AND user_id = :user_id AND used_at IS NULL AND expires_at > :now
+       RETURNING connection_id, user_id, expires_at""",
+    LinkRow,
+)
+PRUNE = Statement("DELETE FROM connect_links WHERE expires_at <= :oldest")

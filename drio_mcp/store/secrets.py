@@ -1,0 +1,74 @@
+"""The statements of the table `secrets`: sealed values, one per connection and field."""
+
+from dataclasses import dataclass
+
+from drio_mcp.store.database import Query, Statement, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRow:
+    """One sealed value; `origins` is the JSON array that it was sealed for."""
+
+    connection_id: str
+    field: str
+    sealed: bytes
+    origins: str
+    key_id: str
+    updated_at: int
+
+
+COLUMNS = "connection_id, field, sealed, origins, key_id, updated_at"
+
+FIND = Query(
+    f"SELECT {COLUMNS} FROM secrets WHERE connection_id = :connection_id AND field = :field",  # noqa: S608
+    SecretRow,
+)
+LIST_FIELDS = Query("SELECT field FROM secrets WHERE connection_id = :connection_id ORDER BY field", str)
+LIST_FIELDS_OF_APP = Query(
+    """SELECT secrets.connection_id, secrets.field FROM connections
+       JOIN secrets ON secrets.connection_id = connections.id WHERE connections.app_id = :app_id""",
+    lambda connection_id, field: (connection_id, field),
+)
+LIST_AFTER = Query(
+    f"""SELECT {COLUMNS} FROM secrets WHERE (connection_id, field) > (:connection_id, :field)
+        ORDER BY connection_id, field LIMIT :limit""",  # noqa: S608
+    SecretRow,
+)
+PUT = Statement(
+    f"""INSERT INTO secrets ({COLUMNS})
+        VALUES (:connection_id, :field, :sealed, :origins, :key_id, :updated_at)
+        ON CONFLICT (connection_id, field) DO UPDATE SET sealed = excluded.sealed, origins = excluded.origins,
+            key_id = excluded.key_id, updated_at = excluded.updated_at"""  # noqa: S608
+)
+REWRAP = Statement(
+    """UPDATE secrets SET sealed = :sealed, key_id = :key_id
+       WHERE connection_id = :connection_id AND field = :field AND sealed = :before"""
+)
+REMOVE = Statement("DELETE FROM secrets WHERE connection_id = :connection_id AND field = :field")
+REMOVE_ALL = Statement("DELETE FROM secrets WHERE connection_id = :connection_id")
+
+
+def put(tx: Transaction, row: SecretRow) -> None:
+    """Store a sealed value in place of an earlier one."""
+    tx.run(
+        PUT,
+        connection_id=row.connection_id,
+        field=row.field,
+        sealed=row.sealed,
+        origins=row.origins,
+        key_id=row.key_id,
+        updated_at=row.updated_at,
+    )
+
+
+def fields_of(tx: Transaction, connection_id: str) -> frozenset[str]:
+    """The fields that hold a secret."""
+    return frozenset(tx.all(LIST_FIELDS, connection_id=connection_id))
+
+
+def fields_of_app(tx: Transaction, app_id: str) -> dict[str, frozenset[str]]:
+    """The fields that hold a secret, by connection, for a whole app in one query."""
+    found: dict[str, set[str]] = {}
+    for connection_id, field in tx.all(LIST_FIELDS_OF_APP, app_id=app_id):
+        found.setdefault(connection_id, set()).add(field)
+    return {connection_id: frozenset(fields) for connection_id, fields in found.items()}
