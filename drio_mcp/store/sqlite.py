@@ -7,6 +7,7 @@ fails is undone alone. Callers are answered after the commit, never before.
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -28,7 +29,6 @@ MAX_BATCH = 128
 READERS = 2
 UNIQUE_VIOLATIONS = frozenset({sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY})
 PRAGMAS = (
-    "journal_mode = WAL",
     "synchronous = FULL",
     "foreign_keys = ON",
     "wal_autocheckpoint = 0",
@@ -38,6 +38,8 @@ PRAGMAS = (
 WRITES_BETWEEN_LOOKS = 64
 CHECKPOINT_BYTES = 4 * 1024 * 1024
 """Size of the write-ahead log at which it is copied back into the database file."""
+LOG_LIMIT_BYTES = 32 * 1024 * 1024
+"""Size at which the writer stops to copy the rest itself: while it writes on, the log has no end to be reused from."""
 
 
 class SqliteTransaction:
@@ -188,6 +190,7 @@ class Lane:
         self.waiting.append(Job(decision, answer))
         if self.worker is None:
             self.worker = asyncio.create_task(self._work())
+            self.worker.add_done_callback(self._stopped)
         return await answer
 
     async def drain(self) -> None:
@@ -202,9 +205,15 @@ class Lane:
                 await self._run([job for job in batch if not job.answer.done()])
         finally:
             self.worker = None
-            left, self.waiting = self.waiting, []
-            for job in left:  # only when this task itself was cancelled, as the loop ends
-                job.answer.cancel()
+
+    def _stopped(self, worker: "asyncio.Task[None]") -> None:
+        """Leave nobody waiting when the worker was cancelled, as the event loop ends, perhaps before it began."""
+        if not worker.cancelled():
+            return
+        self.worker = None
+        waiting, self.waiting = self.waiting, []
+        for job in waiting:
+            job.answer.cancel()
 
     async def _run(self, batch: list[Job]) -> None:
         decisions = [job.decision for job in batch]
@@ -220,6 +229,19 @@ class Lane:
             return
         for job, (result, failure) in zip(batch, outcomes, strict=True):
             job.settle(result, failure)
+
+
+def _enter_wal_mode(connection: sqlite3.Connection) -> None:
+    """Switch to the write-ahead log. Of processes that do so at once one gets the lock, and SQLite lets none wait."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
 
 
 class SqliteDatabase(Database):
@@ -294,6 +316,7 @@ class SqliteDatabase(Database):
             check_same_thread=False,
         )
         try:
+            _enter_wal_mode(connection)
             for pragma in PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}")
             if read_only:
@@ -313,7 +336,11 @@ class SqliteDatabase(Database):
 
     def _checkpoint_when_due(self) -> None:
         """Start copying the log into the database file, when it is long enough and that is not going on already."""
-        if self._checkpointer is None or (self._checkpoint is not None and not self._checkpoint.done()):
+        if (
+            self._checkpointer is None
+            or self._writer is None
+            or (self._checkpoint is not None and not self._checkpoint.done())
+        ):
             return
         self._writes_since_look += 1
         if self._writes_since_look < WRITES_BETWEEN_LOOKS:
@@ -322,8 +349,18 @@ class SqliteDatabase(Database):
         log = self._path.with_name(self._path.name + "-wal")
         with suppress(FileNotFoundError):
             if log.stat().st_size >= CHECKPOINT_BYTES:
-                self._checkpoint = asyncio.create_task(self._run_checkpoint(self._checkpointer))
+                self._checkpoint = asyncio.create_task(
+                    self._run_checkpoint(self._checkpointer, self._writer.connection)
+                )
 
-    async def _run_checkpoint(self, connection: WholeDecisions) -> None:
+    async def _run_checkpoint(self, beside: WholeDecisions, writer: WholeDecisions) -> None:
         with suppress(sqlite3.OperationalError):  # busy: the next one will do it
-            await connection.call(lambda raw: raw.execute("PRAGMA wal_checkpoint(PASSIVE)").close())
+            if await beside.call(_checkpoint) >= LOG_LIMIT_BYTES:
+                await writer.call(_checkpoint)
+
+
+def _checkpoint(connection: sqlite3.Connection) -> int:
+    """Copy the log into the database file as far as no reader needs it, and give the log's size in bytes."""
+    (page_size,) = connection.execute("PRAGMA page_size").fetchone()
+    _, frames, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    return int(frames * page_size)
