@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from drio_mcp.connections.codes import Code
+
 
 class Method(StrEnum):
     """How a connection comes about (contract section 3, `plan.method`)."""
@@ -29,7 +31,7 @@ class Evidence:
 class PlanProblem:
     """Why there is no way yet: a diagnosis code, what happened, and what to do about it."""
 
-    code: str
+    code: Code
     summary: str
     next_step: str
 
@@ -88,25 +90,25 @@ class Plan:
     problem: PlanProblem | None = None
 
 
-NEXT_STEPS: Mapping[str, str] = {
-    "address_blocked": "Give a public https URL, or ask the operator to admit the address in DRIO_OUTBOUND_ALLOW",
-    "dns_failure": "Check the host name for a typing error",
-    "tls_failure": "Tell the provider that its certificate cannot be verified",
-    "timeout": "Try again; if it stays slow, ask the provider",
-    "endpoint_unreachable": "Check the address and the port, or try again later",
-    "redirect_refused": "Give the URL to which it redirects",
-    "response_too_large": "Give the URL of the API or MCP server itself",
-    "malformed_response": "Tell the provider that its answer is not valid",
-    "metadata_invalid": "Tell the provider what is wrong in its metadata, or enter the endpoints by hand",
-    "issuer_mismatch": "Do not connect: the metadata belongs to another server. Tell the provider",
-    "rate_limited": "Wait some minutes and try again",
-    "provider_outage": "Try again when the provider is up",
-    "unsupported_auth": "Name a provider key from list_auth_providers, give the URL of the API or MCP server itself, "
-    "or create the connection with its endpoints or key",
+NEXT_STEPS: Mapping[Code, str] = {
+    Code.ADDRESS_BLOCKED: "Give a public https URL, or ask the operator to admit the address in DRIO_OUTBOUND_ALLOW",
+    Code.DNS_FAILURE: "Check the host name for a typing error",
+    Code.TLS_FAILURE: "Tell the provider that its certificate cannot be verified",
+    Code.TIMEOUT: "Try again; if it stays slow, ask the provider",
+    Code.ENDPOINT_UNREACHABLE: "Check the address and the port, or try again later",
+    Code.REDIRECT_REFUSED: "Give the URL to which it redirects",
+    Code.RESPONSE_TOO_LARGE: "Give the URL of the API or MCP server itself",
+    Code.MALFORMED_RESPONSE: "Tell the provider that its answer is not valid",
+    Code.METADATA_INVALID: "Tell the provider what is wrong in its metadata, or enter the endpoints by hand",
+    Code.ISSUER_MISMATCH: "Do not connect: the metadata belongs to another server. Tell the provider",
+    Code.RATE_LIMITED: "Wait some minutes and try again",
+    Code.PROVIDER_OUTAGE: "Try again when the provider is up",
+    Code.UNSUPPORTED_AUTH: "Name a provider key from list_auth_providers, give the URL of the API or MCP server "
+    "itself, or create the connection with its endpoints or key",
 }
 """By diagnosis code: what gets a person on when discovery ends in it."""
 
 
 def problem(code: str, summary: str) -> PlanProblem:
-    """The problem of that code with its usual next step."""
-    return PlanProblem(code, summary, NEXT_STEPS.get(code, NEXT_STEPS["unsupported_auth"]))
+    """The problem of that diagnosis code with its usual next step."""
+    return PlanProblem(Code(code), summary, NEXT_STEPS.get(Code(code), NEXT_STEPS[Code.UNSUPPORTED_AUTH]))

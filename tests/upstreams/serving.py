@@ -73,7 +73,9 @@ def serve(
     app: ASGIApp, listener: socket.socket, authority: CertificateAuthority | None = None, name: str = "127.0.0.1"
 ) -> Iterator[None]:
     """`app` on `listener` in a thread of its own."""
-    config = uvicorn.Config(app, log_level="critical", lifespan="off", ws="none", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        app, log_level="critical", lifespan="off", ws="none", timeout_graceful_shutdown=1, date_header=False
+    )
     config.load()
     if authority is not None:
         config.ssl = authority.server_context(name)

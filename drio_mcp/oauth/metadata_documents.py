@@ -1,0 +1,210 @@
+"""Client ID Metadata Documents (draft-ietf-oauth-client-id-metadata-document): clients named by an https URL.
+
+The URL is the client's identity and its host vouches for what stands there, so the document is fetched with great
+care: only from public addresses, without redirects, small, quickly, seldom. The last good copy serves while the host
+fails, and says so.
+"""
+
+import asyncio
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
+from typing import Any, TypeVar
+
+from drio_mcp.clock import DAY, HOUR, MINUTE, SECOND, Clock
+from drio_mcp.config import Settings
+from drio_mcp.oauth.client_document import (
+    ClientDocument,
+    ClientDocumentError,
+    check_client_id,
+    check_jwks,
+    read_document,
+)
+from drio_mcp.oauth.http_cache import lifetime
+from drio_mcp.outbound import Outbound, OutboundError, OutboundResponse, parse_target
+from drio_mcp.store import client_documents, throttle
+from drio_mcp.store.client_documents import ClientDocumentRow
+from drio_mcp.store.database import Database, Transaction
+
+T = TypeVar("T")
+
+MAX_BYTES = 5 * 1024
+MAX_KEYS_BYTES = 64 * 1024
+TIMEOUT = 5.0
+RETRY_AFTER = 2 * MINUTE
+"""How long a failing host of a known document is left alone."""
+REFUSED_FOR = 30 * SECOND
+"""How long an unknown document that was refused is refused again without asking its host."""
+KEYS_AT_MOST_EVERY = MINUTE
+"""How often a signature by an unknown key may make us fetch the key set again."""
+LONGEST_OUTAGE = 30 * DAY
+MAX_DOCUMENTS = 5_000
+MAX_REFUSALS = 1_000
+WINDOW = 10 * MINUTE
+FETCHES_PER_HOST = 20
+FETCHES_IN_ALL = 600
+"""First fetches per `WINDOW`: anybody can name any URL to the authorization endpoint, and must gain no request
+amplifier by it. Known documents do not count: each is fetched at most once per shortest cache lifetime."""
+
+
+class MetadataDocuments:
+    """The documents of clients, from the store or from their hosts."""
+
+    def __init__(self, db: Database, clock: Clock, outbound: Outbound, settings: Settings) -> None:
+        self._db = db
+        self._clock = clock
+        self._outbound = outbound
+        self._redirect_schemes = frozenset(settings.redirect_schemes)
+        self._flights: dict[str, asyncio.Task[Any]] = {}
+        self._refusals: OrderedDict[str, tuple[int, str]] = OrderedDict()
+
+    async def fetch(self, client_id: str) -> ClientDocument:
+        """The document of `client_id`, at most as old as its host allows, or else with its `problem`.
+
+        Raises `ClientDocumentError` when there is none that could be used.
+        """
+        check_client_id(client_id)
+        now = self._clock.now()
+        row = await self._db.read(client_documents.find, client_id)
+        if row is None:
+            self._raise_known_refusal(client_id, now)
+            return await self._share(client_id, partial(self._fetch_first, client_id))
+        if now - row.used_at > HOUR:
+            await self._db.write(client_documents.use, client_id, now)
+        if now < row.fresh_until:
+            return self._document(row)
+        return await self._share(client_id, partial(self._fetch_again, row))
+
+    async def keys(self, document: ClientDocument, kid: str | None = None) -> Mapping[str, Any]:
+        """The JSON Web Key Set (RFC 7517) by which the client signs; `kid` unknown so far makes it look again.
+
+        Raises `ClientDocumentError`.
+        """
+        if document.jwks is not None:
+            return document.jwks
+        if document.jwks_uri is None:
+            raise ClientDocumentError("The client's metadata document names no keys")
+        now = self._clock.now()
+        row = await self._db.read(client_documents.find, document.client_id)
+        known = json.loads(row.jwks) if row is not None and row.jwks is not None else None
+        if row is not None and now < (row.jwks_fresh_until or 0):
+            is_missing = known is None or (kid is not None and kid not in {key.get("kid") for key in known["keys"]})
+            if not is_missing or now - (row.jwks_fetched_at or 0) < KEYS_AT_MOST_EVERY:
+                return _present(known)
+        return await self._share(f"{document.client_id} keys", partial(self._fetch_keys, document, known))
+
+    async def _fetch_first(self, client_id: str) -> ClientDocument:
+        now = self._clock.now()
+        if not await self._db.write(_admit, parse_target(client_id).host, now):
+            raise ClientDocumentError("Too many metadata documents are being asked for; try again in some minutes")
+        try:
+            response = await self._get(client_id)
+            document = self._read(client_id, response, now)
+        except ClientDocumentError as error:
+            self._refusals[client_id] = (now + REFUSED_FOR, error.message)
+            while len(self._refusals) > MAX_REFUSALS:
+                self._refusals.popitem(last=False)
+            raise
+        await self._keep(client_id, response.body.decode(), response, now)
+        return document
+
+    async def _fetch_again(self, row: ClientDocumentRow) -> ClientDocument:
+        now = self._clock.now()
+        try:
+            response = await self._get(row.client_id, row.etag)
+        except ClientDocumentError as error:
+            return await self._outlive(row, error, now)
+        if response.status in {404, 410}:
+            await self._db.write(client_documents.delete, row.client_id)
+            raise ClientDocumentError("The client has withdrawn its metadata document")
+        if response.status == 304:  # RFC 9110 section 15.4.5: the copy is still the present one
+            await self._keep(row.client_id, row.body, response, now)
+            return self._document(row, fetched_at=now)
+        try:
+            document = self._read(row.client_id, response, now)
+        except ClientDocumentError as error:
+            return await self._outlive(row, error, now)
+        await self._keep(row.client_id, response.body.decode(), response, now)
+        return document
+
+    async def _outlive(self, row: ClientDocumentRow, error: ClientDocumentError, now: int) -> ClientDocument:
+        """The last good copy in place of the failure, unless the host has failed for too long."""
+        if now - row.fetched_at > LONGEST_OUTAGE:
+            raise error
+        await self._db.write(client_documents.fail, row.client_id, error.message, now + RETRY_AFTER)
+        return self._document(row, problem=error.message)
+
+    async def _fetch_keys(self, document: ClientDocument, known: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        assert document.jwks_uri is not None
+        now = self._clock.now()
+        try:
+            response = await self._get(document.jwks_uri, max_bytes=MAX_KEYS_BYTES)
+            keys = check_jwks(_json(response))
+        except ClientDocumentError:
+            await self._db.write(client_documents.delay_keys, document.client_id, now, now + RETRY_AFTER)
+            return _present(known)
+        fresh_until = now + lifetime(response.headers)
+        await self._db.write(client_documents.keep_keys, document.client_id, json.dumps(keys), now, fresh_until)
+        return keys
+
+    async def _get(self, url: str, etag: str | None = None, max_bytes: int = MAX_BYTES) -> OutboundResponse:
+        headers = {"Accept": "application/json"} | ({"If-None-Match": etag} if etag else {})
+        try:
+            return await self._outbound.request("GET", url, headers=headers, max_bytes=max_bytes, timeout=TIMEOUT)
+        except OutboundError as error:
+            raise ClientDocumentError(f"The client's metadata could not be fetched. {error.sentence}") from None
+
+    def _read(self, client_id: str, response: OutboundResponse, now: int) -> ClientDocument:
+        return read_document(client_id, _json(response), now, self._redirect_schemes)
+
+    def _document(
+        self, row: ClientDocumentRow, *, fetched_at: int | None = None, problem: str | None = None
+    ) -> ClientDocument:
+        found_at = row.fetched_at if fetched_at is None else fetched_at
+        problem = problem or (row.failure if fetched_at is None else None)
+        return read_document(row.client_id, json.loads(row.body), found_at, self._redirect_schemes, problem)
+
+    async def _keep(self, client_id: str, body: str, response: OutboundResponse, now: int) -> None:
+        etag, fresh_until = response.headers.get("etag"), now + lifetime(response.headers)
+        await self._db.write(client_documents.keep, client_id, body, etag, now, fresh_until, MAX_DOCUMENTS)
+
+    def _raise_known_refusal(self, client_id: str, now: int) -> None:
+        until, message = self._refusals.get(client_id, (0, ""))
+        if now < until:
+            raise ClientDocumentError(message)
+
+    async def _share(self, key: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Let everybody who waits for the same thing wait for one fetch, which goes on when one of them leaves."""
+        flight = self._flights.get(key)
+        if flight is None:
+            flight = self._flights[key] = asyncio.create_task(work())
+            flight.add_done_callback(partial(self._land, key))
+        result: T = await asyncio.shield(flight)
+        return result
+
+    def _land(self, key: str, flight: asyncio.Task[Any]) -> None:
+        del self._flights[key]
+        if not flight.cancelled():
+            flight.exception()  # taken note of, so that it is not reported where nobody waited to the end
+
+
+def _admit(tx: Transaction, host: str, now: int) -> bool:
+    """Count a first fetch, and tell whether it may be made."""
+    per_host = throttle.hit(tx, "client-document-host", host, now, WINDOW)
+    return per_host <= FETCHES_PER_HOST and throttle.hit(tx, "client-document", "all", now, WINDOW) <= FETCHES_IN_ALL
+
+
+def _json(response: OutboundResponse) -> Any:
+    if response.status != 200:
+        raise ClientDocumentError(f"The client's host answered {response.status} in place of its metadata")
+    try:
+        return response.json()
+    except OutboundError:
+        raise ClientDocumentError("The client's host answered with something that is not JSON") from None
+
+
+def _present(keys: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    if keys is None:
+        raise ClientDocumentError("The client's key set could not be fetched")
+    return keys
