@@ -1,0 +1,123 @@
+"""The authorization endpoint as a person sees it: sign in when needed, then consent (RFC 6749 section 3.1).
+
+The request stays in the address all the time and nothing is kept between the steps, so that opening it twice, going
+back, a prefetch or a second tab use nothing up.
+"""
+
+from collections.abc import Sequence
+from urllib.parse import parse_qsl, urlencode
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from drio_mcp.clock import SECOND
+from drio_mcp.errors import BadRequest
+from drio_mcp.middleware.context import services_of
+from drio_mcp.middleware.families import AUTHORIZE
+from drio_mcp.oauth.authorize import AuthorizationRedirectError, AuthorizationRequest
+from drio_mcp.pages import consent
+from drio_mcp.pages.browser import Browser, open_browser
+from drio_mcp.pages.forms import MOST_FIELDS, check_own, read_form
+from drio_mcp.pages.paths import with_query
+from drio_mcp.pages.policy import form_target
+from drio_mcp.pages.rendering import page
+
+Pairs = Sequence[tuple[str, str]]
+
+
+async def authorize(request: Request) -> Response:
+    """GET and POST /api/v1/auth/authorize. Without a client that we know it is an error page, never a redirect."""
+    if request.method == "POST":
+        return await _post(request)
+    pairs = _pairs(request)
+    browser = await open_browser(request)
+    try:
+        checked = await services_of(request).authorization.check(pairs)
+        return await _advance(browser, checked, pairs)
+    except AuthorizationRedirectError as error:
+        return browser.remember(RedirectResponse(error.redirect_url, 302))
+
+
+async def _post(request: Request) -> Response:
+    """Either the decision of the consent page, or an authorization request sent as a form."""
+    form = await read_form(request)
+    if "decision" not in form:
+        # OpenID Connect Core section 3.1.2.1. A form of another site brings no SameSite=Lax cookie; a GET does.
+        return RedirectResponse(f"{AUTHORIZE}?{(await request.body()).decode('ascii')}", 303)
+    browser = await open_browser(request)
+    check_own(browser, form)
+    return await _decide(browser, form["decision"], _pairs(request))
+
+
+async def _advance(browser: Browser, checked: AuthorizationRequest, pairs: Pairs) -> Response:
+    """As far as the request gets by itself: back to the client, to the sign-in page, or to the question."""
+    services = services_of(browser.request)
+    person, session = browser.person, browser.session
+    if person is None or session is None or _is_stale(checked, session.authenticated_at, services.clock.now()):
+        if "none" in checked.prompt:
+            raise services.authorization.refusal(checked, "login_required")
+        return browser.redirect(_sign_in_path(checked, pairs, again=person is not None))
+    if not await services.authorization.needs_consent(checked, person.id):
+        url = await services.authorization.approve(checked, person.id, session.authenticated_at)
+        return browser.remember(RedirectResponse(url, 302))
+    if "none" in checked.prompt:
+        raise services.authorization.refusal(checked, "consent_required")
+    return _ask(browser, checked, pairs)
+
+
+async def _decide(browser: Browser, decision: str, pairs: Pairs) -> Response:
+    authorization = services_of(browser.request).authorization
+    try:
+        checked = await authorization.check(pairs)
+    except AuthorizationRedirectError as error:
+        return browser.redirect(error.redirect_url)
+    if browser.person is None or browser.session is None:
+        return browser.ask_to_sign_in()
+    if decision == "allow":
+        url = await authorization.approve(checked, browser.person.id, browser.session.authenticated_at)
+    else:
+        url = await authorization.deny(checked)
+    return browser.redirect(url)
+
+
+def _ask(browser: Browser, checked: AuthorizationRequest, pairs: Pairs) -> Response:
+    path = f"{AUTHORIZE}?{urlencode(pairs)}"
+    return page(
+        browser,
+        "consent.html",
+        form_targets=(form_target(checked.redirect_uri),),
+        action=path,
+        switch_path=with_query("/sign-in", next=path, again="1"),
+        **consent.question(checked),
+    )
+
+
+def _is_stale(checked: AuthorizationRequest, authenticated_at: int, now: int) -> bool:
+    """Whether the client wants a fresh sign-in (OpenID Connect Core section 3.1.2.1, `prompt` and `max_age`)."""
+    if "login" in checked.prompt:
+        return True
+    return checked.max_age is not None and now - authenticated_at > checked.max_age * SECOND
+
+
+def _sign_in_path(checked: AuthorizationRequest, pairs: Pairs, again: bool) -> str:
+    """To the sign-in page and back, with the wish for a fresh sign-in taken out, since it is met by then."""
+    rest: list[tuple[str, str]] = []
+    for name, value in pairs:
+        if name == "prompt":
+            value = " ".join(each for each in value.split() if each != "login")
+        if name != "max_age" and (name, value) != ("prompt", ""):
+            rest.append((name, value))
+    return with_query(
+        "/sign-in",
+        next=f"{AUTHORIZE}?{urlencode(rest)}",
+        email=checked.login_hint or "",
+        again="1" if again else "",
+        max_age="" if checked.max_age is None else str(checked.max_age),  # for a provider elsewhere
+    )
+
+
+def _pairs(request: Request) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(request.url.query, keep_blank_values=True, max_num_fields=MOST_FIELDS)
+    except ValueError:
+        raise BadRequest("The address has too many parameters") from None

@@ -1,0 +1,95 @@
+"""Forms that were sent: read, and checked to come from a page of ours."""
+
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, urlsplit
+
+from starlette.requests import Request
+
+from drio_mcp.config import LOOPBACK_HOSTS, Settings
+from drio_mcp.errors import BadRequest, DrioError, UnsupportedMediaType, ValidationFailed
+from drio_mcp.middleware.context import services_of
+from drio_mcp.opaque import Secret
+from drio_mcp.pages.browser import Browser
+
+MOST_FIELDS = 100
+FORM_TYPE = "application/x-www-form-urlencoded"
+
+
+class FormExpired(DrioError):
+    """The CSRF token is missing or belongs to another browser session."""
+
+    code = "form_expired"
+    status = 403
+    default_message = (
+        "This page was opened before you signed in or out, or your browser sent no cookie. Nothing was changed."
+    )
+
+
+class Form:
+    """The fields of one form, each at most once."""
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        self._fields = fields
+
+    def __getitem__(self, name: str) -> str:
+        """The field's text, empty when it is missing."""
+        return self._fields.get(name, "")
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._fields
+
+    def secret(self, name: str) -> Secret:
+        """The field as a value that does not print and is never rendered back."""
+        return Secret(self[name])
+
+    def filled(self, *names: str) -> dict[str, str]:
+        """What was typed into these fields, to be shown again."""
+        return {name: self[name][:1000] for name in names}
+
+
+async def read_form(request: Request) -> Form:
+    """The fields. Raises `UnsupportedMediaType`, and `BadRequest` for a body that no form of ours produces."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
+        raise UnsupportedMediaType("Send the form as your browser does, as application/x-www-form-urlencoded")
+    try:
+        pairs = parse_qsl(
+            (await request.body()).decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS
+        )
+    except ValueError:
+        raise BadRequest("The form could not be read") from None
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise BadRequest("The form names a field twice")
+    return Form(dict(pairs))
+
+
+async def read_own_form(browser: Browser) -> Form:
+    """As `read_form`, for a form that was rendered for this very browser. Raises `FormExpired` for any other."""
+    form = await read_form(browser.request)
+    check_own(browser, form)
+    return form
+
+
+def check_own(browser: Browser, form: Form) -> None:
+    """Raise `FormExpired` unless the form carries this browser's token and comes from a page of this origin."""
+    origin = browser.request.headers.get("origin")
+    settings = services_of(browser.request).settings
+    if not browser.owns(form["csrf"]) or (origin is not None and not is_own_origin(origin, settings)):
+        raise FormExpired
+
+
+def is_own_origin(origin: str, settings: Settings) -> bool:
+    """Whether an `Origin` header names this server; on one's own computer under any of its loopback names."""
+    if origin == settings.origin:
+        return True
+    if not settings.is_loopback:
+        return False
+    try:
+        theirs, ours = urlsplit(origin), urlsplit(settings.origin)
+        return (theirs.scheme, theirs.port) == (ours.scheme, ours.port) and theirs.hostname in LOOPBACK_HOSTS
+    except ValueError:
+        return False
+
+
+def problems_by_field(error: ValidationFailed) -> dict[str, str]:
+    """The sentences to stand beside the fields that they are about."""
+    return {problem.path: problem.message for problem in error.problems}

@@ -1,0 +1,32 @@
+"""The one list of pages."""
+
+from starlette.routing import Route
+
+from drio_mcp.middleware.families import AUTHORIZE, CALLBACK
+from drio_mcp.pages import account, apps, connect, upstream
+from drio_mcp.pages.authorize import authorize
+from drio_mcp.pages.landing import start_page
+from drio_mcp.pages.new_account import set_up, sign_up
+from drio_mcp.pages.sign_in import sign_in, sign_out
+from drio_mcp.pages.static import static_file
+
+PAGES = [
+    Route("/", start_page),
+    Route("/static/{name}", static_file),
+    Route("/setup", set_up, methods=["GET", "POST"]),
+    Route("/sign-in", sign_in, methods=["GET", "POST"]),
+    Route(upstream.START_PATH, upstream.start),
+    Route(CALLBACK, upstream.come_back),
+    Route("/sign-up", sign_up, methods=["GET", "POST"]),
+    Route("/sign-out", sign_out, methods=["GET", "POST"]),
+    Route(AUTHORIZE, authorize, methods=["GET", "POST"]),
+    Route("/account", account.account),
+    Route("/account/profile", account.save_profile, methods=["POST"]),
+    Route("/account/password", account.change_password, methods=["POST"]),
+    Route("/account/sessions/revoke", account.revoke_session, methods=["POST"]),
+    Route("/account/clients/revoke", account.revoke_client, methods=["POST"]),
+    Route("/account/tokens", account.create_token, methods=["POST"]),
+    Route("/apps", apps.list_apps, methods=["GET", "POST"]),
+    Route("/apps/{appId}", apps.show_app),
+    Route("/connect/{token}", connect.connect, methods=["GET", "POST"]),
+]
