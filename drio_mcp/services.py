@@ -12,7 +12,8 @@ from drio_mcp.clock import Clock, SystemClock
 from drio_mcp.config import Settings
 from drio_mcp.opaque import Randomness, SystemRandomness
 from drio_mcp.outbound import Outbound
-from drio_mcp.store import Database, open_database
+from drio_mcp.errors import Unavailable
+from drio_mcp.store import Database, migrate, open_database
 from drio_mcp.vault import Keyring, Vault
 
 
@@ -50,6 +51,15 @@ class Services:
         """Open the database, which also migrates it; close it at the end."""
         async with self.db:
             yield
+
+    async def check_ready(self) -> None:
+        """Raises `Unavailable` unless the database answers and has been migrated to what this program knows."""
+        try:
+            applied = await self.db.read(lambda tx: {line.version for line in tx.all(migrate.LIST_APPLIED)})
+        except Exception as error:
+            raise Unavailable("The database cannot be reached") from error
+        if not applied.issuperset(migration.version for migration in migrate.known_migrations()):
+            raise Unavailable("The database has not been migrated")
 
 
 ROOMS = [

@@ -1,65 +1,34 @@
 """The one list of REST operations. A line here is a route, an entry of openapi.json and the mirror of a tool."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from functools import cache
 
-from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import Receive, Scope, Send
 
 from drio_mcp.accounts.answers import AppAnswer, AppsAnswer, DeletedAnswer, UserAnswer
 from drio_mcp.accounts.apps import CreateApp, UpdateApp
 from drio_mcp.api import apps, me
-from drio_mcp.api.requests import DryRun, require_json_accepted
-from drio_mcp.middleware.bearer import FULL_ACCESS, bearer_token, require_scope
+from drio_mcp.api.health import healthz, readyz
+from drio_mcp.api.openapi import document
+from drio_mcp.api.operation import Operation
+from drio_mcp.api.requests import DryRun
+from drio_mcp.api.responses import json_response
+from drio_mcp.middleware.bearer import FULL_ACCESS
 from drio_mcp.middleware.context import services_of
-from drio_mcp.models import Scope as Grant
+from drio_mcp.models import Scope
 
-Handler = Callable[[Request], Awaitable[Response]]
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One call of the REST surface, itself the ASGI endpoint that serves it.
-
-    `name` is the operation id and, where `tool` is true, the name of the tool that mirrors it.
-    """
-
-    name: str
-    method: str
-    path: str
-    summary: str
-    scope: str
-    handler: Handler
-    result: type[BaseModel]
-    body: type[BaseModel] | None = None
-    query: type[BaseModel] | None = None
-    status: int = 200
-    tool: bool = True
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive, send)
-        principal = await services_of(request).bearer.authenticate(bearer_token(scope["headers"]))
-        scope["state"]["principal"] = principal
-        require_scope(principal, self.scope)
-        require_json_accepted(request)
-        response = await self.handler(request)
-        await response(scope, receive, send)
-
-
-READ = Grant.CONNECTIONS_READ
-WRITE = Grant.CONNECTIONS_WRITE
+READ = Scope.CONNECTIONS_READ
+WRITE = Scope.CONNECTIONS_WRITE
 APPS = "/api/v1/apps"
 APP = "/api/v1/apps/{appId}"
 
 OPERATIONS: tuple[Operation, ...] = (
-    Operation("get_me", "GET", "/api/v1/me", "The signed-in user", Grant.OPENID, me.get_me, UserAnswer),
-    Operation("list_apps", "GET", APPS, "Your apps", READ, apps.list_apps, AppsAnswer),
+    Operation("get_me", ("GET",), "/api/v1/me", "The signed-in user", Scope.OPENID, me.get_me, UserAnswer),
+    Operation("list_apps", ("GET",), APPS, "Your apps", READ, apps.list_apps, AppsAnswer),
     Operation(
         "create_app",
-        "POST",
+        ("POST",),
         APPS,
         "Create an app",
         FULL_ACCESS,
@@ -67,35 +36,52 @@ OPERATIONS: tuple[Operation, ...] = (
         AppAnswer,
         body=CreateApp,
         query=DryRun,
-        status=201,
+        statuses=(201, 200),
     ),
-    Operation("get_app", "GET", APP, "One app", READ, apps.get_app, AppAnswer, tool=False),
+    Operation("get_app", ("GET",), APP, "One app", READ, apps.get_app, AppAnswer, is_tool=False),
     Operation(
         "update_app",
-        "PATCH",
+        ("PATCH",),
         APP,
-        "Change an app (JSON merge patch)",
+        "Change an app by a JSON merge patch",
         FULL_ACCESS,
         apps.update_app,
         AppAnswer,
         body=UpdateApp,
         query=DryRun,
-        tool=False,
+        is_tool=False,
     ),
     Operation(
         "delete_app",
-        "DELETE",
+        ("DELETE",),
         APP,
         "Delete an app with its connections",
         FULL_ACCESS,
         apps.delete_app,
         DeletedAnswer,
         query=DryRun,
-        tool=False,
+        is_tool=False,
     ),
 )
 
 
 def api_routes() -> list[BaseRoute]:
-    """A route per operation."""
-    return [Route(each.path, each, methods=[each.method], name=each.name) for each in OPERATIONS]
+    """A route per operation, and those of the document about them and of the program's health."""
+    return [
+        *(Route(each.path, each, methods=each.methods, name=each.name) for each in OPERATIONS),
+        Route("/api/v1/openapi.json", openapi),
+        Route("/api/openapi.json", openapi),
+        Route("/healthz", healthz),
+        Route("/readyz", readyz),
+    ]
+
+
+async def openapi(request: Request) -> Response:
+    """The description of all of the above."""
+    origin = services_of(request).settings.origin
+    return json_response(_document(origin), headers={"Cache-Control": "public, max-age=300"})
+
+
+@cache
+def _document(origin: str) -> dict[str, object]:
+    return document(origin, OPERATIONS)

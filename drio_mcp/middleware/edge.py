@@ -20,9 +20,6 @@ DEFAULT_PAGE_POLICY = (
 )
 """Content-Security-Policy of pages that set none of their own."""
 
-log = structlog.get_logger("drio_mcp.requests")
-
-
 class Edge:
     """Wraps the whole application. `render` answers for what nobody below caught."""
 
@@ -30,6 +27,7 @@ class Edge:
         self._app = app
         self._proxies = TrustedProxies(settings.trusted_proxies)
         self._render = render
+        self._log = structlog.get_logger().bind()  # once: looking the configuration up costs more than the line
         self._always: list[cors.Header] = [(b"x-content-type-options", b"nosniff")]
         if settings.is_https:
             self._always.append((b"strict-transport-security", b"max-age=31536000; includeSubDomains"))
@@ -65,7 +63,7 @@ class Edge:
                 raise  # the answer is under way: only closing the connection tells that it is incomplete
             await self._answer_failure(error, scope, receive, send_dressed)
         finally:
-            log.info(
+            self._log.info(
                 "request",
                 request_id=request_id,
                 method=scope["method"],

@@ -1,0 +1,5 @@
+"""A running server, and people on it."""
+
+from tests.helpers.fixtures import ada, api, http, server
+
+__all__ = ["ada", "api", "http", "server"]
