@@ -1,0 +1,101 @@
+"""The house keeps its rooms (docs/architecture): imports go one way, and no room is added without a word."""
+
+import ast
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
+
+import drio_mcp
+
+PACKAGE = Path(drio_mcp.__path__[0])
+ROOMS = {
+    "__main__",
+    "accounts",
+    "api",
+    "app",
+    "background",
+    "cli",
+    "clock",
+    "config",
+    "connections",
+    "errors",
+    "middleware",
+    "models",
+    "oauth",
+    "opaque",
+    "outbound",
+    "pages",
+    "services",
+    "store",
+    "tools",
+    "vault",
+}
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+LONGEST_FILE = 500
+LONGEST_FUNCTION = 80
+
+
+def test_imports_go_one_way(capsys: pytest.CaptureFixture[str]) -> None:
+    """The contracts stand in pyproject.toml."""
+    status = lint_imports(config_filename=str(PACKAGE.parent / "pyproject.toml"), no_cache=True)
+    assert status == EXIT_STATUS_SUCCESS, capsys.readouterr().out
+
+
+def test_the_rooms_are_these() -> None:
+    assert {module.name for module in pkgutil.iter_modules(drio_mcp.__path__)} == ROOMS
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_file_holds_one_idea_and_its_functions_fit_a_screen(source: Path) -> None:
+    text = source.read_text(encoding="utf-8")
+    assert text.count("\n") <= LONGEST_FILE
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno is not None
+            assert node.end_lineno - node.lineno < LONGEST_FUNCTION, node.name
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_the_configuration_reads_the_environment(source: Path) -> None:
+    """Law 7. Secret references `env:DRIO_SECRET_…` are read by their own resolver."""
+    allowed = {"config.py", "connections/references.py"}
+    names = {f"{owner}.{name}" for owner, name in attributes(source) if owner == "os"}
+    if str(source.relative_to(PACKAGE)) not in allowed:
+        assert not names & {"os.environ", "os.getenv"}
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_the_clock_and_the_generator_know_time_and_chance(source: Path) -> None:
+    """Law 6: whoever needs the hour or randomness is handed a `Clock` or a `Randomness`."""
+    found = {f"{owner}.{name}" for owner, name in attributes(source)}
+    forbidden = {
+        "time.time",
+        "time.time_ns",
+        "datetime.now",
+        "datetime.utcnow",
+        "secrets.token_bytes",
+        "secrets.token_hex",
+        "secrets.token_urlsafe",
+    }
+    if source.name not in {"clock.py", "opaque.py"}:
+        assert not found & forbidden
+
+
+def attributes(source: Path) -> Iterator[tuple[str, str]]:
+    """Every `name.attribute` of the file."""
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            yield node.value.id, node.attr
+
+
+def test_every_module_says_what_it_is() -> None:
+    silent = [
+        module.name
+        for module in pkgutil.walk_packages(drio_mcp.__path__, "drio_mcp.")
+        if not (importlib.import_module(module.name).__doc__ or "").strip()
+    ]
+    assert not silent
