@@ -1,0 +1,1 @@
+"""The documented requests of hosted clients, replayed: those clients run on their vendors' machines only."""
