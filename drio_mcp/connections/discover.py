@@ -13,9 +13,11 @@ from urllib.parse import urlsplit
 
 from drio_mcp.config import Settings
 from drio_mcp.connections.challenges import find_challenge
+from drio_mcp.connections.hints import ProviderHint
 from drio_mcp.connections.openapi_security import PLACES, ApiSecurity, is_openapi, read_security
 from drio_mcp.connections.plan import KeyScheme, Method, Plan, PlanProblem, ServerMetadata, problem
 from drio_mcp.connections.survey import Look, Survey
+from drio_mcp.connections.types import ConfigType
 from drio_mcp.connections.well_known import (
     Unbelievable,
     check_resource,
@@ -31,18 +33,6 @@ MAX_SERVERS = 3
 _LIES = {"metadata_invalid", "issuer_mismatch"}
 _DEAD = {"address_blocked", "dns_failure", "tls_failure", "endpoint_unreachable"}
 """Ends of a call after which there is no point in telling of the other paths of the same host."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderHint:
-    """What the catalog knows about a URL."""
-
-    key: str
-    config_type: str
-    server: ServerMetadata | None = None
-    key_scheme: KeyScheme | None = None
-    scopes: tuple[str, ...] = ()
-    api_base_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +112,14 @@ class _Search:
         if resource is not None or self._lie is not None:
             return await self._protected(resource)
         if self._first.speaks_mcp and self._first.status != 401:
-            return self._end(Method.PRESET, "none", "No sign-in is needed")
+            return self._end(Method.PRESET, ConfigType.NONE, "No sign-in is needed")
         if self._hint is not None and not self._is_mcp:
             return self._from_catalog(self._hint)
         server = self._believe_server(servers, origin_of(self._url))
         if server is None and self._hint is not None:
             return self._from_catalog(self._hint)
         if server is not None:
-            return self._with_server(server, "mcp_oauth" if self._is_mcp else "oauth")
+            return self._with_server(server, ConfigType.MCP_OAUTH if self._is_mcp else ConfigType.OAUTH)
         if self._lie is None:
             for look in descriptions:
                 security = read_security(look.document, look.url)
@@ -158,15 +148,15 @@ class _Search:
 
     async def _protected(self, resource: _Resource | None) -> Plan:
         if resource is None:
-            return self._end(Method.PRESET, "mcp_oauth", _BY_HAND)
+            return self._end(Method.PRESET, ConfigType.MCP_OAUTH, _BY_HAND)
         challenge = find_challenge(self._first.challenges, "bearer")
         asked = challenge.parameters.get("scope", "").split() if challenge is not None else []
         scopes = tuple(asked) or resource.scopes
         for issuer in resource.issuers[:MAX_SERVERS]:
             server = await self._server_of(issuer)
             if server is not None:
-                return self._with_server(server, "mcp_oauth", resource.name, scopes)
-        plan = self._end(Method.PRESET, "mcp_oauth", _BY_HAND)
+                return self._with_server(server, ConfigType.MCP_OAUTH, resource.name, scopes)
+        plan = self._end(Method.PRESET, ConfigType.MCP_OAUTH, _BY_HAND)
         if all(look.code is None for look in self._looks):
             fault = problem("metadata_invalid", "The resource names an authorization server that shows no metadata")
             plan = replace(plan, problem=fault)
@@ -196,14 +186,14 @@ class _Search:
     def _with_server(
         self,
         server: ServerMetadata,
-        config_type: str,
+        config_type: ConfigType,
         resource: str | None = None,
         scopes: tuple[str, ...] = (),
         method: Method | None = None,
     ) -> Plan:
         if server.authorization_endpoint is None:
             return replace(
-                self._end(Method.PRESET, "oauth_client_credentials", _OWN_CLIENT), server=server, scopes=scopes
+                self._end(Method.PRESET, ConfigType.OAUTH_CLIENT_CREDENTIALS, _OWN_CLIENT), server=server, scopes=scopes
             )
         chosen = method or self._method(server)
         hint_key = self._hint.key if self._hint is not None else None
@@ -219,7 +209,7 @@ class _Search:
     # Everything else
 
     def _from_catalog(self, hint: ProviderHint) -> Plan:
-        step = _OWN_CLIENT if hint.config_type.startswith("oauth") else _ENTER_KEY
+        step = _OWN_CLIENT if hint.config_type.startswith(ConfigType.OAUTH) else _ENTER_KEY
         plan = self._end(Method.PRESET, hint.config_type, f"The catalog knows this provider. {step}")
         return replace(
             plan,
@@ -238,7 +228,7 @@ class _Search:
             look = await self._survey.document(security.openid_url, "server metadata")
             server = self._believe_server([look], issuer)
             if server is None:
-                return self._end(Method.OPENAPI, "oauth", _BY_HAND)
+                return self._end(Method.OPENAPI, ConfigType.OAUTH, _BY_HAND)
         if server is not None:
             plan = self._with_server(server, security.config_type, scopes=security.scopes, method=Method.OPENAPI)
         else:
@@ -247,18 +237,18 @@ class _Search:
 
     def _bare(self) -> Plan:
         """Nothing describes it: the challenge alone says what to ask the person for."""
-        for scheme in ("bearer", "basic"):
+        for scheme in (ConfigType.BEARER, ConfigType.BASIC):
             if find_challenge(self._first.challenges, scheme) is not None:
                 plan = replace(self._end(Method.API_KEY, scheme, _ENTER_KEY), key=KeyScheme(scheme))
                 return plan if self._lie is not None else replace(plan, problem=None)
-        return self._end(Method.API_KEY, "bearer", "If you have a key for it, enter it on the page")
+        return self._end(Method.API_KEY, ConfigType.BEARER, "If you have a key for it, enter it on the page")
 
-    def _end(self, method: Method, config_type: str, *steps: str) -> Plan:
+    def _end(self, method: Method, config_type: ConfigType, *steps: str) -> Plan:
         """A plan with the worst that was seen as its problem; without anything bad, that nothing was found."""
         return _plan(self._url, self._looks, method, config_type, steps, self._problem(config_type))
 
-    def _problem(self, config_type: str) -> PlanProblem | None:
-        if config_type == "none":
+    def _problem(self, config_type: ConfigType) -> PlanProblem | None:
+        if config_type == ConfigType.NONE:
             return None
         worst = self._lie or next((look for look in self._looks if look.code is not None), None)
         if worst is None and self._first.status == 401:
@@ -309,7 +299,7 @@ def _plan(
     url: str,
     looks: Sequence[Look],
     method: Method = Method.API_KEY,
-    config_type: str = "bearer",
+    config_type: ConfigType = ConfigType.BEARER,
     steps: Sequence[str] = (),
     problem: PlanProblem | None = None,
 ) -> Plan:
@@ -320,6 +310,6 @@ def _plan(
 def _nowhere(target: str, error: OutboundError) -> Plan:
     """A target that is never called: another scheme, or an address that is not public."""
     if re.match(r"https?://", target, re.IGNORECASE) or "://" not in target:
-        return Plan(target, Method.API_KEY, "bearer", (), (), problem=problem(error.code, error.sentence))
+        return Plan(target, Method.API_KEY, ConfigType.BEARER, (), (), problem=problem(error.code, error.sentence))
     summary = "Only https URLs can be connected: of an MCP server, an API, or a site"
-    return Plan(target, Method.API_KEY, "bearer", (), (), problem=problem("unsupported_auth", summary))
+    return Plan(target, Method.API_KEY, ConfigType.BEARER, (), (), problem=problem("unsupported_auth", summary))

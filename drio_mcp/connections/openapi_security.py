@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urljoin
 
 from drio_mcp.connections.plan import KeyScheme, ServerMetadata
+from drio_mcp.connections.types import ConfigType
 
 PLACES = ("/openapi.json", "/swagger.json", "/v1/openapi.json", "/api/openapi.json")
 """Where such documents usually are, below the origin."""
@@ -15,7 +16,7 @@ PLACES = ("/openapi.json", "/swagger.json", "/v1/openapi.json", "/api/openapi.js
 class ApiSecurity:
     """The scheme that suits best: an OAuth server, an OpenID discovery URL, or a key."""
 
-    config_type: str
+    config_type: ConfigType
     server: ServerMetadata | None = None
     openid_url: str | None = None
     key: KeyScheme | None = None
@@ -41,7 +42,14 @@ def read_security(document: Mapping[str, Any], url: str) -> ApiSecurity | None:
     return ApiSecurity(best.config_type, best.server, best.openid_url, best.key, best.scopes, base)
 
 
-_ORDER = ("oauth", "bearer", "api_key_header", "basic", "oauth_client_credentials", "api_key_query")
+_ORDER = (
+    ConfigType.OAUTH,
+    ConfigType.BEARER,
+    ConfigType.API_KEY_HEADER,
+    ConfigType.BASIC,
+    ConfigType.OAUTH_CLIENT_CREDENTIALS,
+    ConfigType.API_KEY_QUERY,
+)
 
 
 def _schemes(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -62,19 +70,22 @@ def _read_scheme(scheme: Mapping[str, Any], url: str) -> ApiSecurity | None:
     kind = scheme.get("type")
     name = scheme.get("name")
     if kind == "apiKey" and isinstance(name, str) and scheme.get("in") in {"header", "query"}:
-        config_type = f"api_key_{scheme['in']}"
+        config_type = ConfigType(f"api_key_{scheme['in']}")
         return ApiSecurity(config_type, key=KeyScheme(config_type, name))
     if kind == "http" and str(scheme.get("scheme")).lower() in {"bearer", "basic"}:
-        return _keyed(str(scheme["scheme"]).lower())
+        return _keyed(ConfigType(str(scheme["scheme"]).lower()))
     if kind == "basic":  # 2.0
-        return _keyed("basic")
+        return _keyed(ConfigType.BASIC)
     if kind == "openIdConnect" and isinstance(scheme.get("openIdConnectUrl"), str):
-        return ApiSecurity("oauth", openid_url=urljoin(url, scheme["openIdConnectUrl"]))
+        return ApiSecurity(ConfigType.OAUTH, openid_url=urljoin(url, scheme["openIdConnectUrl"]))
     return _read_oauth(scheme, url) if kind == "oauth2" else None
 
 
-def _keyed(config_type: str) -> ApiSecurity:
+def _keyed(config_type: ConfigType) -> ApiSecurity:
     return ApiSecurity(config_type, key=KeyScheme(config_type))
+
+
+_FLOWS = {"authorizationCode": ConfigType.OAUTH, "clientCredentials": ConfigType.OAUTH_CLIENT_CREDENTIALS}
 
 
 def _read_oauth(scheme: Mapping[str, Any], url: str) -> ApiSecurity | None:
@@ -82,7 +93,7 @@ def _read_oauth(scheme: Mapping[str, Any], url: str) -> ApiSecurity | None:
     if not isinstance(flows, dict):  # 2.0 has one flow in the scheme itself
         names = {"accessCode": "authorizationCode", "application": "clientCredentials"}
         flows = {names.get(str(scheme.get("flow")), ""): scheme}
-    for name, config_type in (("authorizationCode", "oauth"), ("clientCredentials", "oauth_client_credentials")):
+    for name, config_type in _FLOWS.items():
         flow = flows.get(name)
         if isinstance(flow, dict) and isinstance(flow.get("tokenUrl"), str):
             authorization = flow.get("authorizationUrl")
@@ -91,7 +102,7 @@ def _read_oauth(scheme: Mapping[str, Any], url: str) -> ApiSecurity | None:
                 authorization_endpoint=urljoin(url, authorization) if isinstance(authorization, str) else None,
                 token_endpoint=urljoin(url, flow["tokenUrl"]),
             )
-            if config_type == "oauth" and server.authorization_endpoint is None:
+            if config_type is ConfigType.OAUTH and server.authorization_endpoint is None:
                 continue
             scopes = flow.get("scopes")
             return ApiSecurity(config_type, server, scopes=tuple(scopes) if isinstance(scopes, dict) else ())

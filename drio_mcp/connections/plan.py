@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from drio_mcp.connections.codes import Code
+from drio_mcp.connections.types import ConfigType
 
 
 class Method(StrEnum):
@@ -63,21 +64,17 @@ class ServerMetadata:
 class KeyScheme:
     """Where a key is sent. `name` is the header's or the query parameter's."""
 
-    type: str
-    """`api_key_header`, `api_key_query`, `bearer` or `basic`, as in `config.type`."""
+    type: ConfigType
     name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The way to connect `target`, and why.
-
-    `config_type` is a `config.type` of the contract. With a `problem`, `method` is the best that remains.
-    """
+    """The way to connect `target`, and why. With a `problem`, `method` is the best that remains."""
 
     target: str
     method: Method
-    config_type: str
+    config_type: ConfigType
     evidence: tuple[Evidence, ...]
     steps: tuple[str, ...]
     server: ServerMetadata | None = None

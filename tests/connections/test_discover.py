@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from drio_mcp.config import Settings
-from drio_mcp.connections.discover import Discoverer, ProviderHint
+from drio_mcp.connections.discover import Discoverer
+from drio_mcp.connections.hints import ProviderHint
 from drio_mcp.connections.plan import KeyScheme, Method, Plan
+from drio_mcp.connections.types import ConfigType
 from drio_mcp.outbound import Outbound
 from tests.upstreams import (
     AuthorizationServer,
@@ -264,17 +266,20 @@ async def test_server_metadata_that_cannot_be_read(fault: Fault, code: str) -> N
 
 async def test_the_catalog_knows_what_the_url_does_not_say() -> None:
     hint = ProviderHint(
-        "acme", "api_key_header", key_scheme=KeyScheme("api_key_header", "X-Acme"), api_base_url="https://a.example"
+        "acme",
+        ConfigType.API_KEY_HEADER,
+        key_scheme=KeyScheme(ConfigType.API_KEY_HEADER, "X-Acme"),
+        api_base_url="https://a.example",
     )
     with upstream(Site()) as provider:
         plan = await plan_for(provider.origin, provider, hint=hint)
     assert (plan.method, plan.provider_key, plan.problem) == (Method.PRESET, "acme", None)
-    assert plan.key == KeyScheme("api_key_header", "X-Acme")
+    assert plan.key == KeyScheme(ConfigType.API_KEY_HEADER, "X-Acme")
     assert plan.api_base_url == "https://a.example"
 
 
 async def test_the_resource_itself_knows_better_than_the_catalog() -> None:
-    hint = ProviderHint("acme", "oauth")
+    hint = ProviderHint("acme", ConfigType.OAUTH)
     mcp = McpServer()
     with upstream(AuthorizationServer(registration="open"), mcp) as provider:
         plan = await plan_for(mcp.url, provider, hint=hint)
@@ -299,7 +304,7 @@ async def test_an_openapi_document_says_where_the_key_goes(
     with upstream(OpenApiDescription({"main": scheme}, servers=("/v1",)), KeyedApi()) as provider:
         plan = await plan_for(provider.origin, provider)
     assert (plan.method, plan.config_type, plan.problem) == (Method.OPENAPI, config_type, None)
-    assert plan.key == KeyScheme(config_type, name)
+    assert plan.key == KeyScheme(ConfigType(config_type), name)
     assert plan.api_base_url == f"{provider.origin}/v1"
 
 

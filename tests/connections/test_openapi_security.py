@@ -6,6 +6,7 @@ import pytest
 
 from drio_mcp.connections.openapi_security import read_security
 from drio_mcp.connections.plan import KeyScheme
+from drio_mcp.connections.types import ConfigType
 
 URL = "https://api.example.com/openapi.json"
 
@@ -72,7 +73,7 @@ def test_version_2() -> None:
     assert found.api_base_url == "https://api.example.com:8443/v1"
     basic = read_security({"swagger": "2.0", "securityDefinitions": {"b": {"type": "basic"}}}, URL)
     assert basic is not None
-    assert basic.key == KeyScheme("basic")
+    assert basic.key == KeyScheme(ConfigType.BASIC)
 
 
 @pytest.mark.parametrize(
