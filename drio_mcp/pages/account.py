@@ -12,8 +12,9 @@ from drio_mcp.accounts.sessions import Session
 from drio_mcp.errors import NotFound, ValidationFailed
 from drio_mcp.middleware.context import address_of, services_of
 from drio_mcp.models import DEFAULT_SCOPES, Scope
+from drio_mcp.oauth.grants import GrantSummary
 from drio_mcp.pages.browser import Browser, open_browser
-from drio_mcp.pages.consent import access_in_words
+from drio_mcp.pages.consent import access_in_words, destination
 from drio_mcp.pages.devices import device_of
 from drio_mcp.pages.forms import problems_by_field, read_own_form
 from drio_mcp.pages.naming import harmless_name
@@ -38,16 +39,16 @@ class Access:
 
     key: str
     label: str
-    scopes: tuple[Scope, ...]
+    scopes: frozenset[str]
 
 
 ACCESS = (
-    Access("full", "Manage apps and connections", DEFAULT_SCOPES),
-    Access("read", "See apps and connections, without secrets", (Scope.OPENID, Scope.CONNECTIONS_READ)),
+    Access("full", "Manage apps and connections", frozenset(DEFAULT_SCOPES)),
+    Access("read", "See apps and connections, without secrets", frozenset({Scope.OPENID, Scope.CONNECTIONS_READ})),
     Access(
         "use",
         "Manage them, and use connections: call the connected services as you and receive their tokens",
-        (*DEFAULT_SCOPES, Scope.CONNECTIONS_USE),
+        frozenset({*DEFAULT_SCOPES, Scope.CONNECTIONS_USE}),
     ),
 )
 
@@ -61,12 +62,15 @@ class ClientLine:
     detail: str
     created_at: int
     used_at: int | None
-    expires_at: int | None
+    expires_at: int
 
     @classmethod
-    def of(cls, grant: Any) -> "ClientLine":
+    def of(cls, grant: GrantSummary) -> "ClientLine":
+        detail = access_in_words(grant.scopes)
+        if grant.redirect_uri is not None:
+            detail += f" · {destination(grant.redirect_uri)}"
         name = harmless_name(grant.client_name)
-        return cls(grant.id, name, access_in_words(grant.scopes), grant.created_at, grant.used_at, grant.expires_at)
+        return cls(grant.id, name, detail, grant.created_at, grant.used_at, grant.expires_at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ class PageReader(HTMLParser):
     def __init__(self, html: str) -> None:
         super().__init__()
         self.forms: list[PageForm] = []
+        self._select = ""
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -49,6 +50,10 @@ class PageReader(HTMLParser):
             if attributes.get("type") != "radio" or "checked" in attributes:
                 form.fields[name] = attributes.get("value") or ""
                 form.attributes[name] = attributes
+        elif tag == "select" and self.forms:
+            self._select = str(attributes["name"])
+        elif tag == "option" and "selected" in attributes:
+            self.forms[-1].fields[self._select] = attributes.get("value") or ""
         elif tag == "button" and self.forms:
             self.forms[-1].buttons.append((attributes.get("name"), attributes.get("value")))
 
@@ -117,9 +122,7 @@ MakeSite = Callable[..., Site]
 
 def make_site(tmp_path: Path, clock: FakeClock, **settings: Any) -> Site:
     configured = Settings(data_dir=tmp_path, **settings)
-    services = build_services(
-        configured, clock=clock, passwords=Passwords(time_cost=1, memory_cost=8, parallelism=1)
-    )
+    services = build_services(configured, clock=clock, passwords=Passwords(time_cost=1, memory_cost=8, parallelism=1))
     app = create_app(configured, services=services)
     transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False, client=("192.0.2.1", 50_000))
     return Site(services, transport, configured.origin)

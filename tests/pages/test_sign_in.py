@@ -154,9 +154,7 @@ async def test_nobody_is_sent_elsewhere_after_signing_in(site: Site, visitor: Vi
     assert (await visitor.get("/sign-in", params={"next": target})).headers["location"] == "/apps"
 
 
-async def test_the_eleventh_failure_is_told_when_to_come_back(
-    site: Site, visitor: Visitor, clock: FakeClock
-) -> None:
+async def test_the_eleventh_failure_is_told_when_to_come_back(site: Site, visitor: Visitor, clock: FakeClock) -> None:
     """Contract section 6: 10 failures for one account from one address in 10 min."""
     await site.person()
     for _ in range(10):
