@@ -70,14 +70,14 @@ else
 endif
 
 $(RUNTIME): .venv/pyvenv.cfg requirements.lock $(INPUTS)
-	@echo "Installing drio-mcp into .venv (first time only) …"
+	@echo "Installing drio-mcp into .venv …"
 	@$(INSTALL) --require-hashes -r requirements.lock
 	@$(INSTALL) --no-deps --no-index --no-build-isolation -e .
 	@$(BIN)/python -m compileall -q drio_mcp
 	@touch $@
 
 $(DEV): .venv/pyvenv.cfg requirements-dev.lock $(INPUTS)
-	@echo "Installing drio-mcp and its development tools into .venv (first time only) …"
+	@echo "Installing drio-mcp and its development tools into .venv …"
 	@$(INSTALL) --require-hashes -r requirements-dev.lock
 	@$(INSTALL) --no-deps --no-index --no-build-isolation -e .
 	@$(BIN)/python -m compileall -q drio_mcp
