@@ -42,6 +42,8 @@ class RunningServer:
 
     settings: Settings
     clock: MovedClock
+    bearer: str | None = None
+    """An access token to add to MCP requests that bring none, for tools that cannot send one."""
     _thread: threading.Thread | None = None
     _server: uvicorn.Server | None = None
     paths: list[tuple[str, str]] = field(default_factory=list)
@@ -83,6 +85,8 @@ class RunningServer:
         async def noted(scope: Any, receive: Any, send: Any) -> None:
             if scope["type"] == "http":
                 self.paths.append((scope["method"], scope["path"]))
+                if self.bearer is not None and scope["path"] == "/mcp":
+                    scope["headers"] = [*scope["headers"], (b"authorization", f"Bearer {self.bearer}".encode())]
             await app(scope, receive, send)
 
         return noted

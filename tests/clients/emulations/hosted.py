@@ -103,8 +103,9 @@ class HostedClient:
         return answer
 
     def _credentials(self) -> dict[str, str]:
-        """`client_secret_post`, which the hosted clients use."""
-        return {"client_id": self.client["client_id"], "client_secret": self.client["client_secret"]}
+        """`client_secret_post`, which the hosted clients use; a public client has its id alone."""
+        names = ("client_id", "client_secret")
+        return {name: self.client[name] for name in names if name in self.client}
 
     def rpc(self, method: str, params: dict[str, Any], version: str = "2025-11-25") -> httpx2.Response:
         """One MCP message in a session of its own."""

@@ -1,0 +1,1 @@
+"""The official conformance suites against the running server."""
