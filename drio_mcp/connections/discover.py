@@ -64,10 +64,14 @@ class Discoverer:
             return _nowhere(target, error)
         survey = Survey(self._outbound, seconds)
         first, resources, servers, descriptions = await self._look_around(survey, url)
+        before: list[Look] = []
+        if first.moved_to is not None:
+            before, url = [first], first.moved_to
+            first, resources, servers, descriptions = await self._look_around(survey, url)
         is_silent = all(look.status is None for look in (first, *resources, *servers))
         if first.code is not None and (first.code in _DEAD or is_silent):
-            return _plan(url, [first], problem=problem(first.code, first.finding))
-        search = _Search(self, survey, url, first, self._find_provider(url))
+            return _plan(url, [*before, first], problem=problem(first.code, first.finding))
+        search = _Search(self, survey, url, first, self._find_provider(url), before)
         return await search.decide(resources, servers, descriptions)
 
     async def _look_around(self, survey: Survey, url: str) -> tuple[Look, list[Look], list[Look], list[Look]]:
@@ -98,14 +102,20 @@ class _Search:
     """One discovery from the looks to the plan."""
 
     def __init__(
-        self, discoverer: Discoverer, survey: Survey, url: str, first: Look, hint: ProviderHint | None
+        self,
+        discoverer: Discoverer,
+        survey: Survey,
+        url: str,
+        first: Look,
+        hint: ProviderHint | None,
+        before: Sequence[Look],
     ) -> None:
         self._discoverer = discoverer
         self._survey = survey
         self._url = url
         self._first = first
         self._hint = hint
-        self._looks = [first]
+        self._looks = [*before, first]
 
     async def decide(self, resources: list[Look], servers: list[Look], descriptions: list[Look]) -> Plan:
         resource = self._believe_resource(resources)

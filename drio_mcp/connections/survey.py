@@ -2,10 +2,10 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
-
-from httpx2 import Headers
+from urllib.parse import urlsplit
 
 from drio_mcp.connections.challenges import Challenge, parse_challenges
 from drio_mcp.connections.plan import Evidence
@@ -41,6 +41,8 @@ class Look:
     challenges: tuple[Challenge, ...] = field(default=())
     speaks_mcp: bool = False
     """It answered to, or asked for a token at, an MCP `initialize`."""
+    moved_to: str | None = None
+    """Where it redirected to, if that is the same path of another host (`www.`) or the path with or without a slash."""
 
     @property
     def evidence(self) -> Evidence:
@@ -79,6 +81,8 @@ class Survey:
         if isinstance(answer, OutboundError):
             return Look(url, None, answer.sentence, answer.code)
         look = _judge_target(url, answer)
+        if answer.url != url and urlsplit(answer.url).path.rstrip("/") == urlsplit(url).path.rstrip("/"):
+            return replace(look, finding="Redirects to its present address", moved_to=answer.url)
         if answer.status in {400, 404, 405, 406, 415}:  # what MCP servers say to a GET, by revision
             greeted = await self._ask("POST", url, "application/json, text/event-stream", _MCP_HELLO)
             if isinstance(greeted, OutboundResponse) and (greeted.status == 401 or _is_mcp(greeted)):
@@ -122,7 +126,7 @@ def _is_mcp(answer: OutboundResponse) -> bool:
     return answer.status == 200 and b'"jsonrpc"' in answer.body and b'"result"' in answer.body
 
 
-def _kind(headers: Headers) -> str:
+def _kind(headers: Mapping[str, str]) -> str:
     content_type = headers.get("content-type", "")
     if "html" in content_type:
         return "A page for people"

@@ -47,6 +47,8 @@ FETCHES_IN_ALL = 600
 """First fetches per `WINDOW`: anybody can name any URL to the authorization endpoint, and must gain no request
 amplifier by it. Known documents do not count: each is fetched at most once per shortest cache lifetime."""
 
+_WITHDRAWN = "The client has withdrawn its metadata document"
+
 
 class MetadataDocuments:
     """The documents of clients, from the store or from their hosts."""
@@ -73,7 +75,7 @@ class MetadataDocuments:
         if now - row.used_at > HOUR:
             await self._db.write(client_documents.use, client_id, now)
         if now < row.fresh_until:
-            return self._document(row)
+            return self._copy(row, now, row.failure)
         return await self._share(client_id, partial(self._fetch_again, row))
 
     async def keys(self, document: ClientDocument, kid: str | None = None) -> Mapping[str, Any]:
@@ -102,9 +104,7 @@ class MetadataDocuments:
             response = await self._get(client_id)
             document = self._read(client_id, response, now)
         except ClientDocumentError as error:
-            self._refusals[client_id] = (now + REFUSED_FOR, error.message)
-            while len(self._refusals) > MAX_REFUSALS:
-                self._refusals.popitem(last=False)
+            self._remember_refusal(client_id, error.message, now)
             raise
         await self._keep(client_id, response.body.decode(), response, now)
         return document
@@ -117,10 +117,11 @@ class MetadataDocuments:
             return await self._outlive(row, error, now)
         if response.status in {404, 410}:
             await self._db.write(client_documents.delete, row.client_id)
-            raise ClientDocumentError("The client has withdrawn its metadata document")
+            self._remember_refusal(row.client_id, _WITHDRAWN, now)
+            raise ClientDocumentError(_WITHDRAWN)
         if response.status == 304:  # RFC 9110 section 15.4.5: the copy is still the present one
             await self._keep(row.client_id, row.body, response, now)
-            return self._document(row, fetched_at=now)
+            return read_document(row.client_id, json.loads(row.body), now, self._redirect_schemes)
         try:
             document = self._read(row.client_id, response, now)
         except ClientDocumentError as error:
@@ -129,11 +130,15 @@ class MetadataDocuments:
         return document
 
     async def _outlive(self, row: ClientDocumentRow, error: ClientDocumentError, now: int) -> ClientDocument:
-        """The last good copy in place of the failure, unless the host has failed for too long."""
-        if now - row.fetched_at > LONGEST_OUTAGE:
-            raise error
+        """The last good copy in place of the failure; the host is left alone for a while."""
         await self._db.write(client_documents.fail, row.client_id, error.message, now + RETRY_AFTER)
-        return self._document(row, problem=error.message)
+        return self._copy(row, now, error.message)
+
+    def _copy(self, row: ClientDocumentRow, now: int, failure: str | None) -> ClientDocument:
+        """The stored copy, with the reason why there is no newer one. Raises when that has been so for too long."""
+        if failure is not None and now - row.fetched_at > LONGEST_OUTAGE:
+            raise ClientDocumentError(failure)
+        return read_document(row.client_id, json.loads(row.body), row.fetched_at, self._redirect_schemes, failure)
 
     async def _fetch_keys(self, document: ClientDocument, known: Mapping[str, Any] | None) -> Mapping[str, Any]:
         assert document.jwks_uri is not None
@@ -158,16 +163,14 @@ class MetadataDocuments:
     def _read(self, client_id: str, response: OutboundResponse, now: int) -> ClientDocument:
         return read_document(client_id, _json(response), now, self._redirect_schemes)
 
-    def _document(
-        self, row: ClientDocumentRow, *, fetched_at: int | None = None, problem: str | None = None
-    ) -> ClientDocument:
-        found_at = row.fetched_at if fetched_at is None else fetched_at
-        problem = problem or (row.failure if fetched_at is None else None)
-        return read_document(row.client_id, json.loads(row.body), found_at, self._redirect_schemes, problem)
-
     async def _keep(self, client_id: str, body: str, response: OutboundResponse, now: int) -> None:
         etag, fresh_until = response.headers.get("etag"), now + lifetime(response.headers)
         await self._db.write(client_documents.keep, client_id, body, etag, now, fresh_until, MAX_DOCUMENTS)
+
+    def _remember_refusal(self, client_id: str, message: str, now: int) -> None:
+        self._refusals[client_id] = (now + REFUSED_FOR, message)
+        while len(self._refusals) > MAX_REFUSALS:
+            self._refusals.popitem(last=False)
 
     def _raise_known_refusal(self, client_id: str, now: int) -> None:
         until, message = self._refusals.get(client_id, (0, ""))

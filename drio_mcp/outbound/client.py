@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 from urllib.parse import urljoin
 
-import h11
 import httpcore2
 from httpx2 import Headers
 
@@ -318,9 +317,9 @@ def _explain(error: Exception) -> OutboundError:
         return OutboundError("tls_failure", "No secure connection could be made: the TLS handshake failed")
     if isinstance(error, httpcore2.LocalProtocolError):
         return OutboundError("missing_configuration", _UNSENDABLE)
-    if isinstance(cause, h11.RemoteProtocolError) and cause.error_status_hint == 431:
-        return OutboundError("response_too_large", "The head of the answer is too large")
-    if isinstance(cause, h11.RemoteProtocolError):
+    if isinstance(error, httpcore2.RemoteProtocolError) and isinstance(cause, Exception):
+        if getattr(cause, "error_status_hint", None) == 431:  # h11's sign that its buffer for the head is full
+            return OutboundError("response_too_large", "The head of the answer is too large")
         return OutboundError("malformed_response", "The answer is not valid HTTP")
     return OutboundError("endpoint_unreachable", "The other side refused or dropped the connection")
 

@@ -162,6 +162,23 @@ async def test_an_open_mcp_server_needs_nothing() -> None:
     assert sent == [("GET", "/mcp"), ("POST", "/mcp")]
 
 
+async def test_a_server_that_moved_is_connected_where_it_is_now() -> None:
+    mcp = McpServer()
+    with upstream(AuthorizationServer(registration="open"), mcp) as provider, upstream() as former:
+        former.faults.at("elsewhere", redirects(mcp.url, 308))
+        plan = await plan_for(f"{former.origin}/mcp", provider, former)
+    assert (plan.target, plan.resource, plan.problem) == (mcp.url, mcp.url, None)
+    assert plan.evidence[0].finding == "Redirects to its present address"
+
+
+async def test_a_sign_in_page_is_not_where_a_server_moved_to() -> None:
+    mcp = McpServer()
+    with upstream(AuthorizationServer(registration="open"), mcp, Site()) as provider:
+        provider.faults.at("mcp", redirects("/"))
+        plan = await plan_for(mcp.url, provider)
+    assert (plan.target, plan.resource) == (mcp.url, mcp.url)
+
+
 # Lies
 
 

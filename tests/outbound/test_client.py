@@ -120,6 +120,13 @@ async def test_plain_http_is_for_the_list_alone(world: MakeWorld) -> None:
         assert w.names.asked == []
 
 
+async def test_an_ipv6_address_on_the_list_is_written_in_brackets(world: MakeWorld) -> None:
+    async with raw_server(says(OK)) as port, world(allow=["[::1]:9000"], port=port) as w:
+        assert (await w.outbound.request("GET", "http://[0:0:0:0:0:0:0:1]:9000/")).status == 200
+        assert w.network.dialled == [("::1", 9000)]
+        assert await failure(w.outbound, "http://[::1]:9001/") == "address_blocked"
+
+
 # TLS
 
 
@@ -129,6 +136,12 @@ async def test_the_certificate_must_be_for_the_name_whatever_address_was_dialled
     async with raw_server(says(OK), authority.server_context(PUBLIC, "other.example")) as port, world(port=port) as w:
         with pytest.raises(OutboundError, match="tls_failure: The certificate is for another host name"):
             await w.outbound.request("GET", "https://example.com/")
+
+
+async def test_a_certificate_for_an_address(world: MakeWorld, authority: CertificateAuthority) -> None:
+    async with raw_server(says(OK), authority.server_context(PUBLIC)) as port, world(port=port) as w:
+        assert (await w.outbound.request("GET", f"https://{PUBLIC}/")).status == 200
+        assert await failure(w.outbound, "https://1.1.1.1/") == "tls_failure"
 
 
 @pytest.mark.parametrize("fault", ["foreign", "expired"])
