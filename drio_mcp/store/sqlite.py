@@ -6,6 +6,7 @@ fails is undone alone. Callers are answered after the commit, never before.
 """
 
 import asyncio
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
@@ -17,9 +18,10 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import aiosqlite
 
 from drio_mcp.clock import Clock
-from drio_mcp.errors import StartupError, Unavailable
+from drio_mcp.errors import StartupError
 from drio_mcp.store import migrate
-from drio_mcp.store.database import Database, Query, Statement, StoreFailure, Transaction, UniqueViolation, Value
+from drio_mcp.store.database import Database, StoreFailure, Transaction
+from drio_mcp.store.sqlite_transaction import Decision, Outcome, commit_together, read_together, unavailable
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -27,7 +29,6 @@ P = ParamSpec("P")
 BUSY_TIMEOUT_SECONDS = 10.0
 MAX_BATCH = 128
 READERS = 2
-UNIQUE_VIOLATIONS = frozenset({sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY})
 PRAGMAS = (
     "synchronous = FULL",
     "foreign_keys = ON",
@@ -40,114 +41,6 @@ CHECKPOINT_BYTES = 4 * 1024 * 1024
 """Size of the write-ahead log at which it is copied back into the database file."""
 LOG_LIMIT_BYTES = 32 * 1024 * 1024
 """Size at which the writer stops to copy the rest itself: while it writes on, the log has no end to be reused from."""
-
-
-class SqliteTransaction:
-    """A decision's view of one connection."""
-
-    __slots__ = ("_connection", "_failure")
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        self._failure: Exception | None = None
-
-    def one(self, query: Query[T], /, **parameters: Value) -> T | None:
-        row = self._execute(query, parameters).fetchone()
-        return None if row is None else query.row(*row)
-
-    def all(self, query: Query[T], /, **parameters: Value) -> list[T]:
-        return [query.row(*row) for row in self._execute(query, parameters)]
-
-    def run(self, statement: Statement, /, **parameters: Value) -> int:
-        return self._execute(statement, parameters).rowcount
-
-    def finish(self) -> None:
-        """Raise the failure that the decision swallowed: PostgreSQL could not commit it, so neither do we."""
-        if self._failure is not None:
-            raise self._failure
-
-    def _execute(self, statement: Statement, parameters: dict[str, Value]) -> sqlite3.Cursor:
-        if self._failure is not None:
-            raise self._failure
-        try:
-            return self._connection.execute(statement.sql, parameters)
-        except sqlite3.Error as error:
-            self._failure = _told(error, statement)
-            raise self._failure from None
-
-
-def _told(error: sqlite3.Error, statement: Statement) -> Exception:
-    """The store's own word for a driver's error."""
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)  # the binding's own complaints have none
-    if code in UNIQUE_VIOLATIONS:
-        return UniqueViolation()
-    if isinstance(error, sqlite3.OperationalError) and code != sqlite3.SQLITE_ERROR:
-        return _unavailable(error)
-    return StoreFailure(f"{error} in: {statement.sql}")
-
-
-def _unavailable(error: sqlite3.Error) -> Unavailable:
-    """For a full disk, a failing one, or another process that holds the lock for too long."""
-    failure = Unavailable("The database cannot be used right now; try again shortly")
-    failure.__cause__ = error
-    return failure
-
-
-Decision = Callable[[Transaction], Any]
-Outcome = tuple[Any, BaseException | None]
-
-
-def commit_together(connection: sqlite3.Connection, decisions: Sequence[Decision]) -> list[Outcome]:
-    """Run the decisions in one transaction with a savepoint each, and commit once.
-
-    An exception of a decision undoes that one alone and is its outcome. Whatever is raised here undid all of them.
-    """
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        outcomes = [_in_savepoint(connection, decision) for decision in decisions]
-        connection.execute("COMMIT")
-    except BaseException:
-        _roll_back(connection)
-        raise
-    return outcomes
-
-
-def _in_savepoint(connection: sqlite3.Connection, decision: Decision) -> Outcome:
-    connection.execute("SAVEPOINT decision")
-    tx = SqliteTransaction(connection)
-    try:
-        result = decision(tx)
-        tx.finish()
-    except BaseException as error:
-        if not connection.in_transaction:
-            raise  # SQLite itself gave up the transaction (disk full, I/O error): nobody's change is in it
-        connection.execute("ROLLBACK TO decision")
-        connection.execute("RELEASE decision")
-        return None, error
-    connection.execute("RELEASE decision")
-    return result, None
-
-
-def read_together(connection: sqlite3.Connection, questions: Sequence[Decision]) -> list[Outcome]:
-    """Answer the questions from one snapshot."""
-    connection.execute("BEGIN")
-    try:
-        return [_ask(connection, question) for question in questions]
-    finally:
-        _roll_back(connection)
-
-
-def _ask(connection: sqlite3.Connection, question: Decision) -> Outcome:
-    try:
-        return question(SqliteTransaction(connection)), None
-    except BaseException as error:
-        return None, error
-
-
-def _roll_back(connection: sqlite3.Connection) -> None:
-    with suppress(sqlite3.Error):  # what led here is the error that counts
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
 
 
 class WholeDecisions(aiosqlite.Connection):
@@ -225,10 +118,27 @@ class Lane:
             raise
         except BaseException as error:
             for job in batch:
-                job.settle(None, _unavailable(error) if isinstance(error, sqlite3.Error) else error)
+                job.settle(None, unavailable(error) if isinstance(error, sqlite3.Error) else error)
             return
         for job, (result, failure) in zip(batch, outcomes, strict=True):
             job.settle(result, failure)
+
+
+def prepare_file(path: Path) -> None:
+    """Create the database file for its owner alone (mode 0600, a new folder 0700), or take an existing one from others.
+
+    SQLite gives its log and index files the mode of the database, so this one mode protects all three.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise StartupError(
+            f"The database {path} cannot be opened ({error.strerror}): "
+            "name another folder in DRIO_DATA_DIR, or another file in DRIO_DATABASE_URL"
+        ) from error
+    with suppress(PermissionError):  # somebody else owns it, and lets us in: theirs to decide
+        path.chmod(0o600)
 
 
 def _enter_wal_mode(connection: sqlite3.Connection) -> None:
@@ -259,6 +169,7 @@ class SqliteDatabase(Database):
         self._writes_since_look = 0
 
     async def open(self) -> None:
+        await asyncio.to_thread(prepare_file, self._path)
         try:
             writer = await self._connect()
             await writer.call(self._migrate)

@@ -61,13 +61,18 @@ async def test_three_slashes_are_relative_to_the_working_folder(
 async def test_a_folder_in_the_place_of_the_file_is_refused(tmp_path: Path, clock: FakeClock) -> None:
     (tmp_path / "drio.db").mkdir()
     with pytest.raises(StartupError, match=r"drio\.db cannot be opened"):
-        open_database(Settings(data_dir=tmp_path), clock)
+        await open_database(Settings(data_dir=tmp_path), clock).open()
 
 
 async def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path, clock: FakeClock) -> None:
     (tmp_path / "data").touch()
     with pytest.raises(StartupError, match="DRIO_DATA_DIR"):
-        open_database(Settings(data_dir=tmp_path / "data"), clock)
+        await open_database(Settings(data_dir=tmp_path / "data"), clock).open()
+
+
+def test_nothing_is_touched_before_it_is_opened(tmp_path: Path, clock: FakeClock) -> None:
+    open_database(Settings(data_dir=tmp_path / "data"), clock)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("damage", ["not a database", "truncated", "scrambled"])
