@@ -9,6 +9,7 @@ UV := $(shell command -v uv 2>/dev/null)
 BIN := .venv/bin
 RUNTIME := .venv/.runtime-installed
 DEV := .venv/.dev-installed
+CLIENTS := .venv/.clients-installed
 INPUTS := pyproject.toml drio_mcp/__init__.py
 
 ifdef UV
@@ -30,7 +31,7 @@ serve: $(RUNTIME) ## Start on http://127.0.0.1:8000
 test: $(DEV) ## Run the tests that need nothing but Python
 	$(BIN)/pytest -n auto --dist worksteal -m "not slow"
 
-test-all: $(DEV) ## Run every test, also those that need Node or a browser
+test-all: $(CLIENTS) ## Run every test, also those that need Node or a browser
 	$(BIN)/pytest -n auto --dist worksteal
 
 check: $(DEV) ## Check form, faults, types and the direction of imports
@@ -47,6 +48,7 @@ lock: ## Write the lock files anew from pyproject.toml (needs uv)
 	$(UV) pip compile $(LOCK_OPTIONS) --extra postgres --group build -o requirements.lock pyproject.toml
 	$(UV) pip compile $(LOCK_OPTIONS) --extra postgres --group build --group dev -c requirements.lock \
 		-o requirements-dev.lock pyproject.toml
+	$(UV) pip compile $(LOCK_OPTIONS) --group clients -c requirements-dev.lock -o requirements-clients.lock pyproject.toml
 
 LOCK_OPTIONS := --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
@@ -82,3 +84,8 @@ $(DEV): .venv/pyvenv.cfg requirements-dev.lock $(INPUTS)
 	@$(INSTALL) --no-deps --no-index --no-build-isolation -e .
 	@$(BIN)/python -m compileall -q drio_mcp
 	@touch $(RUNTIME) $@
+
+$(CLIENTS): $(DEV) requirements-clients.lock
+	@echo "Installing Node and the clients that the slow tests drive …"
+	@$(INSTALL) --require-hashes -r requirements-clients.lock
+	@touch $@

@@ -21,6 +21,8 @@ MCP_CLIENTS = {
     "TypeScript SDK 1": ("typescript_1.mjs",),
     "TypeScript SDK 2": ("typescript_2.mjs", "auto"),
     "TypeScript SDK 2, legacy": ("typescript_2.mjs", "legacy"),
+    "mcp-remote": ("mcp_remote_client.py",),
+    "MCP Inspector": ("inspector_client.py",),
 }
 OAUTH_CLIENTS = {
     "openid-client": ("openid_client.mjs",),
