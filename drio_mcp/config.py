@@ -1,5 +1,6 @@
 """Settings: read once from `DRIO_…` environment variables, then frozen. No other module reads the environment."""
 
+import os
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -55,7 +56,8 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on.")
     data_dir: Path = Field(default=Path("drio-data"), description="Folder (mode 0700) of the database and the keys.")
     database_url: str = Field(
-        default="", description="`sqlite:///PATH` or `postgresql://…` (extra `postgres`). Default `sqlite:///DATA_DIR/drio.db`."
+        default="",
+        description="`sqlite:///PATH` or `postgresql://…` (extra `postgres`). Default `sqlite:///DATA_DIR/drio.db`.",
     )
     keys: Secret | None = Field(
         default=None, description="Key-encryption keyring as JSON. Default: the file `DATA_DIR/keys.json`, generated."
@@ -82,26 +84,20 @@ class Settings(BaseSettings):
     allowed_origins: CommaSeparated = Field(
         default=(), description="Origins of browser-based MCP clients that may call `/mcp`."
     )
-    trusted_proxies: CommaSeparated = Field(
-        default=(), description="CIDRs whose `X-Forwarded-*` headers are believed."
-    )
+    trusted_proxies: CommaSeparated = Field(default=(), description="CIDRs whose `X-Forwarded-*` headers are believed.")
     mcp_secrets: Literal["link", "accept"] = Field(
         default="link",
         description="`link`: tools take no secret values and answer with a page; `accept`: tools take them.",
     )
     access_token_ttl: int = Field(default=3600, ge=1, le=86_400, description="Seconds that an access token lives.")
-    refresh_token_ttl: int = Field(
-        default=2_592_000, ge=60, description="Seconds that a refresh token lives unused."
-    )
+    refresh_token_ttl: int = Field(default=2_592_000, ge=60, description="Seconds that a refresh token lives unused.")
     log: Literal["text", "json"] = Field(default="text", description="Form of the log lines.")
     metrics: str | None = Field(
         default=None,
         description="`public` serves `/metrics` on the public port, `host:port` on one of its own; unset: nowhere.",
     )
 
-    @field_validator(
-        "outbound_allow", "redirect_schemes", "allowed_origins", "trusted_proxies", mode="before"
-    )
+    @field_validator("outbound_allow", "redirect_schemes", "allowed_origins", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
@@ -114,7 +110,13 @@ class Settings(BaseSettings):
         if not value:
             return value
         parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query or parts.fragment:
+        if (
+            parts.scheme not in {"http", "https"}
+            or not parts.hostname
+            or parts.username
+            or parts.query
+            or parts.fragment
+        ):
             raise ValueError("is not an http or https URL")
         if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
             raise ValueError("must be https unless its host is loopback")
@@ -160,7 +162,11 @@ class Settings(BaseSettings):
     def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for entry in value:
             parts = urlsplit(entry)
-            if parts.scheme not in {"http", "https"} or not parts.hostname or f"{parts.scheme}://{parts.netloc}" != entry:
+            if (
+                parts.scheme not in {"http", "https"}
+                or not parts.hostname
+                or f"{parts.scheme}://{parts.netloc}" != entry
+            ):
                 raise ValueError("each entry must be an origin such as https://host, without a path")
         return value
 
@@ -169,7 +175,16 @@ class Settings(BaseSettings):
     def _check_schemes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for entry in value:
             well_formed = entry[:1].isalpha() and all(c.isalnum() or c in "+-." for c in entry)
-            if not well_formed or entry.lower() in {"http", "https", "javascript", "data", "file", "blob", "vbscript", "about"}:
+            if not well_formed or entry.lower() in {
+                "http",
+                "https",
+                "javascript",
+                "data",
+                "file",
+                "blob",
+                "vbscript",
+                "about",
+            }:
                 raise ValueError("each entry must be a private-use scheme without '://'")
         return tuple(entry.lower() for entry in value)
 
@@ -209,6 +224,11 @@ class Settings(BaseSettings):
             return ip_address(host).is_loopback
         except ValueError:
             return False
+
+
+def secret_variables() -> dict[str, str]:
+    """The variables that references of the form `env:DRIO_SECRET_…` may name, as they are at this moment."""
+    return {name: value for name, value in os.environ.items() if name.startswith("DRIO_SECRET_")}
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -8,7 +8,7 @@ from drio_mcp.store.database import Query, Statement, Transaction
 
 @dataclass(frozen=True, slots=True)
 class ConnectionRow:
-    """One auth connection; `config` is its JSON without secrets, `grants` a JSON array."""
+    """One auth connection; `config` is its JSON without secrets, `grants` a JSON array, `is_default` None until set."""
 
     id: str
     app_id: str
@@ -17,7 +17,7 @@ class ConnectionRow:
     provider_key: str
     status: str
     config: str
-    is_default: int
+    is_default: int | None
     secret_ref: str | None
     grants: str
     last_validated_at: int | None
@@ -66,7 +66,9 @@ LIST = Query(
     ConnectionRow,
 )
 COUNT = Query("SELECT count(*) FROM connections WHERE app_id = :app_id", int)
-LIST_PROVIDERS = Query("SELECT DISTINCT provider_key FROM connections WHERE app_id = :app_id ORDER BY provider_key", str)
+LIST_PROVIDERS = Query(
+    "SELECT DISTINCT provider_key FROM connections WHERE app_id = :app_id ORDER BY provider_key", str
+)
 LIST_KEYS = Query(
     "SELECT key FROM connections WHERE app_id = :app_id AND key >= :slug AND key < :beyond ORDER BY key", str
 )

@@ -7,7 +7,7 @@ CREATE TABLE connections (
     provider_key TEXT NOT NULL,
     status TEXT NOT NULL,
     config TEXT NOT NULL,
-    is_default BIGINT NOT NULL,
+    is_default BIGINT,
     secret_ref TEXT,
     grants TEXT NOT NULL,
     last_validated_at BIGINT,

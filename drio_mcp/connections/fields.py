@@ -1,0 +1,188 @@
+"""The types of single fields: what a value may be, and a right example for whoever sent a wrong one.
+
+Every message tells what is right and contains nothing of what was sent.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, StrictStr, WithJsonSchema
+
+from drio_mcp.opaque import Secret
+
+LONGEST_NAME = 120
+LONGEST_URL = 2_048
+LONGEST_SECRET = 16_384
+MOST_SCOPES = 200
+MOST_ORIGINS = 50
+
+FRAMING_HEADERS = frozenset(
+    {
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+"""Headers that steer the connection itself (RFC 9110 section 7.6.1, RFC 9112 section 6), unfit for credentials."""
+
+VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
+
+
+def is_plain(text: str) -> bool:
+    """Whether the text is free of control characters and lone surrogates, so that pages and databases take it."""
+    return not any(char < " " or "\x7f" <= char <= "\x9f" or "\ud800" <= char <= "\udfff" for char in text)
+
+
+def origin_of(url: str) -> str:
+    """The origin of an absolute URL in its one form (RFC 6454 section 6.1); raises `ValueError` for what has none."""
+    parts = urlsplit(url)
+    if not parts.hostname:
+        raise ValueError("not an absolute URL")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname.lower()
+    usual = {"http": 80, "https": 443}.get(parts.scheme)
+    port = "" if parts.port in {None, usual} else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}"
+
+
+def _is_web_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        origin_of(text)
+    except ValueError:
+        return False
+    whole = parts.scheme in {"http", "https"} and parts.port != 0
+    return whole and "@" not in parts.netloc and "#" not in text and VISIBLE_ASCII.fullmatch(text) is not None
+
+
+def _check(is_right: Callable[[str], object], longest: int, sentence: str) -> AfterValidator:
+    """A validator of one string, refusing with `sentence`."""
+
+    def check(text: str) -> str:
+        if len(text) > longest:
+            raise ValueError(f"must be at most {longest} characters long")
+        if not is_right(text):
+            raise ValueError(sentence)
+        return text
+
+    return AfterValidator(check)
+
+
+def _matches(pattern: str) -> Callable[[str], object]:
+    return re.compile(pattern).fullmatch
+
+
+def _check_header(text: str) -> str:
+    if text.lower() in FRAMING_HEADERS:
+        raise ValueError("must not be a header that steers the connection itself; a right value is X-Api-Key")
+    return text
+
+
+def _check_secret(secret: Secret) -> Secret:
+    text = secret.reveal()
+    if not 0 < len(text) <= LONGEST_SECRET:
+        raise ValueError(f"must be 1 to {LONGEST_SECRET} characters long; null removes it")
+    if not is_plain(text):
+        raise ValueError("must be one line without control characters, exactly as the provider shows it")
+    return secret
+
+
+def _check_scopes(scopes: tuple[str, ...]) -> tuple[str, ...]:
+    if len(scopes) > MOST_SCOPES:
+        raise ValueError(f"must hold at most {MOST_SCOPES} scopes")
+    return tuple(dict.fromkeys(scopes))
+
+
+def _check_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
+    if not 0 < len(origins) <= MOST_ORIGINS:
+        raise ValueError(f"must hold 1 to {MOST_ORIGINS} origins; null stands for those of the endpoints")
+    return tuple(dict.fromkeys(origin_of(origin) for origin in origins))
+
+
+def _is_origin(text: str) -> bool:
+    return _is_web_url(text) and urlsplit(text).path == "" and "?" not in text
+
+
+Name = Annotated[
+    StrictStr,
+    AfterValidator(str.strip),
+    _check(
+        lambda text: text and is_plain(text), LONGEST_NAME, "must be one line of text; a right value is Primary Auth"
+    ),
+]
+ProviderKey = Annotated[
+    StrictStr,
+    _check(
+        _matches(r"[a-z0-9][a-z0-9._-]*"),
+        64,
+        "must be a provider's key from list_auth_providers; a right value is custom-oauth",
+    ),
+]
+Url = Annotated[
+    StrictStr,
+    _check(
+        _is_web_url,
+        LONGEST_URL,
+        "must be an absolute https URL without user name and fragment; a right value is https://api.example.com/path",
+    ),
+]
+Origin = Annotated[
+    StrictStr,
+    _check(_is_origin, LONGEST_URL, "must be an origin without a path; a right value is https://api.example.com"),
+]
+Origins = Annotated[tuple[Origin, ...], AfterValidator(_check_origins)]
+ScopeName = Annotated[
+    StrictStr,
+    _check(  # RFC 6749 section 3.3
+        _matches(r"[\x21\x23-\x5b\x5d-\x7e]+"),
+        512,
+        "must be one scope, without spaces and quotes; a right value is contacts:read",
+    ),
+]
+Scopes = Annotated[tuple[ScopeName, ...], AfterValidator(_check_scopes)]
+ClientId = Annotated[
+    StrictStr,
+    _check(  # RFC 6749 appendix A.1
+        _matches(r"[\x20-\x7e]+"), 2_048, "must be 1 or more visible ASCII characters; a right value is client_123"
+    ),
+]
+HeaderName = Annotated[
+    StrictStr,
+    _check(  # RFC 9110 section 5.6.2, token
+        _matches(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"), 128, "must be the name of a header; a right value is X-Api-Key"
+    ),
+    AfterValidator(_check_header),
+]
+HeaderPrefix = Annotated[
+    StrictStr,
+    _check(
+        _matches(r"[\x20-\x7e]*"), 64, "must be visible ASCII, with the space that ends it; a right value is 'Bearer '"
+    ),
+]
+QueryName = Annotated[
+    StrictStr,
+    _check(_matches(r"[A-Za-z0-9._~\[\]-]+"), 128, "must be the name of a query parameter; a right value is api_key"),
+]
+Text = Annotated[StrictStr, _check(lambda text: text and is_plain(text), 1_024, "must be one line of text, not empty")]
+UserName = Annotated[
+    StrictStr,
+    _check(  # RFC 7617 section 2: the user-id ends at the first colon
+        lambda text: text and is_plain(text) and ":" not in text, 512, "must be one line of text without a colon"
+    ),
+]
+SecretValue = Annotated[
+    Secret,
+    AfterValidator(_check_secret),
+    WithJsonSchema({"type": "string", "writeOnly": True}, mode="validation"),
+    WithJsonSchema({"type": "string"}, mode="serialization"),
+]

@@ -1,0 +1,211 @@
+"""One-time links to the page on which a connection's owner enters a secret that no model should see.
+
+A link works for the signed-in owner alone, for 30 minutes, until something was entered on its page; looking at the page
+does not use it up. Only a hash of it is stored.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic.alias_generators import to_camel
+
+from drio_mcp.clock import MINUTE, Clock, rfc3339
+from drio_mcp.config import Settings
+from drio_mcp.connections.connection import Connection
+from drio_mcp.connections.history import Actor, Event
+from drio_mcp.connections.providers import Providers
+from drio_mcp.connections.rules import allowed_origins
+from drio_mcp.connections.schemas import SECRET_FIELDS, AuthConnection, Connect, UpdateAuthConnection
+from drio_mcp.connections.service import Connections, View
+from drio_mcp.connections.types import NEEDS, ConfigType
+from drio_mcp.errors import NotFound, Problem, ValidationFailed
+from drio_mcp.opaque import MASK, Randomness, b64url
+from drio_mcp.store import Database, Transaction, connections, links, secrets
+
+LIFETIME_MS = 30 * MINUTE
+KEPT_MS = 60 * 24 * MINUTE
+
+LABELS = {
+    "apiKey": "API key",
+    "accessToken": "Access token",
+    "username": "User name",
+    "password": "Password",
+    "clientId": "Client ID",
+    "clientSecret": "Client secret",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LinkField:
+    """One field of the page, named as in `config`; `value` is what is known already, never a secret."""
+
+    name: str
+    label: str
+    is_secret: bool
+    is_required: bool
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkView:
+    """What the page shows: whose connection it is, where the secret may be sent, and what to enter."""
+
+    app_id: str
+    connection_id: str
+    connection_name: str
+    provider_name: str
+    docs_url: str
+    origins: tuple[str, ...]
+    fields: tuple[LinkField, ...]
+    expires_at: int
+
+
+class Links:
+    """Makes, opens and redeems the links."""
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        randomness: Randomness,
+        settings: Settings,
+        providers: Providers,
+        connections: Connections,
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._randomness = randomness
+        self._origin = settings.origin
+        self._providers = providers
+        self._connections = connections
+
+    async def create(self, user_id: str, connection_id: str) -> Connect:
+        """A new link for the owner of the connection. Raises `NotFound`."""
+        token = b64url(self._randomness.bytes(32))
+        expires_at = self._clock.now() + LIFETIME_MS
+        await self._db.write(self._create, token, user_id, connection_id, expires_at)
+        return Connect(url=f"{self._origin}/connect/{token}", expires_at=rfc3339(expires_at))
+
+    async def offer(self, user_id: str, view: View) -> Connect | None:
+        """A link where the connection waits for a person, and none where it does not or where nothing was changed."""
+        if not view.wanted or view.is_dry_run:
+            return None
+        return await self.create(user_id, view.auth.id)
+
+    async def open(self, token: str, user_id: str) -> LinkView:
+        """What the page shows; the link stays good. Raises `NotFound` for a used, late, foreign or invented link."""
+        return await self._db.read(self._open, token, user_id)
+
+    async def submit(self, token: str, actor: Actor, values: Mapping[str, str]) -> AuthConnection:
+        """Store what was entered and use the link up, in one transaction.
+
+        `values` are by field name; empty ones count as not entered. Raises `NotFound`, and `ValidationFailed` with the
+        fields' names as paths, after which the link is still good.
+        """
+        return await self._db.write(self._submit, token, actor, values)
+
+    async def prune(self, now: int) -> int:
+        """Forget links that ended more than an hour ago, and give how many there were."""
+        return await self._db.write(lambda tx: tx.run(links.PRUNE, oldest=now - KEPT_MS))
+
+    def _create(self, tx: Transaction, token: str, user_id: str, connection_id: str, expires_at: int) -> None:
+        if tx.one(connections.FIND_OWNED, id=connection_id, user_id=user_id) is None:
+            raise NotFound("Auth connection not found")
+        tx.run(
+            links.INSERT,
+            token_hash=hash_of(token),
+            connection_id=connection_id,
+            user_id=user_id,
+            now=self._clock.now(),
+            expires_at=expires_at,
+        )
+
+    def _open(self, tx: Transaction, token: str, user_id: str) -> LinkView:
+        link = tx.one(links.FIND, token_hash=hash_of(token), user_id=user_id, now=self._clock.now())
+        if link is None:
+            raise _dead()
+        connection = self._connection(tx, link.connection_id, user_id)
+        row = connection.row
+        provider = self._providers.describe(row.provider_key)
+        return LinkView(
+            app_id=row.app_id,
+            connection_id=row.id,
+            connection_name=row.name,
+            provider_name=provider.name,
+            docs_url=provider.docs_url,
+            origins=tuple(sorted(allowed_origins(connection.config, self._providers.find(row.provider_key)))),
+            fields=fields_of(connection),
+            expires_at=link.expires_at,
+        )
+
+    def _submit(self, tx: Transaction, token: str, actor: Actor, values: Mapping[str, str]) -> AuthConnection:
+        link = tx.one(links.CONSUME, token_hash=hash_of(token), user_id=actor.user_id, now=self._clock.now())
+        if link is None:
+            raise _dead()
+        connection = self._connection(tx, link.connection_id, actor.user_id)
+        connections.hold_app(tx, connection.row.app_id)
+        patch = read_entries(fields_of(connection), values)
+        try:
+            after = self._connections.change(tx, actor, connection, patch, Event.SECRET_ENTERED)
+        except ValidationFailed as error:
+            raise _at_fields(error) from None
+        return after.read(self._providers)
+
+    def _connection(self, tx: Transaction, connection_id: str, user_id: str) -> Connection:
+        row = tx.one(connections.FIND_OWNED, id=connection_id, user_id=user_id)
+        if row is None:
+            raise _dead()
+        return Connection.of(row, secrets.fields_of(tx, row.id))
+
+
+def hash_of(token: str) -> bytes:
+    """What is stored of a link: its token has 256 random bits, so a plain hash gives nothing away."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+def fields_of(connection: Connection) -> tuple[LinkField, ...]:
+    """The fields of the page, after the connection's type."""
+    needs = NEEDS[ConfigType(connection.config["type"])]
+    return tuple(
+        LinkField(
+            name=to_camel(field),
+            label=LABELS[to_camel(field)],
+            is_secret=field in SECRET_FIELDS,
+            is_required=field in needs.settings or (field == needs.credential and needs.is_secret_required),
+            value="" if field in SECRET_FIELDS else str(connection.config.get(field, "")),
+        )
+        for field in needs.asked
+    )
+
+
+def read_entries(fields: tuple[LinkField, ...], values: Mapping[str, str]) -> UpdateAuthConnection:
+    """The entries as a patch; white space around them, which copying brings along, is dropped."""
+    entries: dict[str, Any] = {field.name: values.get(field.name, "").strip() for field in fields}
+    entries = {name: "" if value == MASK else value for name, value in entries.items()}
+    problems = [Problem(each.name, "is needed") for each in fields if each.is_required and not entries[each.name]]
+    if fields and not any(entries.values()) and not problems:
+        problems = [Problem(fields[-1].name, "is needed")]
+    if problems:
+        raise ValidationFailed(problems)
+    entered = {name: value for name, value in entries.items() if value}
+    try:
+        return UpdateAuthConnection.model_validate({"config": entered})
+    except ValidationError as error:
+        raise ValidationFailed(
+            [
+                Problem(str(each["loc"][-1]), each["msg"].removeprefix("Value error, "))
+                for each in error.errors(include_url=False, include_context=False, include_input=False)
+            ]
+        ) from None
+
+
+def _at_fields(error: ValidationFailed) -> ValidationFailed:
+    """The same problems with the page's field names as paths."""
+    return ValidationFailed([Problem(each.path.removeprefix("config."), each.message) for each in error.problems])
+
+
+def _dead() -> NotFound:
+    return NotFound("This link was used, has run out or belongs to another account; ask for a new one")

@@ -1,0 +1,84 @@
+"""A connection's secrets in the store: sealed for the connection, the field and the origins they may go to."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from drio_mcp.opaque import Secret
+from drio_mcp.store import Database, Transaction, secrets
+from drio_mcp.store.secrets import SecretRow
+from drio_mcp.vault import Binding, SealBroken, Vault, key_id_of
+
+BATCH = 200
+
+
+def seal(
+    tx: Transaction, vault: Vault, connection_id: str, values: Mapping[str, Secret], origins: Iterable[str], now: int
+) -> None:
+    """Seal each value and store it in place of an earlier one."""
+    for field, value in values.items():
+        binding = Binding.to(connection_id, field, origins)
+        sealed = vault.seal(value, binding)
+        row = SecretRow(connection_id, field, sealed, json.dumps(binding.origins), key_id_of(sealed), now)
+        secrets.put(tx, row)
+
+
+def remove(tx: Transaction, connection_id: str, fields: Iterable[str]) -> None:
+    """Forget these secrets."""
+    for field in fields:
+        tx.run(secrets.REMOVE, connection_id=connection_id, field=field)
+
+
+def unseal(tx: Transaction, vault: Vault, connection_id: str, field: str, origin: str | None) -> Secret | None:
+    """The secret, for sending it to `origin` (None: for handing it to its owner); None when there is none.
+
+    Raises `SealBroken` when it does not open, or was not sealed for that origin.
+    """
+    row = tx.one(secrets.FIND, connection_id=connection_id, field=field)
+    if row is None:
+        return None
+    origins = tuple(json.loads(row.origins))
+    if origin is not None and origin not in origins:
+        raise SealBroken
+    return vault.open(row.sealed, Binding.to(connection_id, field, origins))
+
+
+class Rewrapping:
+    """Puts every secret under the ring's primary key, batch by batch; it may stop anywhere and be begun anew."""
+
+    def __init__(self, db: Database, vault: Vault) -> None:
+        self._db = db
+        self._vault = vault
+        self._place = ("", "")
+        self.rewrapped = 0
+        self.broken = 0
+        """Values that no key of the ring opens; they stay as they are."""
+
+    async def batch(self) -> bool:
+        """Do the next batch; False when there was none."""
+        rows = await self._db.write(self._rewrap, self._place)
+        if rows:
+            self._place = (rows[-1].connection_id, rows[-1].field)
+        return bool(rows)
+
+    def _rewrap(self, tx: Transaction, place: tuple[str, str]) -> list[SecretRow]:
+        rows = tx.all(secrets.LIST_AFTER, connection_id=place[0], field=place[1], limit=BATCH)
+        for row in rows:
+            try:
+                sealed = self._vault.rewrap(row.sealed)
+            except SealBroken:
+                self.broken += 1
+                continue
+            if sealed is not None:
+                self.rewrapped += self._put(tx, replace(row, sealed=sealed), row.sealed)
+        return rows
+
+    def _put(self, tx: Transaction, row: SecretRow, before: bytes) -> int:
+        return tx.run(
+            secrets.REWRAP,
+            sealed=row.sealed,
+            key_id=self._vault.primary_id,
+            connection_id=row.connection_id,
+            field=row.field,
+            before=before,
+        )
