@@ -5,9 +5,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from drio_mcp.accounts.apps import CreateApp
+from drio_mcp.connections.schemas import ConnectionQuery
 from drio_mcp.middleware.context import services_of
 from drio_mcp.pages.browser import Browser, open_browser
 from drio_mcp.pages.forms import read_own_form
+from drio_mcp.pages.paths import with_query
 from drio_mcp.pages.rendering import page
 
 
@@ -35,8 +37,10 @@ async def show_app(request: Request) -> Response:
         return browser.ask_to_sign_in()
     services = services_of(request)
     app = await services.apps.get(browser.person.id, request.path_params["appId"])
-    connections = await services.connections.list(browser.person.id, app.id)
-    return page(browser, "app.html", section="apps", app=app, connections=connections)
+    query = ConnectionQuery(cursor=request.query_params.get("cursor", "")[:200] or None)
+    found = await services.connections.list(browser.person.id, app.id, query)
+    more = with_query(f"/apps/{app.id}", cursor=found.next_cursor) if found.next_cursor else None
+    return page(browser, "app.html", section="apps", app=app, connections=found.auth, more=more)
 
 
 async def _show_list(

@@ -80,7 +80,7 @@ def warnings(checked: AuthorizationRequest, name: str) -> list[str]:
         found.append("This name mixes letters of different alphabets that look alike. It may imitate another client.")
     if checked.client.problem:
         found.append(checked.client.problem)
-    if is_loopback(checked.redirect_uri) and not checked.client.is_verified:
+    if is_loopback(checked.redirect_uri) and not checked.client.verified:
         found.append(
             "Allow this only if you have just started it yourself: any app on this computer can use this name."
         )

@@ -20,7 +20,7 @@ async def ada(site: Site, visitor: Visitor) -> Visitor:
 
 async def new_token(visitor: Visitor, **choices: str) -> str:
     page = await visitor.get("/account")
-    answer = await visitor.submit(page, "/account/tokens", label="backup", **choices)
+    answer = await visitor.submit(page, "/account/tokens", label="carrier pigeon", **choices)
     assert answer.status_code == 200
     (token,) = {str(found) for found in TOKEN.findall(answer.text)}
     return token
@@ -151,11 +151,11 @@ async def test_a_token_is_shown_once_works_and_dies_when_revoked(site: Site, ada
     assert principal.scopes == {"openid", "profile", "email"}
     page = await ada.get("/account")
     assert token not in page.text
-    assert "backup" in page.text
+    assert "carrier pigeon" in page.text
     await ada.submit(page, "/account/clients/revoke")
     with pytest.raises(Unauthorized):
         await site.services.bearer.authenticate(token)
-    assert "backup" not in (await ada.get("/account")).text
+    assert "carrier pigeon" not in (await ada.get("/account")).text
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ async def test_a_token_ends_when_it_was_chosen_to(site: Site, ada: Visitor, cloc
 )
 async def test_a_token_that_was_asked_for_wrongly_is_not_made(ada: Visitor, field: str, value: str) -> None:
     page = await ada.get("/account")
-    answer = await ada.submit(page, "/account/tokens", **{"label": "backup", field: value})
+    answer = await ada.submit(page, "/account/tokens", **{"label": "carrier pigeon", field: value})
     assert answer.status_code == 400
     assert "drio_at_" not in answer.text
     assert "problem" in answer.text
