@@ -12,6 +12,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn
 from urllib.parse import urljoin
+from weakref import WeakValueDictionary
 
 import httpcore2
 from httpx2 import Headers
@@ -31,10 +32,14 @@ MAX_BYTES = 1024 * 1024
 TIMEOUT = 10.0
 CONNECT_TIMEOUT = 5.0
 MAX_HOPS = 3
+MAX_CONNECTIONS = 200
+PER_HOST = 50
+"""Calls under way to one host, so that a slow one does not take every connection."""
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _OWN_HEADERS = frozenset({"host", "connection", "content-length", "transfer-encoding", "keep-alive", "upgrade", "te"})
 """Set by the client itself: a caller that sets them could smuggle a second request."""
+_BUSY = "Too many calls are under way; try again shortly"
 _UNSENDABLE = "A configured value cannot be sent in an HTTP header"
 _CROSS_ORIGIN_HEADERS = frozenset(
     {"accept", "accept-language", "accept-encoding", "user-agent", "mcp-protocol-version"}
@@ -107,14 +112,17 @@ class Outbound:
         resolver: Resolver | None = None,
         network: httpcore2.AsyncNetworkBackend | None = None,
         tls: ssl.SSLContext | None = None,
+        per_host: int = PER_HOST,
     ) -> None:
         self._allowed = frozenset(entry.lower() for entry in settings.outbound_allow)
+        self._per_host = per_host
+        self._slots: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._own_resolver = None
         if resolver is None:
             resolver = self._own_resolver = SystemResolver()
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=tls or httpcore2.default_ssl_context(),
-            max_connections=200,
+            max_connections=MAX_CONNECTIONS,
             max_keepalive_connections=40,
             keepalive_expiry=15.0,
             network_backend=GuardedNetwork(self._allowed, resolver, network),
@@ -168,7 +176,8 @@ class Outbound:
             async with asyncio.timeout(timeout):
                 target, sent = self.check(url), _headers(headers)
                 for _ in range(MAX_HOPS + 1):
-                    response = await self._exchange(method, target, sent, content, max_bytes, timeout)
+                    async with self._slot(target.host):
+                        response = await self._exchange(method, target, sent, content, max_bytes, timeout)
                     if response.status not in REDIRECTS:
                         return response
                     target, sent = self._redirected(method, target, sent, response.headers, follow)
@@ -197,17 +206,32 @@ class Outbound:
         """
         target = self.check(url)
         request = _request(method, target, _headers(headers), content, idle_timeout)
+        async with self._slot(target.host):
+            try:
+                async with asyncio.timeout(timeout):
+                    response = await self._pool.handle_async_request(request)
+            except TimeoutError:
+                raise OutboundError("timeout", f"There was no answer within {timeout:g} seconds") from None
+            except _HTTPCORE_ERRORS as error:
+                raise _explain(error) from None
+            try:
+                yield StreamedResponse(response, target.url, max_bytes, lifetime)
+            finally:
+                await response.aclose()
+
+    @asynccontextmanager
+    async def _slot(self, host: str) -> AsyncIterator[None]:
+        """One of the host's calls; whoever waits for it longer than for a connection is told so."""
+        slots = self._slots.setdefault(host, asyncio.Semaphore(self._per_host))
         try:
-            async with asyncio.timeout(timeout):
-                response = await self._pool.handle_async_request(request)
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                await slots.acquire()
         except TimeoutError:
-            raise OutboundError("timeout", f"There was no answer within {timeout:g} seconds") from None
-        except _HTTPCORE_ERRORS as error:
-            raise _explain(error) from None
+            raise OutboundError("timeout", _BUSY) from None
         try:
-            yield StreamedResponse(response, target.url, max_bytes, lifetime)
+            yield
         finally:
-            await response.aclose()
+            slots.release()
 
     async def _exchange(
         self, method: str, target: Target, headers: Headers, content: bytes | None, max_bytes: int, seconds: float
@@ -308,7 +332,7 @@ def _explain(error: Exception) -> OutboundError:
     """The diagnosis of a transport error. httpcore hands on what TLS or the HTTP parser said as the argument."""
     cause = error if isinstance(error, ssl.SSLError) else next(iter(error.args), None)
     if isinstance(error, httpcore2.PoolTimeout):
-        return OutboundError("timeout", "Too many calls are under way; try again shortly")
+        return OutboundError("timeout", _BUSY)
     if isinstance(error, httpcore2.TimeoutException):
         return OutboundError("timeout", "The other side did not answer in time")
     if isinstance(cause, ssl.SSLCertVerificationError):

@@ -80,11 +80,13 @@ def world(authority: CertificateAuthority) -> MakeWorld:
         names: dict[str, list[Sequence[str]]] | None = None,
         port: int = 0,
         dead: frozenset[str] = frozenset(),
+        per_host: int = 50,
     ) -> AsyncIterator[World]:
         resolver = Names(names or {"example.com": [[PUBLIC]], "localhost": [["127.0.0.1"]]})
         network = Elsewhere(port=port, dead=dead)
         settings = Settings(outbound_allow=tuple(allow))
-        async with Outbound(settings, resolver=resolver, network=network, tls=authority.client_context()) as outbound:
+        tls = authority.client_context()
+        async with Outbound(settings, resolver=resolver, network=network, tls=tls, per_host=per_host) as outbound:
             yield World(outbound, resolver, network)
 
     return make

@@ -313,6 +313,18 @@ async def test_nobody_listens() -> None:
         assert await failure(outbound, gone.origin) == "endpoint_unreachable"
 
 
+async def test_a_slow_host_does_not_take_every_connection(world: MakeWorld) -> None:
+    async with raw_server(silent()) as slow, raw_server(says(OK)) as quick:
+        allow = [f"localhost:{slow}", f"127.0.0.1:{quick}", f"localhost:{quick}"]
+        async with world(allow=allow, per_host=1) as w:
+            waiting = asyncio.create_task(failure(w.outbound, f"http://localhost:{slow}/", timeout=0.4))
+            await asyncio.sleep(0)
+            assert await failure(w.outbound, f"http://localhost:{quick}/", timeout=0.1) == "timeout"
+            assert (await w.outbound.request("GET", f"http://127.0.0.1:{quick}/")).status == 200
+            assert await waiting == "timeout"
+            assert (await w.outbound.request("GET", f"http://localhost:{quick}/")).status == 200
+
+
 # What is sent
 
 
