@@ -80,8 +80,8 @@ ROOMS = [
     ("bearer", "oauth.bearer", "Bearer"),
     ("metadata", "oauth.metadata", "Metadata"),
     ("providers", "connections.providers", "Providers"),
-    ("links", "connections.links", "Links"),
     ("connections", "connections.service", "Connections"),
+    ("links", "connections.links", "Links"),
 ]
 
 

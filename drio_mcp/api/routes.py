@@ -8,12 +8,22 @@ from starlette.routing import BaseRoute, Route
 
 from drio_mcp.accounts.answers import AppAnswer, AppsAnswer, DeletedAnswer, UserAnswer
 from drio_mcp.accounts.apps import CreateApp, UpdateApp
-from drio_mcp.api import apps, me
+from drio_mcp.api import apps, connections, me, providers
 from drio_mcp.api.health import healthz, readyz
 from drio_mcp.api.openapi import document
 from drio_mcp.api.operation import Operation
 from drio_mcp.api.requests import DryRun
 from drio_mcp.api.responses import json_response
+from drio_mcp.connections.schemas import (
+    ConnectionAnswer,
+    ConnectionDeleted,
+    ConnectionQuery,
+    ConnectionsAnswer,
+    CreateAuthConnection,
+    ProviderAnswer,
+    ProvidersAnswer,
+    UpdateAuthConnection,
+)
 from drio_mcp.middleware.bearer import FULL_ACCESS
 from drio_mcp.middleware.context import services_of
 from drio_mcp.models import Scope
@@ -22,6 +32,9 @@ READ = Scope.CONNECTIONS_READ
 WRITE = Scope.CONNECTIONS_WRITE
 APPS = "/api/v1/apps"
 APP = "/api/v1/apps/{appId}"
+AUTH = f"{APP}/auth"
+ONE_AUTH = f"{AUTH}/{{authId}}"
+PROVIDERS = "/api/v1/providers"
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation("get_me", ("GET",), "/api/v1/me", "The signed-in user", Scope.OPENID, me.get_me, UserAnswer),
@@ -61,6 +74,78 @@ OPERATIONS: tuple[Operation, ...] = (
         DeletedAnswer,
         query=DryRun,
         is_tool=False,
+    ),
+    Operation(
+        "list_auth_connections",
+        "GET",
+        AUTH,
+        "The app's auth connections",
+        READ,
+        connections.list_auth_connections,
+        ConnectionsAnswer,
+        query=ConnectionQuery,
+    ),
+    Operation(
+        "create_auth_connection",
+        "POST",
+        AUTH,
+        "Create an auth connection",
+        WRITE,
+        connections.create_auth_connection,
+        ConnectionAnswer,
+        body=CreateAuthConnection,
+        query=DryRun,
+        status=201,
+    ),
+    Operation(
+        "get_auth_connection",
+        "GET",
+        ONE_AUTH,
+        "One auth connection, by id or key",
+        READ,
+        connections.get_auth_connection,
+        ConnectionAnswer,
+    ),
+    Operation(
+        "update_auth_connection",
+        "PATCH",
+        ONE_AUTH,
+        "Change an auth connection (JSON merge patch)",
+        WRITE,
+        connections.update_auth_connection,
+        ConnectionAnswer,
+        body=UpdateAuthConnection,
+        query=DryRun,
+    ),
+    Operation(
+        "delete_auth_connection",
+        "DELETE",
+        ONE_AUTH,
+        "Delete an auth connection with its secrets",
+        WRITE,
+        connections.delete_auth_connection,
+        ConnectionDeleted,
+        query=DryRun,
+    ),
+    Operation(
+        "list_auth_providers",
+        "GET",
+        PROVIDERS,
+        "The provider catalog",
+        READ,
+        providers.list_auth_providers,
+        ProvidersAnswer,
+        query=providers.ProviderQuery,
+    ),
+    Operation(
+        "get_auth_provider",
+        "GET",
+        f"{PROVIDERS}/{{key}}",
+        "One provider",
+        READ,
+        providers.get_auth_provider,
+        ProviderAnswer,
+        tool=False,
     ),
 )
 
