@@ -13,10 +13,11 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 
+from drio_mcp.accounts.passwords import Passwords
 from drio_mcp.app import create_app
 from drio_mcp.config import Settings, load_settings
 from drio_mcp.opaque import Secret
-from drio_mcp.services import build_services
+from drio_mcp.services import Services, build_services
 
 EMAIL = "ada@example.com"
 PASSWORD = "a password of some length"
@@ -59,7 +60,7 @@ class RunningServer:
 
     def start(self) -> None:
         """Start as a new process would: from the settings and what is on disk."""
-        app = create_app(self.settings, services=build_services(self.settings, clock=self.clock))
+        app = create_app(self.settings, services=services_of(self.settings, self.clock))
         config = uvicorn.Config(
             self._noted(app), log_config=None, lifespan="on", ws="none", timeout_graceful_shutdown=1
         )
@@ -121,7 +122,12 @@ def running_server(folder: Path, *, with_account: bool = True, **overrides: Any)
         server.stop()
 
 
+def services_of(settings: Settings, clock: MovedClock) -> Services:
+    """As the program builds them, but with passwords that cost little to hash."""
+    return build_services(settings, clock=clock, passwords=Passwords(time_cost=1, memory_cost=64))
+
+
 async def _create_account(settings: Settings) -> None:
-    services = build_services(settings)
+    services = services_of(settings, MovedClock())
     async with services.running():
         await services.people.create(EMAIL, "Ada Lovelace", Secret(PASSWORD))
