@@ -1,5 +1,6 @@
 """Serving: an ASGI app on a free loopback port in a thread, and the upstream that is put together from parts."""
 
+import asyncio
 import socket
 import threading
 import time
@@ -79,7 +80,7 @@ def serve(
     config.load()
     if authority is not None:
         config.ssl = authority.server_context(name)
-    server = uvicorn.Server(config)
+    server = _QuickServer(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:
@@ -90,6 +91,14 @@ def serve(
         server.should_exit = True
         thread.join()
         listener.close()
+
+
+class _QuickServer(uvicorn.Server):
+    """Looks ten times as often whether it shall end: tests start and stop many of them."""
+
+    async def main_loop(self) -> None:
+        while not self.should_exit:
+            await asyncio.sleep(0.01)
 
 
 def _listen(host: str) -> socket.socket:
