@@ -2,6 +2,8 @@
 
 import base64
 import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx2
@@ -13,13 +15,15 @@ from tests.upstreams import (
     McpServer,
     Site,
     allow,
+    answers,
     deny,
     malformed_json,
     too_many_requests,
     upstream,
+    waits,
 )
 from tests.upstreams.api import KEY, Style
-from tests.upstreams.authorization import INITIAL_ACCESS_TOKEN
+from tests.upstreams.authorization import INITIAL_ACCESS_TOKEN, Family
 from tests.upstreams.tls import CertificateAuthority
 
 VERIFIER = "v" * 64
@@ -134,3 +138,64 @@ def test_tls_under_a_name() -> None:
     with upstream(Site(), name="localhost", authority=authority) as provider:
         page = httpx2.get(provider.origin, verify=authority.client_context(), trust_env=False)
         assert page.status_code == 200
+
+
+def test_a_registration_is_read_renewed_and_deleted() -> None:
+    """RFC 7592 section 2."""
+    server = AuthorizationServer(registration="open")
+    with upstream(server):
+        first = httpx2.post(f"{server.origin}/register", json={"redirect_uris": [CALLBACK]}, trust_env=False).json()
+        server.clients[first["client_id"]].secret_is_expired = True
+        form = {"grant_type": "client_credentials", "client_id": first["client_id"]}
+        refused = tokens(server, form | {"client_secret": first["client_secret"]})
+        assert (refused.status_code, refused.json()["error"]) == (401, "invalid_client")
+        headers = {"Authorization": f"Bearer {first['registration_access_token']}"}
+        url = first["registration_client_uri"]
+        renewed = httpx2.put(url, json={"redirect_uris": [CALLBACK]}, headers=headers, trust_env=False).json()
+        assert renewed["client_secret"] != first["client_secret"]
+        assert server.accepts(tokens(server, form | {"client_secret": renewed["client_secret"]}).json()["access_token"])
+        assert httpx2.get(url, trust_env=False).status_code == 401
+        assert httpx2.delete(url, headers=headers, trust_env=False).status_code == 204
+        assert httpx2.get(url, headers=headers, trust_env=False).status_code == 401
+
+
+async def test_a_client_that_is_named_by_its_document() -> None:
+    server = AuthorizationServer(
+        metadata_documents=True, documents_are_fetched_with=lambda: httpx2.Client(trust_env=False)
+    )
+    with upstream(server), upstream() as host:
+        client_id = f"{host.origin}/client.json"
+        host.faults.at("elsewhere", answers(200, {"client_id": client_id, "redirect_uris": [CALLBACK]}))
+        assert "code=" in await allow(authorization_url(server, client_id))
+        assert host.log.count("elsewhere") == 1
+
+
+def test_a_server_that_neither_rotates_nor_tells_how_long() -> None:
+    server = AuthorizationServer(rotates=False, expires_in=None)
+    with upstream(server):
+        client = server.add_client(CALLBACK, secret=None)
+        family = Family(client.id, "read", refresh_tokens=["rt-first"])
+        server.families.append(family)
+        form = {"grant_type": "refresh_token", "client_id": client.id, "refresh_token": "rt-first"}
+        for _ in range(2):
+            answer = tokens(server, form).json()
+            assert not {"refresh_token", "expires_in"} & answer.keys()
+            assert server.accepts(answer["access_token"], "read")
+        server.expire_tokens()
+        assert not server.accepts(answer["access_token"])
+        server.revoke_grants()
+        assert tokens(server, form).json()["error"] == "invalid_grant"
+
+
+def test_how_many_were_under_way_at_once() -> None:
+    server = AuthorizationServer()
+    with upstream(server) as provider, ThreadPoolExecutor(4) as threads:
+        release = threading.Event()
+        provider.faults.at("metadata", waits(release))
+        url = f"{server.origin}/.well-known/openid-configuration"
+        answers_to_come = [threads.submit(httpx2.get, url, trust_env=False) for _ in range(4)]
+        while provider.log.count("metadata") < 4:
+            assert not any(each.done() for each in answers_to_come)
+        release.set()
+        assert all(each.result().status_code == 200 for each in answers_to_come)
+        assert provider.log.most_at_once["metadata"] == 4
