@@ -1,0 +1,139 @@
+"""The closed list of what can be the matter with a connection (contract section 3), and who can mend it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Code(StrEnum):
+    """The codes of a diagnosis and of `lastError`."""
+
+    OK = "ok"
+    MISSING_CONFIGURATION = "missing_configuration"
+    AWAITING_CONSENT = "awaiting_consent"
+    CONSENT_DENIED = "consent_denied"
+    CONSENT_EXPIRED = "consent_expired"
+    TOKEN_EXPIRED = "token_expired"
+    REAUTHORIZATION_REQUIRED = "reauthorization_required"
+    CLIENT_UNKNOWN = "client_unknown"
+    CLIENT_SECRET_WRONG = "client_secret_wrong"
+    CLIENT_SECRET_EXPIRED = "client_secret_expired"
+    REGISTRATION_REFUSED = "registration_refused"
+    SCOPE_MISSING = "scope_missing"
+    AUDIENCE_MISMATCH = "audience_mismatch"
+    ISSUER_MISMATCH = "issuer_mismatch"
+    METADATA_INVALID = "metadata_invalid"
+    UNSUPPORTED_AUTH = "unsupported_auth"
+    KEY_REJECTED = "key_rejected"
+    PERMISSION_DENIED = "permission_denied"
+    ENDPOINT_UNREACHABLE = "endpoint_unreachable"
+    DNS_FAILURE = "dns_failure"
+    TLS_FAILURE = "tls_failure"
+    TIMEOUT = "timeout"
+    ADDRESS_BLOCKED = "address_blocked"
+    REDIRECT_REFUSED = "redirect_refused"
+    RESPONSE_TOO_LARGE = "response_too_large"
+    MALFORMED_RESPONSE = "malformed_response"
+    RATE_LIMITED = "rate_limited"
+    PROVIDER_OUTAGE = "provider_outage"
+    CLOCK_SKEW = "clock_skew"
+    ORIGIN_CHANGED = "origin_changed"
+    SECRET_UNAVAILABLE = "secret_unavailable"
+    DISABLED = "disabled"
+
+
+class Actor(StrEnum):
+    """Who must act: the signed-in person by a click, the owner of the app's settings, the provider, our operator."""
+
+    NONE = "none"
+    PERSON = "person"
+    OWNER = "owner"
+    PROVIDER = "provider"
+    OPERATOR = "operator"
+
+
+class Remedy(StrEnum):
+    """The kind of call that comes next; the diagnosis fills in its arguments."""
+
+    NONE = "none"
+    LINK = "link"
+    """The person opens the connection's page: consent, or the entry of a secret."""
+    UPDATE = "update"
+    REGISTER = "register"
+    RETRY = "retry"
+    """Validate again, later."""
+    RECONNECT = "reconnect"
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a code tells: one sentence, who acts, by what, and whether waiting alone may mend it."""
+
+    summary: str
+    actor: Actor
+    remedy: Remedy
+    passes: bool = False
+
+
+def _passing(summary: str, actor: Actor = Actor.PROVIDER) -> Meaning:
+    return Meaning(summary, actor, Remedy.RETRY, passes=True)
+
+
+CODES: Mapping[Code, Meaning] = {
+    Code.OK: Meaning("The connection works", Actor.NONE, Remedy.NONE),
+    Code.MISSING_CONFIGURATION: Meaning(
+        "The configuration lacks a value that this type needs", Actor.OWNER, Remedy.UPDATE
+    ),
+    Code.AWAITING_CONSENT: Meaning(
+        "The person has not yet allowed the connection, or not yet entered its secret", Actor.PERSON, Remedy.LINK
+    ),
+    Code.CONSENT_DENIED: Meaning("The person, or the provider, refused the authorization", Actor.PERSON, Remedy.LINK),
+    Code.CONSENT_EXPIRED: Meaning("The authorization was not finished in time", Actor.PERSON, Remedy.LINK),
+    Code.TOKEN_EXPIRED: Meaning(
+        "The access token ran out and there is no refresh token to renew it with", Actor.PERSON, Remedy.LINK
+    ),
+    Code.REAUTHORIZATION_REQUIRED: Meaning(
+        "The provider no longer honours the grant: the person must allow it anew", Actor.PERSON, Remedy.LINK
+    ),
+    Code.CLIENT_UNKNOWN: Meaning("The provider does not know our client id", Actor.OWNER, Remedy.REGISTER),
+    Code.CLIENT_SECRET_WRONG: Meaning("The provider refused the client secret", Actor.OWNER, Remedy.LINK),
+    Code.CLIENT_SECRET_EXPIRED: Meaning("The client secret has expired", Actor.OWNER, Remedy.REGISTER),
+    Code.REGISTRATION_REFUSED: Meaning("The provider refused to register a client", Actor.OWNER, Remedy.UPDATE),
+    Code.SCOPE_MISSING: Meaning("Not every scope that was asked for has been granted", Actor.PERSON, Remedy.LINK),
+    Code.AUDIENCE_MISMATCH: Meaning("The token was issued for another resource", Actor.OWNER, Remedy.UPDATE),
+    Code.ISSUER_MISMATCH: Meaning(
+        "The answer came from another authorization server than the one that was asked",
+        Actor.PROVIDER,
+        Remedy.RECONNECT,
+    ),
+    Code.METADATA_INVALID: Meaning("The provider's metadata is not valid", Actor.PROVIDER, Remedy.UPDATE),
+    Code.UNSUPPORTED_AUTH: Meaning("No way of authorization that we support was found", Actor.OWNER, Remedy.UPDATE),
+    Code.KEY_REJECTED: Meaning("The provider refused the key, token or password", Actor.PERSON, Remedy.LINK),
+    Code.PERMISSION_DENIED: Meaning(
+        "The credential is good, but it may not do what was asked", Actor.OWNER, Remedy.UPDATE
+    ),
+    Code.ENDPOINT_UNREACHABLE: _passing("The endpoint does not answer"),
+    Code.DNS_FAILURE: Meaning("The host name does not resolve", Actor.OWNER, Remedy.UPDATE, passes=True),
+    Code.TLS_FAILURE: _passing("The provider's certificate cannot be verified"),
+    Code.TIMEOUT: _passing("The provider did not answer in time"),
+    Code.ADDRESS_BLOCKED: Meaning(
+        "The address is not one that outbound calls may reach", Actor.OPERATOR, Remedy.UPDATE
+    ),
+    Code.REDIRECT_REFUSED: Meaning("The endpoint answers with a redirect", Actor.OWNER, Remedy.UPDATE),
+    Code.RESPONSE_TOO_LARGE: Meaning("The answer is larger than we read", Actor.PROVIDER, Remedy.UPDATE),
+    Code.MALFORMED_RESPONSE: _passing("The answer could not be understood"),
+    Code.RATE_LIMITED: _passing("The provider asked us to slow down"),
+    Code.PROVIDER_OUTAGE: _passing("The provider has an error of its own"),
+    Code.CLOCK_SKEW: Meaning("Our clock and the provider's differ too much", Actor.OPERATOR, Remedy.RETRY),
+    Code.ORIGIN_CHANGED: Meaning(
+        "An endpoint moved to another origin, so the secret must be entered again", Actor.PERSON, Remedy.LINK
+    ),
+    Code.SECRET_UNAVAILABLE: Meaning("The stored secret cannot be opened", Actor.OPERATOR, Remedy.LINK),
+    Code.DISABLED: Meaning("The connection is disabled", Actor.OWNER, Remedy.UPDATE),
+}
+"""Every code once; `docs/diagnosis.md` is generated from here."""
+
+
+def last_error(code: Code, sentence: str | None = None) -> str:
+    """The form of a connection's `lastError`: `code: sentence`."""
+    return f"{code}: {sentence or CODES[code].summary}"
