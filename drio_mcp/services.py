@@ -1,18 +1,38 @@
 """The composition: settings -> foundations -> capabilities, built once."""
 
 import contextlib
-import importlib
-import inspect
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
-from drio_mcp.accounts import Passwords
+from drio_mcp.accounts import Apps, Passwords, People, Sessions, SetupLinks
+from drio_mcp.accounts.upstream import UpstreamSignIn
 from drio_mcp.clock import Clock, SystemClock
 from drio_mcp.config import Settings
+from drio_mcp.connections.links import Links
+from drio_mcp.connections.providers import Providers
+from drio_mcp.connections.service import Connections
+from drio_mcp.errors import Unavailable
+from drio_mcp.oauth.authorize import Authorization
+from drio_mcp.oauth.bearer import Bearer
+from drio_mcp.oauth.client_assertions import ClientAssertions
+from drio_mcp.oauth.client_authentication import ClientAuthentication
+from drio_mcp.oauth.client_keys import ClientKeys
+from drio_mcp.oauth.clients import Clients
+from drio_mcp.oauth.code_exchange import CodeExchange
+from drio_mcp.oauth.consents import Consents
+from drio_mcp.oauth.grants import Grants
+from drio_mcp.oauth.id_tokens import IdTokens
+from drio_mcp.oauth.introspection import Introspection
+from drio_mcp.oauth.metadata import Metadata
+from drio_mcp.oauth.metadata_documents import MetadataDocuments
+from drio_mcp.oauth.refresh import Refresh
+from drio_mcp.oauth.registration import Registration
+from drio_mcp.oauth.revocation import Revocation
+from drio_mcp.oauth.signing import SigningKeys
+from drio_mcp.oauth.token_endpoint import TokenEndpoint
+from drio_mcp.oauth.tokens import Tokens
 from drio_mcp.opaque import Randomness, SystemRandomness
 from drio_mcp.outbound import Outbound
-from drio_mcp.errors import Unavailable
 from drio_mcp.store import Database, migrate, open_database
 from drio_mcp.vault import Keyring, Vault
 
@@ -25,26 +45,31 @@ class Services:
     clock: Clock
     randomness: Randomness
     db: Database
-    keyring: Any
-    vault: Any
+    keyring: Keyring
+    vault: Vault
     outbound: Outbound
-    passwords: Any
-    people: Any
-    sessions: Any
-    setup_links: Any
-    upstream: Any
-    apps: Any
-    clients: Any
-    registration: Any
-    authorization: Any
-    grants: Any
-    bearer: Any
-    metadata: Any
-    signing_keys: Any
-    consents: Any
-    connections: Any
-    providers: Any
-    links: Any
+
+    people: People
+    sessions: Sessions
+    setup_links: SetupLinks
+    upstream: UpstreamSignIn
+    apps: Apps
+
+    bearer: Bearer
+    metadata: Metadata
+    clients: Clients
+    registration: Registration
+    authorization: Authorization
+    consents: Consents
+    token_endpoint: TokenEndpoint
+    revocation: Revocation
+    introspection: Introspection
+    grants: Grants
+    signing_keys: SigningKeys
+
+    providers: Providers
+    connections: Connections
+    links: Links
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -62,29 +87,6 @@ class Services:
             raise Unavailable("The database has not been migrated")
 
 
-ROOMS = [
-    ("passwords", "accounts.passwords", "Passwords"),
-    ("people", "accounts.people", "People"),
-    ("sessions", "accounts.sessions", "Sessions"),
-    ("setup_links", "accounts.setup", "SetupLinks"),
-    ("apps", "accounts.apps", "Apps"),
-    ("upstream", "accounts.upstream", "UpstreamSignIn"),
-    ("tokens", "oauth.tokens", "Tokens"),
-    ("signing_keys", "oauth.signing", "SigningKeys"),
-    ("documents", "oauth.metadata_documents", "MetadataDocuments"),
-    ("clients", "oauth.clients", "Clients"),
-    ("registration", "oauth.registration", "Registration"),
-    ("consents", "oauth.consents", "Consents"),
-    ("grants", "oauth.grants", "Grants"),
-    ("authorization", "oauth.authorize", "Authorization"),
-    ("bearer", "oauth.bearer", "Bearer"),
-    ("metadata", "oauth.metadata", "Metadata"),
-    ("providers", "connections.providers", "Providers"),
-    ("connections", "connections.service", "Connections"),
-    ("links", "connections.links", "Links"),
-]
-
-
 def build_services(
     settings: Settings,
     *,
@@ -96,23 +98,53 @@ def build_services(
 
     Raises `StartupError` when the keys or the database URL cannot be used.
     """
-    # PROVISIONAL wiring while the rooms are being written: parameters are matched by name.
     clock = clock or SystemClock()
     randomness = randomness or SystemRandomness()
-    pool: dict[str, Any] = {"settings": settings, "clock": clock, "randomness": randomness}
-    pool["outbound"] = Outbound(settings)
-    pool["db"] = pool["database"] = open_database(settings, clock)
-    pool["keyring"] = Keyring.load(settings)
-    pool["vault"] = Vault(pool["keyring"], randomness)
-    for name, module, cls in ROOMS:
-        try:
-            kind = getattr(importlib.import_module(f"drio_mcp.{module}"), cls)
-        except (ImportError, AttributeError):
-            pool[name] = None
-            continue
-        if name == "passwords" and passwords is not None:
-            pool[name] = passwords
-            continue
-        wanted = inspect.signature(kind).parameters
-        pool[name] = kind(**{p: pool[p] for p in wanted if p in pool})
-    return Services(**{f.name: pool.get(f.name) for f in fields(Services)})
+    db = open_database(settings, clock)
+    keyring = Keyring.load(settings, randomness)
+    vault = Vault(keyring, randomness)
+    outbound = Outbound(settings)
+
+    people = People(db, clock, randomness, passwords or Passwords())
+
+    tokens = Tokens(keyring)
+    documents = MetadataDocuments(db, clock, outbound, settings)
+    clients = Clients(db, clock, randomness, settings, documents)
+    client_keys = ClientKeys(clock, outbound, documents)
+    authentication = ClientAuthentication(clients, ClientAssertions(clock, settings, clients, client_keys))
+    consents = Consents(db)
+    signing_keys = SigningKeys(db, clock, vault)
+    code_exchange = CodeExchange(db, clock, settings, tokens, IdTokens(settings, signing_keys))
+    refresh = Refresh(db, clock, settings, tokens)
+
+    providers = Providers()
+    connections = Connections(db, clock, randomness, settings, keyring, vault, providers)
+
+    return Services(
+        settings=settings,
+        clock=clock,
+        randomness=randomness,
+        db=db,
+        keyring=keyring,
+        vault=vault,
+        outbound=outbound,
+        people=people,
+        sessions=Sessions(db, clock, randomness),
+        setup_links=SetupLinks(db, clock, randomness, people),
+        upstream=UpstreamSignIn(settings, outbound, db, clock, randomness),
+        apps=Apps(db, clock, randomness),
+        bearer=Bearer(db, clock, settings, tokens),
+        metadata=Metadata(settings),
+        clients=clients,
+        registration=Registration(db, clock, randomness, settings),
+        authorization=Authorization(db, clock, randomness, settings, clients, consents, tokens),
+        consents=consents,
+        token_endpoint=TokenEndpoint(authentication, code_exchange, refresh),
+        revocation=Revocation(db, clock, tokens, authentication),
+        introspection=Introspection(db, clock, settings, tokens, authentication),
+        grants=Grants(db, clock, randomness, tokens),
+        signing_keys=signing_keys,
+        providers=providers,
+        connections=connections,
+        links=Links(db, clock, randomness, settings, providers, connections),
+    )

@@ -19,6 +19,9 @@ class Family(Enum):
 AUTHORIZE = "/api/v1/auth/authorize"
 CALLBACK = "/api/v1/auth/callback"
 
+WELL_KNOWN = ("/.well-known/", "/mcp/.well-known/")
+"""Where metadata stands: some clients put the well-known part behind the endpoint's path."""
+
 OPEN_PATHS = frozenset(
     {
         "/mcp",
@@ -34,15 +37,17 @@ OPEN_PATHS = frozenset(
 
 def family_of(path: str) -> Family:
     """The family that answers for `path`, whether or not a route exists there (contract section 3)."""
+    if path.startswith(WELL_KNOWN):
+        return Family.OAUTH
     if path == "/mcp" or path.startswith("/mcp/"):
         return Family.MCP
     if path.startswith("/api/"):
         if path in {AUTHORIZE, CALLBACK}:
             return Family.PAGE
         return Family.OAUTH if path.startswith("/api/v1/auth/") or path == "/api/v1/auth" else Family.API
-    return Family.OAUTH if path.startswith("/.well-known/") else Family.PAGE
+    return Family.PAGE
 
 
 def is_open(path: str) -> bool:
     """Whether a browser script of any origin may read the answers of `path`."""
-    return path in OPEN_PATHS or path.startswith(("/.well-known/", "/api/v1/auth/register/"))
+    return path in OPEN_PATHS or path.startswith((*WELL_KNOWN, "/api/v1/auth/register/"))

@@ -1,0 +1,106 @@
+"""Reading requests of the OAuth endpoints: forms (RFC 6749 appendix B) and, as the API reference shows, JSON bodies.
+
+Parsed with `urllib.parse` and `json`: these endpoints are the busiest, and a form reader made for uploads costs as much
+as all the rest of a token request.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+
+from drio_mcp.errors import BadRequest, OAuthError, Unauthorized
+from drio_mcp.middleware.bearer import bearer_token
+from drio_mcp.middleware.body import parse_json_object
+from drio_mcp.oauth.parameters import REPEATABLE, Parameters
+
+MOST_PARAMETERS = 50
+SECRET_PARAMETERS = frozenset(
+    {"client_secret", "client_assertion", "code", "code_verifier", "refresh_token", "token", "access_token"}
+)
+"""What must not stand in a URL, where logs and histories keep it (RFC 6749 sections 2.3.1 and 3.2, RFC 9700
+section 4.3)."""
+
+
+async def read_parameters(request: Request) -> Parameters:
+    """The parameters in the body. Raises `invalid_request`."""
+    _refuse_secrets_in_query(request.scope["query_string"])
+    body = await request.body()
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type == "application/json":
+        return Parameters(_json_pairs(body))
+    if media_type == "application/x-www-form-urlencoded" or not body:
+        return Parameters(_form_pairs(body))
+    raise OAuthError(
+        "invalid_request", "Send the parameters as application/x-www-form-urlencoded or as application/json"
+    )
+
+
+async def read_metadata_object(request: Request) -> dict[str, Any]:
+    """The JSON object of a registration request (RFC 7591 section 3.1). Raises `invalid_client_metadata`."""
+    try:
+        return parse_json_object(await request.body())
+    except BadRequest as error:
+        raise OAuthError("invalid_client_metadata", error.message) from None
+
+
+def presented_token(request: Request) -> str | None:
+    """The bearer token that opens registration or the management of a client; None when none is sent."""
+    return bearer_token(request.scope["headers"])
+
+
+def authorization_of(request: Request) -> str | None:
+    """The Authorization header; raises `invalid_request` for several."""
+    values = request.headers.getlist("authorization")
+    if len(values) > 1:
+        raise OAuthError("invalid_request", "The Authorization header is sent twice")
+    return values[0] if values else None
+
+
+def _refuse_secrets_in_query(query: bytes) -> None:
+    if query and any(
+        name in SECRET_PARAMETERS for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    ):
+        raise OAuthError("invalid_request", "Send codes, tokens and secrets in the body, never in the URL")
+
+
+def _form_pairs(body: bytes) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST_PARAMETERS)
+    except ValueError:
+        raise OAuthError("invalid_request", "The body is not a readable form") from None
+
+
+def _json_pairs(body: bytes) -> Iterator[tuple[str, str]]:
+    try:
+        pairs: list[tuple[str, Any]] = list(parse_json_object(body).items())
+    except BadRequest as error:
+        raise OAuthError("invalid_request", error.message) from None
+    for name, value in pairs:
+        if name in REPEATABLE and isinstance(value, list):
+            yield from ((name, each) for each in value if isinstance(each, str))
+        elif isinstance(value, str):
+            yield name, value
+        elif value is not None and name in KNOWN:
+            raise OAuthError("invalid_request", f"{name} must be a string")
+
+
+KNOWN = SECRET_PARAMETERS | {
+    "grant_type",
+    "client_id",
+    "redirect_uri",
+    "scope",
+    "resource",
+    "client_assertion_type",
+    "token_type_hint",
+}
+"""Parameters that mean something here; unknown ones of any type are ignored (RFC 6749 section 3.2)."""
+
+
+def userinfo_token(request: Request) -> str:
+    """The access token of a UserInfo request, from the header alone. Raises `Unauthorized`."""
+    token = bearer_token(request.scope["headers"])
+    if token is None:
+        raise Unauthorized(token_sent=False)
+    return token

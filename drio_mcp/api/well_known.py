@@ -1,0 +1,45 @@
+"""The metadata documents in every place where clients look for them.
+
+Clients put the path of the MCP endpoint behind the well-known part (RFC 8414 section 3.1, RFC 9728 section 3.1), behind
+the issuer (OpenID Connect Discovery section 4), or leave it out, and some add a slash.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from drio_mcp.api.responses import json_response
+from drio_mcp.middleware.context import services_of
+from drio_mcp.oauth.metadata import Metadata
+
+CACHED = {"Cache-Control": "public, max-age=300"}
+
+Document = Callable[[Metadata], dict[str, Any]]
+
+DOCUMENTS: dict[str, Document] = {
+    "oauth-protected-resource": Metadata.protected_resource,
+    "oauth-authorization-server": Metadata.authorization_server,
+    "openid-configuration": Metadata.openid_configuration,
+}
+
+
+def _endpoint(document: Document) -> Callable[[Request], Awaitable[Response]]:
+    async def metadata(request: Request) -> Response:
+        return json_response(document(services_of(request).metadata), headers=CACHED)
+
+    return metadata
+
+
+def _places(name: str) -> list[str]:
+    places = [f"/.well-known/{name}", f"/.well-known/{name}/mcp", f"/mcp/.well-known/{name}"]
+    return [*places, *(f"{place}/" for place in places)]
+
+
+WELL_KNOWN_ROUTES: list[Route] = [
+    Route(place, _endpoint(document), methods=["GET"])
+    for name, document in DOCUMENTS.items()
+    for place in _places(name)
+]

@@ -1,0 +1,34 @@
+"""Consents: what a person need not be asked again (contract section 4, "Consent page")."""
+
+from drio_mcp.clock import DAY
+from drio_mcp.models import Scope
+from drio_mcp.oauth.clients import Client, ClientKind
+from drio_mcp.store import Database
+from drio_mcp.store import consents as table
+
+KEPT_MS = 400 * DAY
+"""After so long without being given anew, a consent is asked for again."""
+
+
+def is_remembered(client: Client, redirect_uri: str) -> bool:
+    """Whether a decision for this client holds for the next time.
+
+    Only where nobody else can pass for the client (RFC 8252 section 8.6, RFC 6749 section 10.2): it authenticates, its
+    host vouches for it, or the answer goes to an https address that was approved.
+    """
+    return client.is_confidential or client.kind is ClientKind.DOCUMENT or redirect_uri.startswith("https://")
+
+
+class Consents:
+    """Remembers what was allowed to whom. It is kept and forgotten together with the grant that it is about."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def covers(self, user_id: str, client_id: str, redirect_uri: str, scopes: frozenset[Scope]) -> bool:
+        """Whether the person allowed the client all of `scopes` before, at this registered redirect URI."""
+        return scopes <= await self._db.read(table.find, user_id, client_id, redirect_uri)
+
+    async def sweep(self, now: int) -> int:
+        """Forget consents that are too old; gives how many."""
+        return await self._db.write(lambda tx: tx.run(table.DELETE_OLD, given_before=now - KEPT_MS))

@@ -1,0 +1,159 @@
+"""A grant: what a person allowed a client, one row from the consent page to its end (architecture, same heading)."""
+
+import logging
+from dataclasses import dataclass
+
+from drio_mcp.clock import DAY, SECOND, Clock
+from drio_mcp.errors import NotFound, OAuthError
+from drio_mcp.models import Scope
+from drio_mcp.oauth import scopes as scope_list
+from drio_mcp.oauth.tokens import GRANT_PREFIX, Kind, Tokens
+from drio_mcp.opaque import Randomness, b64url
+from drio_mcp.store import Database, Transaction, client_assertions, consents, initial_access_tokens
+from drio_mcp.store import grants as table
+from drio_mcp.store.grants import GrantRow, SummaryRow
+
+KEPT_MS = 7 * DAY
+"""How long a grant is kept after its end, so that what is presented late is known for what it was."""
+
+log = logging.getLogger("drio_mcp.oauth")
+
+
+@dataclass(frozen=True, slots=True)
+class GrantSummary:
+    """A connected client, or a token of the person's own (`client_id` None); times in milliseconds."""
+
+    id: str
+    client_id: str | None
+    client_name: str
+    scopes: frozenset[str]
+    redirect_uri: str | None
+    created_at: int
+    used_at: int | None
+    """To the hour."""
+    expires_at: int
+
+    @classmethod
+    def of(cls, row: SummaryRow) -> "GrantSummary":
+        refreshed_at = row.rotated_at if row.rotated_at > row.created_at else None
+        used = [moment for moment in (row.used_at, refreshed_at) if moment is not None]
+        return cls(
+            id=row.id,
+            client_id=row.client_id,
+            client_name=row.client_name,
+            scopes=frozenset(row.scopes.split()),
+            redirect_uri=row.redirect_uri,
+            created_at=row.created_at,
+            used_at=max(used, default=None),
+            expires_at=row.expires_at,
+        )
+
+
+class Grants:
+    """Lists and ends grants, and makes those that need no client."""
+
+    def __init__(self, db: Database, clock: Clock, randomness: Randomness, tokens: Tokens) -> None:
+        self._db = db
+        self._clock = clock
+        self._randomness = randomness
+        self._tokens = tokens
+
+    async def issue_personal(self, user_id: str, scopes: "frozenset[str]", ttl_seconds: int, name: str) -> str:
+        """An access token for a person's own scripts, told this one time. `scopes` is any collection of scope names.
+
+        It is bound to this server by its key ring, not to a resource, because the command line need not know the
+        public URL.
+        """
+        allowed = frozenset(Scope(each) for each in scopes)
+        grant_id = new_grant_id(self._randomness)
+        secret = self._randomness.bytes(32)
+        now = self._clock.now()
+        expires_at = now + ttl_seconds * SECOND
+        await self._db.write(
+            lambda tx: tx.run(
+                table.INSERT,
+                id=grant_id,
+                user_id=user_id,
+                client_id=None,
+                client_name=name,
+                state="active",
+                secret=secret,
+                generation=1,
+                scopes=scope_list.to_text(allowed),
+                resource=None,
+                redirect_uri=None,
+                code_challenge=None,
+                nonce=None,
+                authenticated_at=None,
+                now=now,
+                expires_at=expires_at,
+            )
+        )
+        return self._tokens.make(
+            Kind.ACCESS,
+            grant_id,
+            secret,
+            generation=1,
+            expires_at=expires_at,
+            scopes=scope_list.to_bits(allowed),
+        )
+
+    async def for_user(self, user_id: str) -> list[GrantSummary]:
+        """What the person has allowed and not taken back, newest first."""
+        now = self._clock.now()
+        rows = await self._db.read(lambda tx: tx.all(table.LIST_OF_USER, user_id=user_id, now=now))
+        return [GrantSummary.of(row) for row in rows]
+
+    async def revoke(self, user_id: str, grant_id: str) -> None:
+        """End one of the person's grants, in every process at once, and ask again next time. Raises `NotFound`."""
+        if not await self._db.write(_revoke_own, user_id, grant_id, self._clock.now()):
+            raise NotFound("There is no such connected client")
+
+    async def sweep(self, now: int) -> int:
+        """Delete what ended a while ago: grants, seen assertions, initial access tokens; gives how many."""
+        return await self._db.write(_sweep, now)
+
+
+def new_grant_id(randomness: Randomness) -> str:
+    """An id whose 16 bytes every token of the grant carries."""
+    return GRANT_PREFIX + b64url(randomness.bytes(16))
+
+
+@dataclass(frozen=True, slots=True)
+class Reused:
+    """A decision's outcome: something was presented that no honest client has any more, so the grant was revoked.
+
+    It is returned and not raised, because what raises is undone; the error comes after the commit.
+    """
+
+    grant_id: str
+    client_id: str | None
+    what: str
+
+    @classmethod
+    def of(cls, tx: Transaction, grant: GrantRow, what: str, now: int) -> "Reused":
+        """Revoke the grant (RFC 6749 section 4.1.2, RFC 9700 section 4.14.2)."""
+        table.revoke(tx, grant.id, now)
+        return cls(grant.id, grant.client_id, what)
+
+    def refusal(self) -> OAuthError:
+        """The answer, after noting in the log what happened."""
+        log.warning("%s was used again: grant %s of client %s is revoked", self.what, self.grant_id, self.client_id)
+        return OAuthError(
+            "invalid_grant", f"This {self.what} was used before, so the access it gave was ended; authorize again"
+        )
+
+
+def _revoke_own(tx: Transaction, user_id: str, grant_id: str, now: int) -> bool:
+    client_id = tx.one(table.REVOKE_OF_USER, id=grant_id, user_id=user_id, now=now)
+    if client_id:
+        tx.run(consents.FORGET, user_id=user_id, client_id=client_id)
+    return client_id is not None
+
+
+def _sweep(tx: Transaction, now: int) -> int:
+    return (
+        tx.run(table.DELETE_ENDED, ended_before=now - KEPT_MS)
+        + tx.run(client_assertions.DELETE_EXPIRED, now=now)
+        + tx.run(initial_access_tokens.DELETE_EXPIRED, now=now)
+    )

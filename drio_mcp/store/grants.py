@@ -1,0 +1,145 @@
+"""The statements of the table `grants`: what a person allowed a client, one row each.
+
+`state` is `approved` (a code is out), `active` (tokens are out) or `revoked`.
+"""
+
+from dataclasses import dataclass
+
+from drio_mcp.store.database import Query, Statement, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class GrantRow:
+    """One grant; times are in milliseconds."""
+
+    id: str
+    user_id: str
+    client_id: str | None
+    """None for a token that the person made for themselves."""
+    client_name: str
+    state: str
+    secret: bytes
+    """Its share of the key that authenticates its code and tokens."""
+    generation: int
+    """How many times refresh tokens were issued: 0 before the code is redeemed."""
+    used_generation: int
+    """The newest generation of which something was used."""
+    scopes: str
+    resource: str | None
+    redirect_uri: str | None
+    code_challenge: str | None
+    nonce: str | None
+    authenticated_at: int | None
+    created_at: int
+    rotated_at: int
+    used_at: int | None
+    expires_at: int
+    """When the last thing issued from it runs out."""
+    is_disabled: int
+    """Whether the person was disabled."""
+
+
+@dataclass(frozen=True, slots=True)
+class BearerRow:
+    """What it takes to judge an access token."""
+
+    user_id: str
+    client_id: str | None
+    client_name: str
+    state: str
+    secret: bytes
+    used_generation: int
+    used_at: int | None
+    resource: str | None
+    is_disabled: int
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryRow:
+    """A grant as its person sees it."""
+
+    id: str
+    client_id: str | None
+    client_name: str
+    scopes: str
+    redirect_uri: str | None
+    created_at: int
+    rotated_at: int
+    used_at: int | None
+    expires_at: int
+
+
+COLUMNS = (
+    "g.id, g.user_id, g.client_id, g.client_name, g.state, g.secret, g.generation, g.used_generation, g.scopes, "
+    "g.resource, g.redirect_uri, g.code_challenge, g.nonce, g.authenticated_at, g.created_at, g.rotated_at, g.used_at, "
+    "g.expires_at, u.is_disabled"
+)
+
+FIND = Query(f"SELECT {COLUMNS} FROM grants g JOIN users u ON u.id = g.user_id WHERE g.id = :id", GrantRow)  # noqa: S608
+FIND_BEARER = Query(
+    """SELECT g.user_id, g.client_id, g.client_name, g.state, g.secret, g.used_generation, g.used_at, g.resource,
+              u.is_disabled
+       FROM grants g JOIN users u ON u.id = g.user_id WHERE g.id = :id""",
+    BearerRow,
+)
+LIST_OF_USER = Query(
+    """SELECT id, client_id, client_name, scopes, redirect_uri, created_at, rotated_at, used_at, expires_at FROM grants
+       WHERE user_id = :user_id AND state = 'active' AND expires_at > :now ORDER BY created_at DESC""",
+    SummaryRow,
+)
+INSERT = Statement(
+    """INSERT INTO grants (id, user_id, client_id, client_name, state, secret, generation, used_generation, scopes,
+                           resource, redirect_uri, code_challenge, nonce, authenticated_at, created_at, rotated_at,
+                           expires_at)
+       VALUES (:id, :user_id, :client_id, :client_name, :state, :secret, :generation, 0, :scopes, :resource,
+               :redirect_uri, :code_challenge, :nonce, :authenticated_at, :now, :now, :expires_at)"""
+)
+ROTATE = Statement(
+    """UPDATE grants SET state = 'active', generation = :next, rotated_at = :now, expires_at = :expires_at
+       WHERE id = :id AND state = :state AND generation = :generation"""
+)
+USE = Statement(
+    """UPDATE grants SET used_at = :now,
+           used_generation = CASE WHEN used_generation < :generation THEN :generation ELSE used_generation END
+       WHERE id = :id AND state <> 'revoked'"""
+)
+REVOKE = Statement("UPDATE grants SET state = 'revoked', expires_at = :now WHERE id = :id AND state <> 'revoked'")
+REVOKE_OF_USER = Query(
+    """UPDATE grants SET state = 'revoked', expires_at = :now
+       WHERE id = :id AND user_id = :user_id AND state <> 'revoked' RETURNING COALESCE(client_id, '')""",
+    str,
+)
+REVOKE_OF_CLIENT = Statement(
+    "UPDATE grants SET state = 'revoked', expires_at = :now WHERE client_id = :client_id AND state <> 'revoked'"
+)
+DELETE_ENDED = Statement("DELETE FROM grants WHERE expires_at <= :ended_before")
+
+
+def find(tx: Transaction, grant_id: str) -> GrantRow | None:
+    return tx.one(FIND, id=grant_id)
+
+
+def find_bearer(tx: Transaction, grant_id: str) -> BearerRow | None:
+    return tx.one(FIND_BEARER, id=grant_id)
+
+
+def rotate(tx: Transaction, grant: GrantRow, next_generation: int, now: int, expires_at: int) -> bool:
+    """Take the grant from the state and generation that `grant` shows to the next; False when it has left them."""
+    changed = tx.run(
+        ROTATE,
+        id=grant.id,
+        state=grant.state,
+        generation=grant.generation,
+        next=next_generation,
+        now=now,
+        expires_at=expires_at,
+    )
+    return changed == 1
+
+
+def use(tx: Transaction, grant_id: str, generation: int, now: int) -> None:
+    tx.run(USE, id=grant_id, generation=generation, now=now)
+
+
+def revoke(tx: Transaction, grant_id: str, now: int) -> None:
+    tx.run(REVOKE, id=grant_id, now=now)
