@@ -80,6 +80,20 @@ def revoke(client_id: str) -> None:
     click.echo(f"Revoked {client_id}")
 
 
+@clients.command("initial-token")
+@click.option(
+    "--ttl",
+    type=click.IntRange(min=1),
+    metavar="SECONDS",
+    default=2_592_000,
+    show_default=True,
+    help="How long it works.",
+)
+def initial_token(ttl: int) -> None:
+    """Print a token that lets clients register while DRIO_REGISTRATION is `token`, and nothing else."""
+    click.echo(with_services(lambda services: services.registration.create_initial_token(ttl * 1000)))
+
+
 def _shown(client: "Client") -> dict[str, Any]:
     from drio_mcp.clock import rfc3339
 

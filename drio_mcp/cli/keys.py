@@ -1,8 +1,60 @@
 """`drio-mcp keys …`."""
 
+from typing import TYPE_CHECKING
+
 import click
+
+from drio_mcp.cli.running import with_services
+
+if TYPE_CHECKING:
+    from drio_mcp.config import Settings
+    from drio_mcp.services import Services
 
 
 @click.group()
 def keys() -> None:
-    """Manage the key ring."""
+    """Manage the key ring that secrets are sealed with and tokens are made from."""
+
+
+@keys.command()
+def rotate() -> None:
+    """Add a key, use it for everything new, and seal what is stored with it anew. Old tokens keep working.
+
+    A ring that is kept in DRIO_KEYS cannot be changed from here: the new one is printed, and `keys rewrap` follows
+    once every server runs with it.
+    """
+    from drio_mcp.config import load_settings
+    from drio_mcp.vault import Keyring
+
+    settings = load_settings()
+    ring = Keyring.load(settings).rotated()
+    if settings.keys is not None:
+        click.echo(ring.dump().reveal(), nl=False)
+        click.echo("Put this ring into DRIO_KEYS of every server, then run drio-mcp keys rewrap", err=True)
+        return
+    click.echo(f"The primary key is now {ring.primary_id}")
+    _rewrap_all(settings)
+
+
+@keys.command()
+def rewrap() -> None:
+    """Seal what is stored with the primary key anew; `keys rotate` does so by itself."""
+    from drio_mcp.config import load_settings
+
+    _rewrap_all(load_settings())
+
+
+def _rewrap_all(settings: "Settings") -> None:
+    rewrapped, broken = with_services(_rewrap, settings)
+    click.echo(f"{rewrapped} sealed values were put under the primary key")
+    if broken:
+        raise click.ClickException(f"{broken} sealed values open with no key of the ring and stay as they are")
+
+
+async def _rewrap(services: "Services") -> tuple[int, int]:
+    from drio_mcp.connections.sealing import Rewrapping
+
+    rewrapping = Rewrapping(services.db, services.vault)
+    while await rewrapping.batch():
+        pass
+    return rewrapping.rewrapped + await services.signing_keys.rewrap(), rewrapping.broken

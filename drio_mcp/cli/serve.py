@@ -1,5 +1,6 @@
 """`drio-mcp serve`."""
 
+import signal
 import socket
 import sys
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,8 @@ import click
 from drio_mcp.cli.running import with_services
 
 if TYPE_CHECKING:
+    import uvicorn
+
     from drio_mcp.config import Settings
     from drio_mcp.services import Services
 
@@ -36,8 +39,12 @@ def serve() -> None:
     settings = load_settings()
     with _listen(settings) as listener:
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
-        _announce(settings)
-        _run(settings, listener)
+        link = with_services(_first_link, settings)
+        server = _build(settings)
+        _announce(settings, link)
+        server.run(sockets=[listener])
+    if not server.started:
+        sys.exit(1)
 
 
 def _setting(name: str, field: Any) -> tuple[str, str]:
@@ -75,43 +82,39 @@ def _listen(settings: "Settings") -> socket.socket:
     return listener
 
 
-def _announce(settings: "Settings") -> None:
-    """Print where the server is and, while there is no account, the link that makes the first."""
-    click.echo(f"MCP URL: {settings.resource}")
-    link = with_services(_first_link, settings)
-    if link is not None:
-        click.echo(f"Create your account (link works once, for 24 hours): {link}")
-    sys.stdout.flush()
-
-
 async def _first_link(services: "Services") -> str | None:
+    """The link that makes the first account, while there is none."""
     from drio_mcp.cli.setup_link import make_link
 
     return None if await services.people.any() else await make_link(services)
 
 
-def _run(settings: "Settings", listener: socket.socket) -> None:
-    """Serve until SIGTERM or SIGINT, then let requests end and exit with status 0."""
-    import signal
-
+def _build(settings: "Settings") -> "uvicorn.Server":
+    """A server that ends at SIGTERM or SIGINT, after the requests under way, with exit status 0."""
     import uvicorn
 
     from drio_mcp.app import create_app
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))  # uvicorn raises it again once it has stopped
-    config = uvicorn.Config(
-        create_app(settings),
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,
-        ws="none",
-        lifespan="on",
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=GRACE_SECONDS,
+    return uvicorn.Server(
+        uvicorn.Config(
+            create_app(settings),
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            proxy_headers=False,
+            ws="none",
+            lifespan="on",
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
     )
-    server = uvicorn.Server(config)
-    server.run(sockets=[listener])
-    if not server.started:
-        sys.exit(1)
+
+
+def _announce(settings: "Settings", link: str | None) -> None:
+    """Print where the server is and, while there is no account, the link that makes the first."""
+    click.echo(f"MCP URL: {settings.resource}")
+    if link is not None:
+        click.echo(f"Create your account (the link works once, for 24 hours): {link}")
+    sys.stdout.flush()

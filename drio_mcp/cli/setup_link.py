@@ -18,4 +18,5 @@ def setup_link() -> None:
 
 async def make_link(services: "Services") -> str:
     """The whole URL of a new setup link."""
-    return services.settings.origin + await services.setup_links.create()
+    path: str = await services.setup_links.create()
+    return services.settings.origin + path

@@ -45,7 +45,8 @@ async def _issue(services: "Services", email: str, scope: str, ttl: int, name: s
     person = next((person for person in await services.people.list() if person.email == wanted), None)
     if person is None or person.is_disabled:
         raise NotFound("Nobody who may sign in has this e-mail address")
-    return await services.grants.issue_personal(person.id, _known(scope), ttl, name)
+    token: str = await services.grants.issue_personal(person.id, _known(scope), ttl, name)
+    return token
 
 
 def _known(scope: str) -> frozenset[str]:

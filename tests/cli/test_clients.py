@@ -36,5 +36,12 @@ def test_a_redirect_uri_that_no_client_may_have_is_refused(drio: Drio) -> None:
     assert json.loads(drio("clients", "list", "--json").out) == []
 
 
+def test_an_initial_access_token_is_all_that_is_printed(drio: Drio) -> None:
+    first, second = drio("clients", "initial-token"), drio("clients", "initial-token", "--ttl", "60")
+    assert first.status == second.status == 0
+    assert len(first.out.split()) == 1
+    assert first.out != second.out
+
+
 def test_an_unknown_client_cannot_be_revoked(drio: Drio) -> None:
     assert drio("clients", "revoke", "client_unknown").status == 1
