@@ -73,8 +73,8 @@ class Services:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Open the database, which also migrates it; close it at the end."""
-        async with self.db:
+        """Open the database, which also migrates it; close it, and every connection to the outside, at the end."""
+        async with self.db, self.outbound:
             yield
 
     async def check_ready(self) -> None:
