@@ -22,15 +22,10 @@ from drio_mcp.middleware.edge import Edge
 from drio_mcp.middleware.errors import Challenges, Render, from_http_exception
 from drio_mcp.middleware.families import Family, family_of
 from drio_mcp.middleware.logs import configure_logging
+from drio_mcp.pages import PAGES
+from drio_mcp.pages.errors import page_error
 from drio_mcp.services import Services, build_services
 from drio_mcp.tools.endpoint import McpEndpoint
-
-try:  # PROVISIONAL until all rooms exist
-    from drio_mcp.pages import PAGES
-    from drio_mcp.pages.errors import page_error
-except ImportError:
-    PAGES = []
-    page_error = lambda request, error, headers: rest_error(error, "", headers)
 
 
 def create_app(settings: Settings, *, services: Services | None = None) -> Starlette:

@@ -20,6 +20,7 @@ DEFAULT_PAGE_POLICY = (
 )
 """Content-Security-Policy of pages that set none of their own."""
 
+
 class Edge:
     """Wraps the whole application. `render` answers for what nobody below caught."""
 

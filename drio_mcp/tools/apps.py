@@ -4,10 +4,8 @@ from pydantic import Field
 
 from drio_mcp.accounts.answers import AppAnswer, AppsAnswer
 from drio_mcp.accounts.apps import CreateApp
-from drio_mcp.middleware.bearer import FULL_ACCESS
-from drio_mcp.models import Model, Scope
-from drio_mcp.tools.schema import output_schema
-from drio_mcp.tools.tool import Answer, Call, Tool
+from drio_mcp.models import Model
+from drio_mcp.tools.tool import Answer, Call
 
 
 class ListApps(Model):
@@ -32,26 +30,3 @@ async def create_app(call: Call, arguments: CreateAppArguments) -> Answer:
     if arguments.dry_run:
         return Answer(AppAnswer(app=app, dry_run=True), f"Would create the app {app.name}. Nothing was changed.")
     return Answer(AppAnswer(app=app), f"Created the app {app.name}: appId {app.id}.")
-
-
-TOOLS = (
-    Tool(
-        name="list_apps",
-        title="List apps",
-        description="The person's apps with their ids.",
-        scope=Scope.CONNECTIONS_READ,
-        input=ListApps,
-        output=output_schema(AppsAnswer),
-        handler=list_apps,
-        hints=frozenset({"read_only"}),
-    ),
-    Tool(
-        name="create_app",
-        title="Create an app",
-        description="Create an app, which holds auth connections of its own.",
-        scope=FULL_ACCESS,
-        input=CreateAppArguments,
-        output=output_schema(AppAnswer),
-        handler=create_app,
-    ),
-)

@@ -1,12 +1,111 @@
-"""The tools in the order in which clients see them."""
+"""The one list of tools, in the order in which clients see them, each the mirror of a line in `api/routes.py`."""
 
 from collections.abc import Mapping
 
+from drio_mcp.accounts.answers import AppAnswer, AppsAnswer, UserAnswer
 from drio_mcp.config import Settings
-from drio_mcp.tools import apps, people
+from drio_mcp.connections.schemas import ConnectionAnswer, ConnectionDeleted, ConnectionsAnswer, ProvidersAnswer
+from drio_mcp.middleware.bearer import FULL_ACCESS
+from drio_mcp.models import Scope
+from drio_mcp.tools import apps, connections, people, providers
 from drio_mcp.tools.tool import Tool
+
+READ = Scope.CONNECTIONS_READ
+WRITE = Scope.CONNECTIONS_WRITE
+READ_ONLY = frozenset({"read_only"})
 
 
 def tools_for(settings: Settings) -> Mapping[str, Tool]:
-    """All tools by name; `DRIO_MCP_SECRETS` decides whether some take secret values."""
-    return {tool.name: tool for tool in (*people.TOOLS, *apps.TOOLS)}
+    """All tools by name; `DRIO_MCP_SECRETS` decides whether two of them take secret values."""
+    takes_secrets = settings.mcp_secrets == "accept"
+    tools = (
+        Tool(
+            name="get_me",
+            title="Who is signed in",
+            description="The signed-in person, and the scopes of this token.",
+            scope=Scope.OPENID,
+            input=people.GetMe,
+            output=UserAnswer,
+            handler=people.get_me,
+            hints=READ_ONLY,
+        ),
+        Tool(
+            name="list_apps",
+            title="List apps",
+            description="The person's apps. Each holds auth connections.",
+            scope=READ,
+            input=apps.ListApps,
+            output=AppsAnswer,
+            handler=apps.list_apps,
+            hints=READ_ONLY,
+        ),
+        Tool(
+            name="create_app",
+            title="Create an app",
+            description="Create an app.",
+            scope=FULL_ACCESS,
+            input=apps.CreateAppArguments,
+            output=AppAnswer,
+            handler=apps.create_app,
+        ),
+        Tool(
+            name="list_auth_providers",
+            title="Find auth providers",
+            description="Providers that connections can be made for; custom-… fit everything else.",
+            scope=READ,
+            input=providers.ListProviders,
+            output=ProvidersAnswer,
+            handler=providers.list_auth_providers,
+            hints=READ_ONLY,
+        ),
+        Tool(
+            name="list_auth_connections",
+            title="List auth connections",
+            description="An app's auth connections and their providers.",
+            scope=READ,
+            input=connections.ListConnections,
+            output=ConnectionsAnswer,
+            handler=connections.list_auth_connections,
+            hints=READ_ONLY,
+        ),
+        Tool(
+            name="get_auth_connection",
+            title="Read an auth connection",
+            description="One connection with its configuration; secrets are masked.",
+            scope=READ,
+            input=connections.OnConnection,
+            output=ConnectionAnswer,
+            handler=connections.get_auth_connection,
+            hints=READ_ONLY,
+        ),
+        Tool(
+            name="create_auth_connection",
+            title="Create an auth connection",
+            description="Create a connection. If a secret is missing, the answer has a link for the person to open.",
+            scope=WRITE,
+            input=connections.CreateConnectionWithSecrets if takes_secrets else connections.CreateConnection,
+            output=ConnectionAnswer,
+            handler=connections.create_auth_connection,
+        ),
+        Tool(
+            name="update_auth_connection",
+            title="Change an auth connection",
+            description="Merge patch: absent keeps, null clears, arrays replace.",
+            scope=WRITE,
+            input=connections.UpdateConnectionWithSecrets if takes_secrets else connections.UpdateConnection,
+            output=ConnectionAnswer,
+            handler=connections.update_auth_connection,
+            hints=frozenset({"destructive", "idempotent"}),
+        ),
+        Tool(
+            name="delete_auth_connection",
+            title="Delete an auth connection",
+            description="Delete a connection with its secrets, for good.",
+            scope=WRITE,
+            input=connections.DeleteConnection,
+            output=ConnectionDeleted,
+            handler=connections.delete_auth_connection,
+            hints=frozenset({"destructive"}),
+        ),
+    )
+    return {tool.name: tool for tool in tools}

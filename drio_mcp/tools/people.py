@@ -2,9 +2,8 @@
 
 from drio_mcp.accounts.answers import User, UserAnswer
 from drio_mcp.errors import Unauthorized
-from drio_mcp.models import Model, Scope
-from drio_mcp.tools.schema import output_schema
-from drio_mcp.tools.tool import Answer, Call, Tool
+from drio_mcp.models import Model
+from drio_mcp.tools.tool import Answer, Call
 
 
 class GetMe(Model):
@@ -17,17 +16,3 @@ async def get_me(call: Call, arguments: GetMe) -> Answer:
         raise Unauthorized(token_sent=True)
     user = User.of(person, call.principal.scopes)
     return Answer(UserAnswer(user=user), f"Signed in as {user.name} <{user.email}>; scopes: {' '.join(user.scopes)}.")
-
-
-TOOLS = (
-    Tool(
-        name="get_me",
-        title="Who is signed in",
-        description="The signed-in person and what this token allows.",
-        scope=Scope.OPENID,
-        input=GetMe,
-        output=output_schema(UserAnswer),
-        handler=get_me,
-        hints=frozenset({"read_only"}),
-    ),
-)

@@ -21,7 +21,7 @@ from drio_mcp.middleware.errors import Challenges, error_object, from_unexpected
 from drio_mcp.middleware.validation import problems_of, refuse_unstorable
 from drio_mcp.services import Services
 from drio_mcp.tools import handshake
-from drio_mcp.tools.schema import input_schema
+from drio_mcp.tools.schema import input_schema, output_schema
 from drio_mcp.tools.tool import Call, Tool
 
 INSTRUCTIONS = (
@@ -41,8 +41,9 @@ class McpServer:
         self._services = services
         self._tools = tools
         self._challenges = Challenges(services.settings)
-        self._list = {"tools": [describe(tool) for tool in tools.values()]}
-        schemas = {each["name"]: each["inputSchema"] for each in self._list["tools"]}
+        shown = [describe(tool) for tool in tools.values()]
+        self._list = {"resultType": "complete", "tools": shown}
+        schemas = {each["name"]: each["inputSchema"] for each in shown}
         self._server: Server[Any] = Server(
             "drio-mcp",
             title="Drio",
@@ -127,7 +128,7 @@ def describe(tool: Tool) -> dict[str, Any]:
         "title": tool.title,
         "description": tool.description,
         "inputSchema": input_schema(tool.input),
-        "outputSchema": dict(tool.output),
+        "outputSchema": output_schema(tool.output),
         "annotations": tool.annotations,
         "_meta": {"securitySchemes": [{"type": "oauth2", "scopes": tool.scope.split()}]},
     }

@@ -1,6 +1,6 @@
 """What a tool is, before any protocol: its name, its models, its scope, and the function that calls a capability."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +47,7 @@ class Tool:
     description: str
     scope: str
     input: type[BaseModel]
-    output: Mapping[str, Any]
+    output: type[BaseModel]
     handler: Handler
     hints: frozenset[str] = frozenset()
     retry: str = ""

@@ -109,7 +109,7 @@ def running_server(data_dir: Path, clock: Clock | None = None, **settings: Any) 
     thread.start()
     try:
         with httpx2.Client(trust_env=False, timeout=START_SECONDS) as client:
-            client.get(f"{services.settings.origin}/healthz")
+            client.get(f"http://127.0.0.1:{port}/healthz")
         yield RunningServer(services, loop)
     finally:
         server.should_exit = True

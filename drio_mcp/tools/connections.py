@@ -1,0 +1,155 @@
+"""The tools about auth connections and the providers that they are made for."""
+
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from drio_mcp.connections.history import Actor
+from drio_mcp.connections.schemas import (
+    AuthConnection,
+    Connect,
+    ConnectionAnswer,
+    ConnectionDeleted,
+    ConnectionPatch,
+    ConnectionQuery,
+    CreateAuthConnection,
+    NewConnection,
+    UpdateAuthConnection,
+)
+from drio_mcp.connections.service import View
+from drio_mcp.models import Model
+from drio_mcp.tools.tool import Answer, Call
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class InApp(Model):
+    """Where the path of the REST call names the app."""
+
+    app_id: str | None = None
+
+
+class OnConnection(InApp):
+    """Where it names a connection too."""
+
+    auth_id: str
+
+
+class Write(Model):
+    """The query of every write."""
+
+    dry_run: bool = False
+
+
+class ListConnections(ConnectionQuery, InApp):
+    """The query of the REST call, in an app."""
+
+
+class CreateConnection(NewConnection, InApp, Write):
+    """The REST body without secrets, in an app."""
+
+
+class CreateConnectionWithSecrets(CreateAuthConnection, InApp, Write):
+    """The REST body, in an app."""
+
+
+class UpdateConnection(ConnectionPatch, OnConnection, Write):
+    """The REST body without secrets, for a connection."""
+
+    app_id: str | None = None
+
+
+class UpdateConnectionWithSecrets(UpdateAuthConnection, OnConnection, Write):
+    """The REST body, for a connection."""
+
+    app_id: str | None = None
+
+
+class DeleteConnection(OnConnection, Write):
+    """Which connection."""
+
+
+async def app_of(call: Call, arguments: InApp) -> str:
+    """The app that is meant. Raises `NotFound`, or says which to name when there are several."""
+    return (await call.services.apps.resolve(call.user_id, arguments.app_id)).id
+
+
+def body_of(model: type[M], arguments: BaseModel) -> M:
+    """The part of the arguments that is the body of the REST call, with nothing set that was not sent."""
+    sent = {name: getattr(arguments, name) for name in arguments.model_fields_set if name in model.model_fields}
+    return model.model_construct(set(sent), **sent)
+
+
+async def list_auth_connections(call: Call, arguments: ListConnections) -> Answer:
+    app_id = await app_of(call, arguments)
+    answer = await call.services.connections.list(call.user_id, app_id, body_of(ConnectionQuery, arguments))
+    lines = [f"{len(answer.auth)} auth connection{'' if len(answer.auth) == 1 else 's'} in {app_id}:"]
+    lines += [f"- {auth.name}: {summary(auth)}" for auth in answer.auth]
+    if answer.next_cursor is not None:
+        lines.append(f"There are more: call again with cursor {answer.next_cursor}")
+    return Answer(answer, "\n".join(lines))
+
+
+async def get_auth_connection(call: Call, arguments: OnConnection) -> Answer:
+    app_id = await app_of(call, arguments)
+    auth = (await call.services.connections.get(call.user_id, app_id, arguments.auth_id)).auth
+    config = auth.config.model_dump_json(exclude={"type"})
+    lines = [f"{auth.name}: {summary(auth)}", f"config: {config}"]
+    if auth.last_error is not None:
+        lines.append(f"Last error: {auth.last_error}")
+    return Answer(ConnectionAnswer(auth=auth), "\n".join(lines))
+
+
+async def create_auth_connection(call: Call, arguments: CreateConnection | CreateConnectionWithSecrets) -> Answer:
+    app_id = await app_of(call, arguments)
+    model = NewConnection if isinstance(arguments, CreateConnection) else CreateAuthConnection
+    view = await call.services.connections.create(
+        Actor.client(call.principal), app_id, body_of(model, arguments), dry_run=arguments.dry_run
+    )
+    return await changed(call, view, "Would create" if arguments.dry_run else "Created")
+
+
+async def update_auth_connection(call: Call, arguments: UpdateConnection | UpdateConnectionWithSecrets) -> Answer:
+    app_id = await app_of(call, arguments)
+    model = ConnectionPatch if isinstance(arguments, UpdateConnection) else UpdateAuthConnection
+    patch = body_of(model, arguments)
+    view = await call.services.connections.update(
+        Actor.client(call.principal), app_id, arguments.auth_id, patch, dry_run=arguments.dry_run
+    )
+    return await changed(call, view, "Would change to" if arguments.dry_run else "Now")
+
+
+async def delete_auth_connection(call: Call, arguments: DeleteConnection) -> Answer:
+    app_id = await app_of(call, arguments)
+    await call.services.connections.delete(
+        Actor.client(call.principal), app_id, arguments.auth_id, dry_run=arguments.dry_run
+    )
+    if arguments.dry_run:
+        return Answer(ConnectionDeleted(dry_run=True), "Would delete the auth connection. Nothing was changed.")
+    return Answer(ConnectionDeleted(), "Deleted the auth connection with its secrets.")
+
+
+async def changed(call: Call, view: View, verb: str) -> Answer:
+    """The connection after a write, with the link for its owner where a person must enter something."""
+    connect = await call.services.links.offer(call.user_id, view)
+    answer = ConnectionAnswer(auth=view.auth, connect=connect, dry_run=view.is_dry_run or None)
+    lines = [f"{verb}: {view.auth.name}, {summary(view.auth)}"]
+    if view.is_dry_run:
+        lines.append("Nothing was changed.")
+    if connect is not None:
+        lines.append(invitation(connect))
+    return Answer(answer, "\n".join(lines))
+
+
+def summary(auth: AuthConnection) -> str:
+    """A connection in one line."""
+    default = ", default" if auth.config.is_default else ""
+    return f"authId {auth.id} (key {auth.key}), {auth.provider_key}, {auth.config.type}, {auth.status}{default}"
+
+
+def invitation(connect: Connect) -> str:
+    """What the model should pass on."""
+    return (
+        f"It needs something that only its owner should type. Give the person this link, which works once until "
+        f"{connect.expires_at}: {connect.url}\nThen call get_auth_connection."
+    )
