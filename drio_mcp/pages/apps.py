@@ -1,11 +1,14 @@
 """The person's apps and their auth connections."""
 
+from contextlib import suppress
+
 from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
 from drio_mcp.accounts.apps import CreateApp
 from drio_mcp.connections.schemas import ConnectionQuery
+from drio_mcp.errors import NotFound
 from drio_mcp.middleware.context import services_of
 from drio_mcp.pages.browser import Browser, open_browser
 from drio_mcp.pages.forms import read_own_form
@@ -31,7 +34,7 @@ async def list_apps(request: Request) -> Response:
 
 
 async def show_app(request: Request) -> Response:
-    """GET /apps/{appId}: its connections."""
+    """GET /apps/{appId}: its connections, and with `entered` the result of the page where something was entered."""
     browser = await open_browser(request)
     if browser.person is None:
         return browser.ask_to_sign_in()
@@ -40,7 +43,12 @@ async def show_app(request: Request) -> Response:
     query = ConnectionQuery(cursor=request.query_params.get("cursor", "")[:200] or None)
     found = await services.connections.list(browser.person.id, app.id, query)
     more = with_query(f"/apps/{app.id}", cursor=found.next_cursor) if found.next_cursor else None
-    return page(browser, "app.html", section="apps", app=app, connections=found.auth, more=more)
+    entered = request.query_params.get("entered")
+    result = None
+    if entered is not None:
+        with suppress(NotFound):
+            result = (await services.connections.get(browser.person.id, app.id, entered)).auth
+    return page(browser, "app.html", section="apps", app=app, connections=found.auth, more=more, result=result)
 
 
 async def _show_list(

@@ -47,7 +47,7 @@ def page(
             browser=browser,
             origin=services.settings.origin,
             now=services.clock.now(),
-            **{"problems": {}, "typed": {}, **context},
+            **{"section": "", "problems": {}, "typed": {}, **context},
         )
     )
     policy = {"Content-Security-Policy": content_security_policy(*form_targets)}
