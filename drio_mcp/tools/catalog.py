@@ -96,6 +96,7 @@ def tools_for(settings: Settings) -> Mapping[str, Tool]:
             output=ConnectionAnswer,
             handler=connections.update_auth_connection,
             hints=frozenset({"destructive", "idempotent"}),
+            is_patch=True,
         ),
         Tool(
             name="delete_auth_connection",

@@ -1,12 +1,14 @@
 """The tools about auth connections and the providers that they are made for."""
 
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, WithJsonSchema
 
 from drio_mcp.connections.history import Actor
 from drio_mcp.connections.schemas import (
     AuthConnection,
+    ConfigInput,
+    ConfigWithSecrets,
     Connect,
     ConnectionAnswer,
     ConnectionDeleted,
@@ -53,16 +55,24 @@ class CreateConnectionWithSecrets(CreateAuthConnection, InApp, Write):
     """The REST body, in an app."""
 
 
+PatchedConfig = WithJsonSchema(
+    {"type": ["object", "null"], "description": "Fields as in create_auth_connection; null clears one."}
+)
+"""Said once is enough: the fields stand in the schema of the other tool."""
+
+
 class UpdateConnection(ConnectionPatch, OnConnection, Write):
     """The REST body without secrets, for a connection."""
 
     app_id: str | None = None
+    config: Annotated[ConfigInput | None, PatchedConfig] = None
 
 
 class UpdateConnectionWithSecrets(UpdateAuthConnection, OnConnection, Write):
     """The REST body, for a connection."""
 
     app_id: str | None = None
+    config: Annotated[ConfigWithSecrets | None, PatchedConfig] = None
 
 
 class DeleteConnection(OnConnection, Write):

@@ -5,43 +5,45 @@ from typing import Any
 from pydantic import BaseModel
 
 DROPPED = frozenset({"title", "default", "additionalProperties", "discriminator"})
-OUTPUT_LEVELS = 2
-"""How deep an `outputSchema` looks into the answer: the noun, and its fields."""
 
 Schema = dict[str, Any]
 
 
-def input_schema(model: type[BaseModel]) -> Schema:
-    """The tool's `inputSchema`. Unknown arguments are refused, and it says so."""
+def input_schema(model: type[BaseModel], *, shows_null: bool) -> Schema:
+    """The tool's `inputSchema`. Unknown arguments are refused, and it says so.
+
+    Where `null` means no more than leaving the argument out, `shows_null` is false and it is not mentioned.
+    """
     schema = model.model_json_schema(by_alias=True, mode="validation")
-    return _compact(schema, schema.pop("$defs", {})) | {"additionalProperties": False}
+    return _compact(schema, schema.pop("$defs", {}), shows_null) | {"additionalProperties": False}
 
 
-def output_schema(model: type[BaseModel]) -> Schema:
-    """The tool's `outputSchema`: the names and types of the REST reference, to `OUTPUT_LEVELS`."""
+def output_schema(model: type[BaseModel], *, levels: int) -> Schema:
+    """The tool's `outputSchema`: the names and types of the REST reference, that many `levels` deep."""
     schema = model.model_json_schema(by_alias=True, mode="serialization")
-    return _outline(_compact(schema, schema.pop("$defs", {})), OUTPUT_LEVELS)
+    return _outline(_compact(schema, schema.pop("$defs", {}), True), levels)
 
 
-def _compact(node: Schema, definitions: Schema) -> Schema:
+def _compact(node: Schema, definitions: Schema, shows_null: bool) -> Schema:
     """The same constraints with references resolved and titles, defaults and class docstrings left out."""
     if "$ref" in node:
         target = definitions[node["$ref"].rpartition("/")[2]]
         described = {"description": node["description"]} if "description" in node else {}
-        return _compact(target, definitions) | described
+        return _compact(target, definitions, shows_null) | described
     if "anyOf" in node:
         alternatives = [each for each in node["anyOf"] if each.get("type") != "null"]
         if len(alternatives) == 1:
             rest = {key: value for key, value in node.items() if key not in {"anyOf", *DROPPED}}
-            return _or_null(_compact(alternatives[0], definitions)) | rest
+            only = _compact(alternatives[0], definitions, shows_null)
+            return (_or_null(only) if shows_null else only) | rest
     result: Schema = {}
     for key, value in node.items():
         if key == "properties":
-            result[key] = {name: _compact(each, definitions) for name, each in value.items()}
-        elif key in {"items", "anyOf", "oneOf", "allOf"}:
-            result[key] = (
-                [_compact(e, definitions) for e in value] if isinstance(value, list) else _compact(value, definitions)
-            )
+            result[key] = {name: _compact(each, definitions, shows_null) for name, each in value.items()}
+        elif isinstance(value, list) and key in {"anyOf", "oneOf", "allOf"}:
+            result[key] = [_compact(each, definitions, shows_null) for each in value]
+        elif isinstance(value, dict) and key == "items":
+            result[key] = _compact(value, definitions, shows_null)
         elif key not in DROPPED and not (key == "description" and "properties" in node):
             result[key] = value
     return result
@@ -53,13 +55,13 @@ def _or_null(node: Schema) -> Schema:
     return node | {"type": [node["type"], "null"]} if isinstance(node.get("type"), str) else node
 
 
-def _outline(node: Schema, levels: int) -> Schema:
+def _outline(node: Schema, levels: int, is_root: bool = True) -> Schema:
     """Types only, down to `levels`; below that an object is an object."""
     kept: Schema = {"type": node["type"]} if "type" in node else {}
     if "properties" in node and levels:
-        kept["properties"] = {name: _outline(each, levels - 1) for name, each in node["properties"].items()}
-        if levels == OUTPUT_LEVELS and "required" in node:
+        kept["properties"] = {name: _outline(each, levels - 1, False) for name, each in node["properties"].items()}
+        if is_root and "required" in node:
             kept["required"] = node["required"]
-    if isinstance(node.get("items"), dict) and (levels or "properties" not in node["items"]):
-        kept["items"] = _outline(node["items"], levels)
+    if "items" in node and (levels or "properties" not in node["items"]):
+        kept["items"] = _outline(node["items"], levels, False)
     return kept

@@ -122,13 +122,13 @@ class McpServer:
 
 
 def describe(tool: Tool) -> dict[str, Any]:
-    """The tool as `tools/list` shows it."""
+    """The tool as `tools/list` shows it. What a write gives back in detail is what the reading tools show."""
     return {
         "name": tool.name,
         "title": tool.title,
         "description": tool.description,
-        "inputSchema": input_schema(tool.input),
-        "outputSchema": output_schema(tool.output),
+        "inputSchema": input_schema(tool.input, shows_null=tool.is_patch),
+        "outputSchema": output_schema(tool.output, levels=2 if "read_only" in tool.hints else 1),
         "annotations": tool.annotations,
         "_meta": {"securitySchemes": [{"type": "oauth2", "scopes": tool.scope.split()}]},
     }

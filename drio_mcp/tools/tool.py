@@ -39,6 +39,7 @@ class Tool:
     """One tool, the mirror of the REST operation of the same name.
 
     `hints` are the MCP annotations that are true of it, from `read_only`, `destructive`, `idempotent` and `open_world`.
+    In a patch `null` means something, so its schema shows where it may stand.
     `retry` tells the model what to do when the call failed and the error itself knows no better way.
     """
 
@@ -50,6 +51,7 @@ class Tool:
     output: type[BaseModel]
     handler: Handler
     hints: frozenset[str] = frozenset()
+    is_patch: bool = False
     retry: str = ""
 
     @property
