@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 ROOT = Path(__file__).parent.parent
-LOCKS = ["requirements.lock", "requirements-dev.lock"]
+LOCKS = sorted(path.name for path in ROOT.glob("requirements*.lock"))
 
 
 def requirements(lock: str) -> list[str]:
