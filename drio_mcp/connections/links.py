@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 
-from drio_mcp.clock import MINUTE, Clock, rfc3339
+from drio_mcp.clock import HOUR, MINUTE, Clock, rfc3339
 from drio_mcp.config import Settings
 from drio_mcp.connections.connection import Connection
 from drio_mcp.connections.history import Actor, Event
@@ -26,7 +26,7 @@ from drio_mcp.opaque import MASK, Randomness, b64url
 from drio_mcp.store import Database, Transaction, connections, links, secrets
 
 LIFETIME_MS = 30 * MINUTE
-KEPT_MS = 60 * 24 * MINUTE
+KEPT_MS = HOUR
 
 LABELS = {
     "apiKey": "API key",
