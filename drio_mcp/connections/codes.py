@@ -13,11 +13,11 @@ class Code(StrEnum):
     AWAITING_CONSENT = "awaiting_consent"
     CONSENT_DENIED = "consent_denied"
     CONSENT_EXPIRED = "consent_expired"
-    TOKEN_EXPIRED = "token_expired"
+    TOKEN_EXPIRED = "token_expired"  # noqa: S105
     REAUTHORIZATION_REQUIRED = "reauthorization_required"
     CLIENT_UNKNOWN = "client_unknown"
-    CLIENT_SECRET_WRONG = "client_secret_wrong"
-    CLIENT_SECRET_EXPIRED = "client_secret_expired"
+    CLIENT_SECRET_WRONG = "client_secret_wrong"  # noqa: S105
+    CLIENT_SECRET_EXPIRED = "client_secret_expired"  # noqa: S105
     REGISTRATION_REFUSED = "registration_refused"
     SCOPE_MISSING = "scope_missing"
     AUDIENCE_MISMATCH = "audience_mismatch"
@@ -38,7 +38,7 @@ class Code(StrEnum):
     PROVIDER_OUTAGE = "provider_outage"
     CLOCK_SKEW = "clock_skew"
     ORIGIN_CHANGED = "origin_changed"
-    SECRET_UNAVAILABLE = "secret_unavailable"
+    SECRET_UNAVAILABLE = "secret_unavailable"  # noqa: S105
     DISABLED = "disabled"
 
 

@@ -18,6 +18,8 @@ class Event(StrEnum):
     DELETED = "deleted"
     SECRET_ENTERED = "secret_entered"  # noqa: S105
     SECRETS_VOIDED = "secrets_voided"
+    CONNECTED = "connected"
+    RENEWED = "renewed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,11 @@ class Actor:
     def client(cls, principal: Principal) -> "Actor":
         """The client that holds the token."""
         return cls(principal.user_id, "client", principal.client_name)
+
+    @classmethod
+    def job(cls, name: str) -> "Actor":
+        """A job of ours, on nobody's behalf."""
+        return cls("", "job", name)
 
     @classmethod
     def person(cls, user_id: str, name: str) -> "Actor":

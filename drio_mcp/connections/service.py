@@ -31,7 +31,7 @@ from drio_mcp.connections.schemas import (
 )
 from drio_mcp.errors import Conflict, NextStep, NotFound, PreconditionFailed, Problem
 from drio_mcp.opaque import Randomness, new_id
-from drio_mcp.store import Database, Transaction, connections, idempotency, secrets
+from drio_mcp.store import Database, Transaction, connections, idempotency, secrets, token_sets
 from drio_mcp.store.connections import ConnectionRow, Owner
 from drio_mcp.vault import Keyring, Vault
 
@@ -231,6 +231,7 @@ class Connections:
         sealing.seal(tx, self._vault, row.id, change.seals, change.origins, now)
         record(tx, actor, row.app_id, row.id, event, now, detail=", ".join(change.changed))
         if change.is_voided:
+            tx.run(token_sets.REMOVE, connection_id=row.id)
             record(tx, actor, row.app_id, row.id, Event.SECRETS_VOIDED, now, detail=row.last_error)
         return replace(change.after, row=row)
 

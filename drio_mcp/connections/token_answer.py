@@ -63,7 +63,7 @@ class Refusal:
 def read_token_answer(
     response: OutboundResponse, *, now: int, scope_separator: str = " ", has_client_secret: bool = False
 ) -> TokenSet | Refusal:
-    """The tokens, or the refusal, in a token endpoint's answer; `now` is when the request was sent (RFC 6749 section 5)."""
+    """The tokens, or the refusal, in an answer (RFC 6749 section 5); `now` is when the request was sent."""
     body = _parse(response)
     if body is not None:
         for holder in (body, body.get("authed_user")):

@@ -51,6 +51,7 @@ FIND_BY_KEY = Query(
     f"SELECT {COLUMNS} FROM connections WHERE app_id = :app_id AND key = :key",  # noqa: S608
     ConnectionRow,
 )
+FIND_BY_ID = Query(f"SELECT {COLUMNS} FROM connections WHERE id = :id", ConnectionRow)  # noqa: S608
 FIND_OWNED = Query(
     f"""SELECT {", ".join("connections." + name for name in COLUMNS.split(", "))}
         FROM connections JOIN apps ON apps.id = connections.app_id

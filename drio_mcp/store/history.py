@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from drio_mcp.store.database import Query, Statement, Transaction
+from drio_mcp.store.database import Query, Statement
 
 
 @dataclass(frozen=True, slots=True)
