@@ -119,9 +119,8 @@ class Sessions:
         """End one of the person's sessions; False when there was none."""
         return await self._db.write(lambda tx: tx.run(table.DELETE, id=session_id, user_id=user_id)) == 1
 
-    async def sweep(self) -> int:
+    async def sweep(self, now: int) -> int:
         """Delete what has ended, and give how many there were."""
-        now = self._clock.now()
         return await self._db.write(lambda tx: tx.run(table.DELETE_ENDED, now=now, idle_since=now - IDLE_MS))
 
 

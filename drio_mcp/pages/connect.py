@@ -44,7 +44,9 @@ async def _submit(browser: Browser) -> Response:
         auth = await links.submit(token, Actor.person(browser.person.id, browser.person.name), values)
     except ValidationFailed as error:
         shown = [field.name for field in view.fields if not field.is_secret]
-        return await _show(browser, 400, form.filled(*shown), problems_by_field(error))
+        labels = {field.name: field.label for field in view.fields}
+        problems = {name: f"{labels.get(name, name)} {words}" for name, words in problems_by_field(error).items()}
+        return await _show(browser, 400, form.filled(*shown), problems)
     return browser.redirect(with_query(f"/apps/{auth.app_id}", entered=auth.id))
 
 

@@ -76,12 +76,14 @@ async def _read(browser: Browser) -> Form | None:
 async def _show_setup(
     browser: Browser, token: str, form: Form | None = None, error: DrioError | None = None
 ) -> Response:
+    is_first = not await services_of(browser.request).people.any()
     return _show(
         browser,
         form,
         error,
         heading="Welcome to drio",
-        lead="Create the first account. It is the operator's: it may also use secrets from this server's environment.",
+        lead=f"Create {'the first' if is_first else 'another operator'} account. "
+        "Operators may also let connections use secrets from the environment of this server.",
         action="/setup",
         hidden={"token": token},
         sign_in_path=None,

@@ -76,9 +76,9 @@ async def test_ended_sessions_are_swept(sessions: Sessions, clock: FakeClock, ad
     await sessions.start(ada, HOME, "")
     clock.advance(days=13)
     await sessions.start(ada, HOME, "")
-    assert await sessions.sweep() == 0
+    assert await sessions.sweep(clock.now()) == 0
     clock.advance(days=1)
-    assert await sessions.sweep() == 1
+    assert await sessions.sweep(clock.now()) == 1
 
 
 async def test_people_see_and_revoke_their_own_sessions_only(
