@@ -1,5 +1,7 @@
 """Apps over REST (contract section 3, "App")."""
 
+from typing import Any
+
 import httpx2
 import pytest
 
@@ -59,7 +61,7 @@ def test_somebody_elses_app_does_not_exist(server: RunningServer, api: httpx2.Cl
     """Contract section 3: existence is not revealed."""
     other = server.add_person()
     theirs = server.run(server.services.apps.list(other.person.id))[0].id
-    body = {"json": {}} if method == "PATCH" else {}
+    body: dict[str, Any] = {"json": {}} if method == "PATCH" else {}
     answers = [api.request(method, f"/api/v1/apps/{app_id}", **body) for app_id in (theirs, "app_none")]
     errors = [{**answer.json()["error"], "requestId": ""} for answer in answers]
     assert [answer.status_code for answer in answers] == [404, 404]

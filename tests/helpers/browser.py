@@ -44,7 +44,7 @@ class FormParser(HTMLParser):
 
 
 class Browser:
-    """One browser window with its cookies. `page` is what it shows; `left_to` is where a redirect led off the server."""
+    """One browser window with its cookies. `page` is what it shows; `left_to` is where it was led off the server."""
 
     def __init__(self, base_url: str) -> None:
         self._base_url = base_url

@@ -8,7 +8,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 FILE = Path(__file__).parents[1] / "data" / "drio-auth-api.txt"
-CURL = re.compile(r'curl -X (?P<method>[A-Z]+) "(?P<url>[^"]+)"(?P<options>(?: \\ -H "[^"]*")*)(?: \\ -d \'(?P<body>[^\']*)\')?')
+CURL = re.compile(
+    r'curl -X (?P<method>[A-Z]+) "(?P<url>[^"]+)"(?P<options>(?: \\ -H "[^"]*")*)(?: \\ -d \'(?P<body>[^\']*)\')?'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,9 @@ def missing_from(printed: Any, answered: Any, path: str = "") -> list[str]:
     if isinstance(printed, dict):
         lacking = [f"{path}.{name}: missing" for name in printed if name not in answered]
         shared = printed.keys() & answered.keys()
-        return lacking + [each for name in shared for each in missing_from(printed[name], answered[name], f"{path}.{name}")]
+        return lacking + [
+            each for name in shared for each in missing_from(printed[name], answered[name], f"{path}.{name}")
+        ]
     if isinstance(printed, list):
         return [each for item in answered for each in missing_from(printed[0], item, f"{path}[]")] if printed else []
     return []

@@ -80,15 +80,18 @@ class RunningServer:
 
     def issue_token(self, user_id: str, scopes: Sequence[str] = DEFAULT_SCOPES, ttl_seconds: int = 3600) -> str:
         """A bearer token, as `drio-mcp tokens create` makes it."""
-        token: str = self.run(self.services.grants.issue_personal(user_id, tuple(scopes), ttl_seconds, "tests"))
+        token: str = self.run(self.services.grants.issue_personal(user_id, frozenset(scopes), ttl_seconds, "tests"))
         return token
 
 
 @contextlib.contextmanager
-def running_server(data_dir: Path, clock: Clock | None = None, **settings: Any) -> Iterator[RunningServer]:
+def running_server(
+    data_dir: Path, clock: Clock | None = None, port: int = 0, **settings: Any
+) -> Iterator[RunningServer]:
     """A server on `data_dir`, stopped at the end. Start another on the same folder to see what a restart keeps."""
     listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
     listener.listen(128)
     port = listener.getsockname()[1]
     services = build_services(

@@ -1,5 +1,7 @@
 """Bodies: the limit of 1 MiB, and JSON that two parsers would not read differently."""
 
+from collections.abc import AsyncIterator
+
 import pytest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -40,7 +42,7 @@ async def test_declared_length_above_the_limit_is_refused_before_reading() -> No
 
 
 async def test_streamed_body_is_refused_as_soon_as_it_is_too_large() -> None:
-    async def chunks():  # type: ignore[no-untyped-def]
+    async def chunks() -> AsyncIterator[bytes]:
         for _ in range(17):
             yield b"x" * 65_536
 
@@ -50,7 +52,10 @@ async def test_streamed_body_is_refused_as_soon_as_it_is_too_large() -> None:
 
 
 def test_object_is_read() -> None:
-    assert parse_json_object(b'{"a":[1,{"b":null}],"c":"\xc3\xa4 \\ud83d\\ude00"}') == {"a": [1, {"b": None}], "c": "ä 😀"}
+    assert parse_json_object(b'{"a":[1,{"b":null}],"c":"\xc3\xa4 \\ud83d\\ude00"}') == {
+        "a": [1, {"b": None}],
+        "c": "ä 😀",
+    }
 
 
 @pytest.mark.parametrize(

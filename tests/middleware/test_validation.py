@@ -14,7 +14,7 @@ VALUE = "sk_live_51H"
 
 class Inner(Model):
     kind: Literal["a", "b"]
-    items: list[int] = []
+    items: tuple[int, ...] = ()
 
 
 class Outer(Model):

@@ -14,7 +14,14 @@ from tests.helpers.mcp import HANDSHAKE, MODERN, call, tools
 
 LINK = tools_for(Settings(mcp_secrets="link"))
 ACCEPT = tools_for(Settings(mcp_secrets="accept"))
-SECRETS = {"clientSecret", "apiKey", "accessToken", "password", "registrationAccessToken", "registrationInitialAccessToken"}
+SECRETS = {
+    "clientSecret",
+    "apiKey",
+    "accessToken",
+    "password",
+    "registrationAccessToken",
+    "registrationInitialAccessToken",
+}
 MOST_TOKENS = 4_000
 CHARACTERS_PER_TOKEN = 3.2
 """JSON schemas come out at 3.4 to 4 characters per token with the tokenizers in use; this is on the safe side."""

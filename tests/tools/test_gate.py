@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -68,7 +69,10 @@ def test_other_host_names_are_refused_on_loopback(api: httpx2.Client) -> None:
 
 
 def test_public_server_lets_in_itself_and_the_allowed(tmp_path: Path) -> None:
-    settings = {"public_url": "https://drio.example.com", "allowed_origins": ("https://inspector.example.com",)}
+    settings: dict[str, Any] = {
+        "public_url": "https://drio.example.com",
+        "allowed_origins": ("https://inspector.example.com",),
+    }
     with running_server(tmp_path, **settings) as server:
         ada = server.add_person()
         address = f"http://127.0.0.1:{server.services.settings.port}"

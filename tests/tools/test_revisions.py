@@ -106,7 +106,9 @@ def test_what_is_no_json_is_a_parse_error(api: httpx2.Client, version: str | Non
 
 
 @pytest.mark.parametrize("version", [*HANDSHAKE, MODERN])
-@pytest.mark.parametrize("body", [{"jsonrpc": "2.0", "id": {}, "method": "ping"}, {"jsonrpc": "1.0", "id": 1, "method": "ping"}, 7])
+@pytest.mark.parametrize(
+    "body", [{"jsonrpc": "2.0", "id": {}, "method": "ping"}, {"jsonrpc": "1.0", "id": 1, "method": "ping"}, 7]
+)
 def test_what_is_no_request_is_refused(api: httpx2.Client, version: str, body: Any) -> None:
     if version == MODERN and isinstance(body, dict) and body["jsonrpc"] == "1.0":
         body = {**body, "params": {}}
