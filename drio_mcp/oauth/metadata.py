@@ -42,6 +42,8 @@ class Metadata:
             "introspection_endpoint": f"{base}/introspect",
             "jwks_uri": f"{base}/jwks",
             "userinfo_endpoint": f"{base}/userinfo",
+            # OpenID's, but also for clients that look here only: they take the absence to mean RS256.
+            "id_token_signing_alg_values_supported": [ALGORITHM],
             "scopes_supported": SCOPES,
             "response_types_supported": list(RESPONSE_TYPES),
             "response_modes_supported": ["query"],
@@ -65,7 +67,6 @@ class Metadata:
         """OpenID Connect Discovery section 3: the same, and what OpenID adds."""
         return self.authorization_server() | {
             "subject_types_supported": ["public"],
-            "id_token_signing_alg_values_supported": [ALGORITHM],
             "claims_supported": ["iss", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", *CLAIMS],
             "prompt_values_supported": ["none", "login", "consent"],
             "claims_parameter_supported": False,
