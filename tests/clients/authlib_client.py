@@ -27,7 +27,11 @@ class Application:
         parts = urlsplit(self.mcp)
         where = f"{parts.scheme}://{parts.netloc}/.well-known/oauth-authorization-server"
         self.metadata = requests.get(where, timeout=10).json()
-        body = {"client_name": "Authlib", "redirect_uris": [REDIRECT_URI]}
+        body = {
+            "client_name": "Authlib",
+            "redirect_uris": [REDIRECT_URI],
+            "token_endpoint_auth_method": "client_secret_basic",
+        }
         client = requests.post(self.metadata["registration_endpoint"], json=body, timeout=10).json()
         self.session = OAuth2Session(
             client["client_id"],

@@ -18,13 +18,20 @@ export async function openInBrowser(url) {
   return new URL(callback);
 }
 
+/** Let time pass for this process, as it passes for the server. */
+function advance({ seconds }) {
+  const now = Date.now;
+  Date.now = () => now() + 1000 * seconds;
+}
+
 /** Carry out commands by the functions of `actions` until standard input ends. */
-export async function obey(actions) {
+export async function obey(given) {
+  const actions = { advance, ...given };
   for (let command; (command = await read()); ) {
     try {
       write({ result: await actions[command.do](command) });
     } catch (error) {
-      write({ error: `${error?.name}: ${error?.message}`, cause: String(error?.cause ?? "") });
+      write({ error: `${error?.name}: ${error?.message}`, cause: String(error?.error ?? error?.cause?.error ?? error?.cause ?? "") });
     }
   }
   process.exit(0);

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -23,8 +24,15 @@ def open_in_browser(url: str) -> str:
     return str(callback)
 
 
-async def obey(actions: Mapping[str, Action]) -> None:
+async def advance(command: dict[str, Any]) -> None:
+    """Let time pass for this process, as it passes for the server."""
+    now, seconds = time.time, command["seconds"]
+    time.time = lambda: now() + seconds
+
+
+async def obey(given: Mapping[str, Action]) -> None:
     """Carry out commands until standard input ends."""
+    actions = {"advance": advance, **given}
     while line := await asyncio.to_thread(sys.stdin.readline):
         command = json.loads(line)
         try:

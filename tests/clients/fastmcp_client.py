@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 import webbrowser
 from typing import Any
 
@@ -42,8 +43,19 @@ class Application:
 def open_and_return(url: str) -> bool:
     """What the browser does: the person decides, and the page that the redirect names is loaded."""
     callback = open_in_browser(url)
-    threading.Thread(target=lambda: httpx2.get(callback), daemon=True).start()
+    threading.Thread(target=load, args=(callback,), daemon=True).start()
     return True
+
+
+def load(callback: str) -> None:
+    """Load the page; FastMCP starts to listen only after it has opened the browser."""
+    while True:
+        try:
+            httpx2.get(callback, trust_env=False)
+        except httpx2.ConnectError:
+            time.sleep(0.02)
+        else:
+            return
 
 
 def main() -> None:

@@ -40,7 +40,9 @@ class Application:
         options = ["--server-url", self.url, "--transport", "http", "--callback-url", self.callback, "--format", "json"]
         process = subprocess.Popen(
             [node(), script, "--cli", *options, "--method", method, *arguments],
-            env=quiet_environment(self.home, MCP_STORAGE_DIR=self.home, MCP_AUTO_OPEN_ENABLED="true"),
+            env=quiet_environment(
+                self.home, MCP_STORAGE_DIR=self.home, MCP_INSPECTOR_SECRET_STORE="file", MCP_AUTO_OPEN_ENABLED="true"
+            ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=watched.writing,
@@ -51,7 +53,7 @@ class Application:
         output, _ = await asyncio.to_thread(process.communicate, timeout=60)
         if process.returncode != 0:
             raise RuntimeError(f"the Inspector ended with {process.returncode}")
-        return json.loads(output)
+        return json.loads(output)["result"]
 
 
 def main() -> None:

@@ -21,6 +21,9 @@ export class Credentials {
   saveTokens(tokens) { this.saved.tokens = tokens; }
   saveCodeVerifier(verifier) { this.saved.verifier = verifier; }
   codeVerifier() { return this.saved.verifier; }
+  invalidateCredentials(scope) { // what the server no longer honours is forgotten
+    for (const name of scope === "all" ? Object.keys(this.saved) : [scope]) delete this.saved[name];
+  }
   async redirectToAuthorization(url) { this.callback = await openInBrowser(url); }
 }
 

@@ -14,7 +14,11 @@ async function discover() {
 }
 
 async function register() {
-  const metadata = { client_name: "oauth4webapi", redirect_uris: [REDIRECT_URI] };
+  const metadata = {
+    client_name: "oauth4webapi",
+    redirect_uris: [REDIRECT_URI],
+    token_endpoint_auth_method: "client_secret_basic",
+  };
   const response = await oauth.dynamicClientRegistrationRequest(server, metadata, insecure);
   client = await oauth.processDynamicClientRegistrationResponse(response);
   authentication = oauth.ClientSecretBasic(client.client_secret);

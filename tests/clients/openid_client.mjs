@@ -25,7 +25,11 @@ async function signIn() {
 await obey({
   async connect({ url }) {
     mcp = url;
-    const metadata = { client_name: "openid-client", redirect_uris: [REDIRECT_URI] };
+    const metadata = {
+      client_name: "openid-client",
+      redirect_uris: [REDIRECT_URI],
+      token_endpoint_auth_method: "client_secret_basic",
+    };
     config = await oidc.dynamicClientRegistration(new URL(new URL(url).origin), metadata, undefined, insecure);
     oidc.enableNonRepudiationChecks(config); // the ID token's signature, by the published keys
     await signIn();

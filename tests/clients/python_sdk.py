@@ -81,7 +81,11 @@ class Application:
 
     async def call(self, command: dict[str, Any]) -> Any:
         assert self.client is not None
-        return (await self.client.call_tool(command["name"], {})).structured_content
+        try:
+            return (await self.client.call_tool(command["name"], {})).structured_content
+        except asyncio.CancelledError:  # the connection broke down; why is known when it is left
+            await self.stack.__aexit__(*sys.exc_info())
+            raise
 
 
 def main() -> None:
