@@ -1,4 +1,4 @@
-"""Periodic jobs: each is a capability method that takes `now`; here is only when it runs."""
+"""Periodic jobs: each is a method of a capability; here is only when it runs."""
 
 import asyncio
 import contextlib
@@ -7,16 +7,17 @@ from dataclasses import dataclass
 
 import structlog
 
-from drio_mcp.clock import MINUTE, SECOND
+from drio_mcp.clock import HOUR, MINUTE, SECOND
 from drio_mcp.opaque import Randomness
 from drio_mcp.services import Services
+from drio_mcp.store import idempotency, throttle
 
 log = structlog.get_logger("drio_mcp.background")
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Something to do every `every` milliseconds."""
+    """Something to do about every `every` milliseconds; `run` takes the present moment in milliseconds."""
 
     name: str
     every: int
@@ -24,13 +25,23 @@ class Job:
 
 
 def jobs(services: Services) -> list[Job]:
-    """All periodic jobs of the program."""
-    return []
+    """All periodic jobs of the program. They may run in several processes at once: each is one idempotent decision."""
+    return [
+        Job("forget ended sessions", HOUR, services.sessions.sweep),
+        Job("forget sign-ins that never came back", HOUR, lambda now: services.upstream.sweep()),
+        Job("forget ended links", HOUR, services.links.prune),
+        Job("forget ended grants", HOUR, services.grants.sweep),
+        Job("forget unused clients", HOUR, services.clients.sweep),
+        Job("forget old consents", HOUR, services.consents.sweep),
+        Job("rotate signing keys", HOUR, services.signing_keys.sweep),
+        Job("forget closed throttle windows", 10 * MINUTE, lambda now: services.db.write(throttle.prune, now)),
+        Job("forget old idempotency keys", HOUR, lambda now: services.db.write(idempotency.prune, now)),
+    ]
 
 
 @contextlib.asynccontextmanager
 async def running(services: Services) -> AsyncIterator[None]:
-    """Run every job while the context is open; an open transaction is finished before it closes."""
+    """Run every job while the context is open."""
     tasks = [asyncio.create_task(_repeat(job, services), name=job.name) for job in jobs(services)]
     try:
         yield
@@ -42,16 +53,18 @@ async def running(services: Services) -> AsyncIterator[None]:
 
 async def _repeat(job: Job, services: Services) -> None:
     while True:
-        await asyncio.sleep(_delay(job.every, services.randomness) / SECOND)
-        try:
-            await job.run(services.clock.now())
-        except Exception as error:
-            log.error("job failed", job=job.name, error=type(error).__qualname__)
+        await asyncio.sleep(delay(job.every, services.randomness) / SECOND)
+        await run_once(job, services.clock.now())
 
 
-def _delay(every: int, randomness: Randomness) -> float:
-    """Between 3/4 and 5/4 of the period, so that several processes do not sweep in step."""
+async def run_once(job: Job, now: int) -> None:
+    """Run a job; a failure is logged and the next turn tries again."""
+    try:
+        await job.run(now)
+    except Exception as error:
+        log.error("job failed", job=job.name, exc_info=error)
+
+
+def delay(every: int, randomness: Randomness) -> float:
+    """Between 3/4 and 5/4 of `every`, so that several processes do not sweep in step."""
     return every * (0.75 + int.from_bytes(randomness.bytes(2)) / 131_072)
-
-
-SWEEP = 10 * MINUTE

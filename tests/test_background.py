@@ -1,0 +1,65 @@
+"""Periodic jobs: all of them run, none stops the others, and processes do not run them in step."""
+
+import io
+from pathlib import Path
+
+import pytest
+
+from drio_mcp.background import Job, delay, jobs, run_once, running
+from drio_mcp.clock import DAY, HOUR
+from drio_mcp.config import Settings
+from drio_mcp.middleware.logs import configure_logging
+from drio_mcp.opaque import Secret, SystemRandomness
+from drio_mcp.services import build_services
+from drio_mcp.store import throttle
+from tests.conftest import FakeClock
+from tests.helpers.server import cheap_passwords
+
+
+class FixedRandomness:
+    """Always the same byte."""
+
+    def __init__(self, byte: int) -> None:
+        self._byte = byte
+
+    def bytes(self, count: int) -> bytes:
+        return bytes([self._byte]) * count
+
+
+async def test_every_job_does_its_work_on_a_real_database(tmp_path: Path, clock: FakeClock) -> None:
+    services = build_services(Settings(data_dir=tmp_path), clock=clock, passwords=cheap_passwords())
+    async with services.running():
+        ada = await services.people.create("ada@example.com", "Ada", Secret("correct horse battery"))
+        cookie, _ = await services.sessions.start(ada, "127.0.0.1", "browser")
+        await services.db.write(throttle.hit, "bucket", "key", clock.now(), HOUR)
+        clock.advance(days=400)
+        for job in jobs(services):
+            await job.run(clock.now())
+        clock.advance(days=-400)
+        assert await services.sessions.find(cookie) is None
+        assert await services.db.read(throttle.peek, "bucket", "key", clock.now()) == 0
+
+
+async def test_a_failing_job_is_logged_without_its_text_and_does_not_stop_the_program() -> None:
+    async def fail(now: int) -> None:
+        raise ValueError("with a value in it")
+
+    stream = io.StringIO()
+    configure_logging("json", stream)
+    await run_once(Job("sweep", DAY, fail), 0)
+    configure_logging("text")
+    assert '"job": "sweep"' in stream.getvalue()
+    assert "ValueError" in stream.getvalue()
+    assert "with a value in it" not in stream.getvalue()
+
+
+async def test_jobs_stop_with_the_program(tmp_path: Path) -> None:
+    services = build_services(Settings(data_dir=tmp_path), randomness=SystemRandomness())
+    async with services.running(), running(services):
+        pass
+
+
+@pytest.mark.parametrize(("byte", "factor"), [(0x00, 0.75), (0x80, 1.0), (0xFF, 1.25)])
+def test_turns_are_spread_around_the_period(byte: int, factor: float) -> None:
+    """Never sooner than 3/4 of the period, never later than 5/4."""
+    assert delay(HOUR, FixedRandomness(byte)) / HOUR == pytest.approx(factor, abs=0.01)
