@@ -19,6 +19,11 @@ FIND = Query(
        WHERE token_hash = :token_hash AND user_id = :user_id AND used_at IS NULL AND expires_at > :now""",
     LinkRow,
 )
+FIND_LATEST_END = Query(
+    """SELECT expires_at FROM connect_links WHERE connection_id = :connection_id AND used_at IS NULL
+       ORDER BY expires_at DESC LIMIT 1""",
+    int,
+)
 INSERT = Statement(
     """INSERT INTO connect_links (token_hash, connection_id, user_id, created_at, expires_at)
        VALUES (:token_hash, :connection_id, :user_id, :now, :expires_at)"""
