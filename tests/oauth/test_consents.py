@@ -1,0 +1,83 @@
+"""What a person need not be asked again (contract section 4, RFC 8252 section 8.6)."""
+
+import pytest
+
+from drio_mcp.clock import DAY
+
+from .conftest import CALLBACK, AuthServer
+
+LOOPBACK = "http://127.0.0.1/cb"
+
+
+async def asks(server: AuthServer, client_id: str, **parameters: str | None) -> bool:
+    authorization = server.services.authorization
+    checked = await authorization.check(server.request(client_id, **parameters))
+    needs: bool = await authorization.needs_consent(checked, server.user_id)
+    return needs
+
+
+async def test_a_first_request_asks_and_the_next_does_not(server: AuthServer) -> None:
+    client_id = await server.register()
+    assert await asks(server, client_id)
+    await server.approve(client_id)
+    assert not await asks(server, client_id)
+    assert not await asks(server, client_id, scope="openid")
+
+
+async def test_more_scopes_ask_again_and_what_was_allowed_adds_up(server: AuthServer) -> None:
+    client_id = await server.register()
+    await server.approve(client_id, scope="openid")
+    assert await asks(server, client_id, scope="openid connections:use")
+    await server.approve(client_id, scope="connections:use")
+    assert not await asks(server, client_id, scope="openid connections:use")
+
+
+async def test_prompt_consent_always_asks(server: AuthServer) -> None:
+    """OpenID Connect Core section 3.1.2.1."""
+    client_id = await server.register()
+    await server.approve(client_id)
+    assert await asks(server, client_id, prompt="consent")
+
+
+@pytest.mark.parametrize("uri", [LOOPBACK, "cursor://anysphere.cursor-mcp/oauth/callback"])
+async def test_a_public_registered_client_on_this_computer_is_asked_for_each_time(local: AuthServer, uri: str) -> None:
+    """RFC 8252 section 8.6: any app on the computer can pass for it."""
+    client_id = await local.register(redirect_uris=[uri])
+    await local.approve(client_id, redirect_uri=uri)
+    assert await asks(local, client_id, redirect_uri=uri)
+
+
+async def test_a_confidential_client_is_remembered_whatever_its_port(local: AuthServer) -> None:
+    client_id = await local.register(redirect_uris=[LOOPBACK], token_endpoint_auth_method="client_secret_basic")
+    await local.approve(client_id, redirect_uri="http://127.0.0.1:5000/cb")
+    assert not await asks(local, client_id, redirect_uri="http://127.0.0.1:6000/cb")
+
+
+async def test_consent_is_per_redirect_uri(local: AuthServer) -> None:
+    other = "https://client.example/other"
+    client_id = await local.register(redirect_uris=[CALLBACK, other])
+    await local.approve(client_id)
+    assert await asks(local, client_id, redirect_uri=other)
+
+
+async def test_consent_is_per_person(local: AuthServer) -> None:
+    client_id = await local.register()
+    await local.approve(client_id)
+    local.user_id = (await local.services.people.create("bob@example.com", "Bob", None)).id
+    assert await asks(local, client_id)
+
+
+async def test_disconnecting_a_client_forgets_the_consent(server: AuthServer) -> None:
+    client_id, _ = await server.connect()
+    assert not await asks(server, client_id)
+    [grant] = await server.services.grants.for_user(server.user_id)
+    await server.services.grants.revoke(server.user_id, grant.id)
+    assert await asks(server, client_id)
+
+
+async def test_an_old_consent_is_forgotten(server: AuthServer) -> None:
+    client_id = await server.register()
+    await server.approve(client_id)
+    assert await server.services.consents.sweep(server.clock.now() + 399 * DAY) == 0
+    assert await server.services.consents.sweep(server.clock.now() + 400 * DAY) == 1
+    assert await asks(server, client_id)
