@@ -1,0 +1,115 @@
+"""A connection whose tokens a provider issued, and the engine that renews them."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from drio_mcp.clock import Clock
+from drio_mcp.config import Settings
+from drio_mcp.connections.endpoints import Endpoints
+from drio_mcp.connections.history import Actor
+from drio_mcp.connections.providers import Providers
+from drio_mcp.connections.references import References
+from drio_mcp.connections.renewal import Renewal, Step
+from drio_mcp.connections.schemas import CreateAuthConnection
+from drio_mcp.connections.service import Connections
+from drio_mcp.connections.strays import Strays
+from drio_mcp.connections.token_answer import TokenSet
+from drio_mcp.connections.token_client import TokenClient
+from drio_mcp.connections.upstream_tokens import ACCESS_TOKEN, REFRESH_TOKEN, UpstreamTokens
+from drio_mcp.opaque import Secret, SystemRandomness
+from drio_mcp.outbound import Outbound
+from drio_mcp.store import Database, Transaction, token_sets
+from drio_mcp.store.connections import ConnectionRow
+from drio_mcp.store.token_sets import TokenSetRow
+from drio_mcp.vault import Keyring, Vault
+from tests.upstreams.authorization import AuthorizationServer, Family
+
+RANDOMNESS = SystemRandomness()
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The renewal of one process, and what tests ask of its store."""
+
+    db: Database
+    renewal: Renewal
+    tokens: UpstreamTokens
+    strays: Strays
+    connections: Connections
+    outbound: Outbound
+
+    async def connect(self, actor: Actor, app_id: str, server: AuthorizationServer, lifetime: int = 3600) -> str:
+        """A connection that the provider has just issued tokens to; gives its id."""
+        client = server.add_client("https://drio.example.com/callback")
+        family = Family(client.id, "read write", None, ["rt-first"], {"at-first": time.time() + lifetime})
+        server.families.append(family)
+        body = {
+            "providerKey": "custom-oauth",
+            "name": "Upstream",
+            "config": {
+                "type": "oauth",
+                "authorizationEndpoint": f"{server.origin}/authorize",
+                "tokenEndpoint": f"{server.origin}/token",
+                "clientId": client.id,
+                "clientSecret": client.secret,
+                "scopes": ["read", "write"],
+            },
+        }
+        view = await self.connections.create(actor, app_id, CreateAuthConnection.model_validate(body))
+        now = self.tokens._clock.now()
+        first = TokenSet(
+            Secret("at-first"), "Bearer", now, now + lifetime * 1000, Secret("rt-first"), ("read", "write")
+        )
+
+        def keep(tx: Transaction) -> None:
+            connection = self.tokens.find(tx, view.auth.id)
+            assert connection is not None
+            self.renewal.keep(tx, actor, connection, first)
+
+        await self.db.write(keep)
+        return view.auth.id
+
+    async def state(self, connection_id: str) -> tuple[ConnectionRow, TokenSetRow | None, str | None, str | None]:
+        """The connection, its token set, the access token and the refresh token as stored."""
+
+        def read(tx: Transaction) -> tuple[ConnectionRow, TokenSetRow | None, str | None, str | None]:
+            connection = self.tokens.find(tx, connection_id)
+            assert connection is not None
+            values = [self.tokens.unseal(tx, connection, field) for field in (ACCESS_TOKEN, REFRESH_TOKEN)]
+            access, refresh = (None if value is None else value.reveal() for value in values)
+            return connection.row, tx.one(token_sets.FIND, connection_id=connection_id), access, refresh
+
+        return await self.db.read(read)
+
+
+def engine_on(
+    db: Database,
+    clock: Clock,
+    folder: Path,
+    host_port: str,
+    *,
+    pause: Callable[[float], object] | None = None,
+    on_step: Callable[[Step], None] | None = None,
+) -> Engine:
+    """The engine on an open database, with the key ring of `folder`; it may reach the provider at `host_port`."""
+    settings = Settings(data_dir=folder, outbound_allow=(host_port,))
+    keyring = Keyring.load(settings)
+    vault, providers, outbound = Vault(keyring, RANDOMNESS), Providers(), Outbound(settings)
+    references = References(None, {})
+    tokens = UpstreamTokens(clock, vault, providers)
+    strays = Strays(folder / "strays", vault)
+    options: dict[str, object] = {"pause": pause, "on_step": on_step}
+    renewal = Renewal(
+        db,
+        clock,
+        RANDOMNESS,
+        tokens,
+        Endpoints(providers, references, tokens),
+        TokenClient(outbound, clock),
+        strays,
+        **{name: value for name, value in options.items() if value is not None},  # type: ignore[arg-type]
+    )
+    connections = Connections(db, clock, RANDOMNESS, settings, keyring, vault, providers, references)
+    return Engine(db, renewal, tokens, strays, connections, outbound)
