@@ -28,34 +28,21 @@ class McpEndpoint:
         self._tools = tools_for(services.settings)
         self._check_origin = OriginCheck(services.settings)
         self._step_up = StepUp({tool.name: tool.scope for tool in self._tools.values()})
-        self._server: asyncio.Future[McpServer] | None = None
+        self._server: asyncio.Task[McpServer] | None = None
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Serve MCP while the context is open. The SDK is loaded meanwhile: everything else answers already."""
-        self._server = asyncio.get_running_loop().create_future()
-        stop = asyncio.Event()
-        task = asyncio.create_task(self._run(self._server, stop), name="mcp")
+        self._server = asyncio.create_task(asyncio.to_thread(self._load), name="load the MCP SDK")
         try:
             yield
         finally:
-            stop.set()
-            await task
+            await asyncio.wait([self._server])
 
-    async def _run(self, server: "asyncio.Future[McpServer]", stop: asyncio.Event) -> None:
-        def load() -> "McpServer":
-            from drio_mcp.tools.server import McpServer
+    def _load(self) -> "McpServer":
+        from drio_mcp.tools.server import McpServer
 
-            return McpServer(self._services, self._tools)
-
-        try:
-            loaded = await asyncio.to_thread(load)
-        except BaseException as error:
-            server.set_exception(error)
-            raise
-        async with loaded.running():
-            server.set_result(loaded)
-            await stop.wait()
+        return McpServer(self._services, self._tools)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = scope["headers"]
@@ -69,7 +56,7 @@ class McpEndpoint:
         body = await read_body(receive)
         self._step_up(principal, body)
         assert self._server is not None, "the application's lifespan has not been entered"
-        server = await asyncio.shield(self._server)
+        server = self._server.result() if self._server.done() else await asyncio.shield(self._server)
         await server.handle(scope, body, receive, send)
 
 

@@ -1,26 +1,23 @@
 """The wiring to the MCP SDK: what it lists, how a call reaches a tool, and how an error is told to a model."""
 
-import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import mcp_types as types
 from mcp.server.caching import CacheHint
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
-from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from drio_mcp import __version__
 from drio_mcp.errors import DrioError, Forbidden, ValidationFailed
 from drio_mcp.middleware.bearer import require_scope
-from drio_mcp.middleware.body import MAX_BODY_BYTES
 from drio_mcp.middleware.errors import Challenges, error_object, from_unexpected
 from drio_mcp.middleware.validation import problems_of, refuse_unstorable
 from drio_mcp.services import Services
-from drio_mcp.tools import handshake
+from drio_mcp.tools import transport
 from drio_mcp.tools.schema import input_schema, output_schema
 from drio_mcp.tools.tool import Call, Tool
 
@@ -43,7 +40,6 @@ class McpServer:
         self._challenges = Challenges(services.settings)
         shown = [describe(tool) for tool in tools.values()]
         self._list = {"resultType": "complete", "tools": shown}
-        schemas = {each["name"]: each["inputSchema"] for each in shown}
         self._server: Server[Any] = Server(
             "drio-mcp",
             title="Drio",
@@ -51,37 +47,14 @@ class McpServer:
             instructions=INSTRUCTIONS,
             website_url=services.settings.origin,
             cache_hints={"tools/list": CacheHint(LIST_TTL_MS, "private")},
-            get_tool_input_schema=schemas.get,
             on_list_tools=self._list_tools,  # type: ignore[arg-type]
             on_call_tool=self._call_tool,  # type: ignore[arg-type]
         )
         self._server.middleware.clear()  # no OpenTelemetry span per message
-        self._manager = StreamableHTTPSessionManager(
-            self._server, json_response=True, stateless=True, max_request_body_size=MAX_BODY_BYTES
-        )
-
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        async with self._manager.run():
-            yield
 
     async def handle(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
-        """Answer one POST whose sender has been checked; `body` is what has been read of it."""
-        version = next((value for name, value in scope["headers"] if name == b"mcp-protocol-version"), None)
-        text = None if version is None else version.decode("latin-1")
-        if handshake.is_handshake_version(text):
-            await handshake.answer(self._server, text, body, scope, receive, send)
-            return
-        read = False
-
-        async def replay() -> Message:
-            nonlocal read
-            if read:
-                return await receive()
-            read = True
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        await self._manager.handle_request(scope, replay, send)
+        """Answer one POST whose sender has been checked; `body` has been read."""
+        await transport.answer(self._server, body, scope, receive, send)
 
     async def _list_tools(self, ctx: Context, params: types.PaginatedRequestParams | None) -> dict[str, Any]:
         return self._list

@@ -1,0 +1,184 @@
+"""MCP over HTTP without sessions and streams: one POST, one JSON answer, in every protocol revision.
+
+The SDK's own transport keeps room for streams, sessions and resumption, which is most of the time of a request, and
+refuses batches, which 2024-11-05 and 2025-03-26 have. What is left without those is short: each message goes to the
+SDK's kernel (`serve_one`), which holds the rules of the revisions, and its result goes back as JSON.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+from mcp.server.connection import Connection
+from mcp.server.lowlevel import Server
+from mcp.server.runner import modern_error_data, serve_one
+from mcp.shared.dispatcher import CallOptions
+from mcp.shared.exceptions import NoBackChannelError
+from mcp.shared.inbound import (
+    ERROR_CODE_HTTP_STATUS,
+    MCP_PROTOCOL_VERSION_HEADER,
+    InboundLadderRejection,
+    classify_inbound_request,
+    find_duplicated_routing_header,
+    unsupported_protocol_version_rejection,
+)
+from mcp.shared.message import MessageMetadata, ServerMessageMetadata
+from mcp.shared.transport_context import TransportContext
+from mcp_types import HEADER_MISMATCH, INVALID_REQUEST, PARSE_ERROR, JSONRPCRequest, RequestId
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
+from pydantic import ValidationError
+from pydantic_core import to_json
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
+
+ASSUMED_VERSION = "2025-03-26"
+"""What a client speaks that sends no version header (MCP 2025-11-25, transports, "Protocol version header")."""
+BATCH_VERSIONS = frozenset({"2024-11-05", "2025-03-26"})
+MAX_BATCH = 50
+
+TRANSPORT = TransportContext(kind="streamable-http", can_send_request=False)
+
+Reply = dict[str, Any]
+"""A JSON-RPC response."""
+
+
+@dataclass(slots=True)
+class Exchange:
+    """The SDK's `DispatchContext` for one message: an answer goes out with the HTTP response, nothing else can."""
+
+    request_id: RequestId | None
+    message_metadata: MessageMetadata
+    transport: TransportContext = TRANSPORT
+    can_send_request: bool = False
+    cancel_requested: anyio.Event = field(default_factory=anyio.Event)
+
+    async def send_raw_request(
+        self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None
+    ) -> dict[str, Any]:
+        raise NoBackChannelError(method)
+
+    async def notify(self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None) -> None:
+        """Dropped: a JSON body has room for the answer only."""
+
+    async def progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
+        """Dropped, like `notify`."""
+
+
+async def answer(server: Server[Any], body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer one POST, in the revision that its version header names."""
+    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+    version = next((value for name, value in headers if name == MCP_PROTOCOL_VERSION_HEADER), None)
+    try:
+        decoded = json.loads(body)
+    except (ValueError, RecursionError):
+        await _write(send, 400, _error(None, PARSE_ERROR, "Parse error"))
+        return
+    request = Request(scope, receive)
+    if version is not None and version not in HANDSHAKE_PROTOCOL_VERSIONS:
+        await _write(send, *await _modern(server, version, decoded, headers, request))
+    elif isinstance(decoded, list):
+        await _write(send, *await _batch(server, version or ASSUMED_VERSION, decoded, request))
+    else:
+        await _write(send, *await _single(server, version or ASSUMED_VERSION, decoded, request))
+
+
+async def _single(server: Server[Any], version: str, message: Any, request: Request) -> tuple[int, Reply | None]:
+    """One message of a revision that begins with `initialize` (2024-11-05 to 2025-11-25)."""
+    reply = await _reply(server, version, message, request)
+    if reply is None:
+        return 202, None
+    return (400 if reply["id"] is None else 200), reply
+
+
+async def _batch(
+    server: Server[Any], version: str, messages: list[Any], request: Request
+) -> tuple[int, Reply | list[Reply] | None]:
+    """Several at once, where the revision has that (JSON-RPC 2.0 section 6)."""
+    if version not in BATCH_VERSIONS:
+        return 400, _error(None, INVALID_REQUEST, "This protocol version has no batches; send one message at a time")
+    if not 0 < len(messages) <= MAX_BATCH:
+        return 400, _error(None, INVALID_REQUEST, f"A batch holds 1 to {MAX_BATCH} messages")
+    replies = [reply for each in messages if (reply := await _reply(server, version, each, request)) is not None]
+    return (200, replies) if replies else (202, None)
+
+
+async def _reply(server: Server[Any], version: str, message: Any, request: Request) -> Reply | None:
+    if _is_notification(message) or _is_response(message):
+        return None
+    call = _request_of(message)
+    if call is None:
+        return _error(None, INVALID_REQUEST, "Not a JSON-RPC 2.0 request or notification")
+    return await _serve(server, Connection.from_envelope(version, None, None), call, request)
+
+
+async def _modern(
+    server: Server[Any], version: str, message: Any, headers: list[tuple[str, str]], request: Request
+) -> tuple[int, Reply | None]:
+    """One message of the revisions without a handshake (2026-07-28): each brings its envelope along.
+
+    No tool declares an `x-mcp-header`, so there are no `Mcp-Param-*` headers to compare with the arguments.
+    """
+    if _is_notification(message):
+        unsupported = unsupported_protocol_version_rejection(version)
+        return (202, None) if unsupported is None else _rejection(unsupported, None)
+    call = _request_of(message)
+    if call is None:
+        return 400, _error(None, INVALID_REQUEST, "The body must be one JSON-RPC 2.0 request or notification")
+    if (repeated := find_duplicated_routing_header(headers)) is not None:
+        return 400, _error(call.id, HEADER_MISMATCH, f"{repeated} header appears more than once")
+    verdict = classify_inbound_request(message, headers=dict(headers))
+    if isinstance(verdict, InboundLadderRejection):
+        return _rejection(verdict, call.id)
+    connection = Connection.from_envelope(verdict.protocol_version, verdict.client_info, verdict.client_capabilities)
+    reply = await _serve(server, connection, call, request)
+    return (ERROR_CODE_HTTP_STATUS.get(reply["error"]["code"], 200) if "error" in reply else 200), reply
+
+
+async def _serve(server: Server[Any], connection: Connection, call: JSONRPCRequest, request: Request) -> Reply:
+    exchange = Exchange(call.id, ServerMessageMetadata(request_context=request))
+    try:
+        result = await serve_one(server, exchange, call.method, call.params, connection=connection, lifespan_state={})
+    except Exception as error:
+        data = modern_error_data(error)
+        return _error(call.id, data.code, data.message, data.data)
+    return {"jsonrpc": "2.0", "id": call.id, "result": result}
+
+
+def _is_notification(message: Any) -> bool:
+    return _is_message(message) and "id" not in message and isinstance(message.get("method"), str)
+
+
+def _is_response(message: Any) -> bool:
+    return _is_message(message) and "method" not in message and ("result" in message or "error" in message)
+
+
+def _is_message(message: Any) -> bool:
+    return isinstance(message, dict) and message.get("jsonrpc") == "2.0"
+
+
+def _request_of(message: Any) -> JSONRPCRequest | None:
+    try:
+        return JSONRPCRequest.model_validate(message)
+    except ValidationError:
+        return None
+
+
+def _error(request_id: RequestId | None, code: int, message: str, data: Any = None) -> Reply:
+    error = {"code": code, "message": message} | ({} if data is None else {"data": data})
+    return {"jsonrpc": "2.0", "id": request_id, "error": error}
+
+
+def _rejection(rejection: InboundLadderRejection, request_id: RequestId | None) -> tuple[int, Reply]:
+    status = ERROR_CODE_HTTP_STATUS.get(rejection.code, 400)
+    return status, _error(request_id, rejection.code, rejection.message, rejection.data)
+
+
+async def _write(send: Send, status: int, content: Reply | list[Reply] | None) -> None:
+    body = b"" if content is None else to_json(content)
+    headers = [(b"content-length", str(len(body)).encode())]
+    if body:
+        headers.append((b"content-type", b"application/json"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
