@@ -45,7 +45,8 @@ class McpEndpoint:
         return McpServer(self._services, self._tools)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = scope["headers"]
+        # RFC 9110 section 5.5: blanks around a field's value are no part of it, but some parsers leave them there.
+        headers = scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
         self._check_origin(headers)
         principal = await self._services.bearer.authenticate(bearer_token(headers))
         if scope["method"] != "POST":

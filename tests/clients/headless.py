@@ -22,10 +22,9 @@ class Watched:
     def __init__(self, marker: str) -> None:
         self._marker = marker
         self._reading, self.writing = os.pipe()
-        self.refused = False
-        """Whether the person did not go where the program wanted."""
+        self.when_refused: Callable[[], object] = lambda: None
+        """Called when the person does not go where the program wants."""
         threading.Thread(target=self._watch, args=(os.fdopen(self._reading, "rb"),), daemon=True).start()
-        self.when_refused: Callable[[], None] = lambda: None
 
     def close(self) -> None:
         """No more messages."""
@@ -45,7 +44,6 @@ class Watched:
         try:
             callback = open_in_browser(url)
         except RuntimeError:
-            self.refused = True
             self.when_refused()
             return
         httpx2.get(callback, trust_env=False)

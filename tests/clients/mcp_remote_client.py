@@ -22,6 +22,7 @@ class Application:
         self.url = ""
         self.stack = AsyncExitStack()
         self.client: Client | None = None
+        self.refused = asyncio.Event()
 
     async def connect(self, command: dict[str, Any]) -> dict[str, Any]:
         self.url = command["url"]
@@ -34,7 +35,9 @@ class Application:
 
     async def _connect(self) -> None:
         self.stack = AsyncExitStack()
+        loop = asyncio.get_running_loop()
         watched = Watched("Please authorize this client by visiting:")
+        watched.when_refused = lambda: loop.call_soon_threadsafe(self.refused.set)
         self.stack.callback(watched.close)
         messages = self.stack.enter_context(os.fdopen(os.dup(watched.writing), "w"))
         script = str(install() / "mcp-remote" / "dist" / "proxy.js")
@@ -52,14 +55,27 @@ class Application:
 
     async def call(self, command: dict[str, Any]) -> Any:
         assert self.client is not None
-        return (await self.client.call_tool(command["name"], {})).structured_content
+        calling = asyncio.create_task(self.client.call_tool(command["name"], {}))
+        refused = asyncio.create_task(self.refused.wait())
+        await asyncio.wait((calling, refused), return_when=asyncio.FIRST_COMPLETED)
+        if not calling.done():  # mcp-remote waits for the person
+            calling.cancel()
+            raise RuntimeError("the person was asked to sign in again")
+        refused.cancel()
+        return (await calling).structured_content
+
+
+async def run(application: Application) -> None:
+    names = ("connect", "reconnect", "tools", "call")
+    try:
+        await obey({name: getattr(application, name) for name in names})
+    finally:
+        await application.stack.aclose()
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as home:
-        application = Application(home)
-        names = ("connect", "reconnect", "tools", "call")
-        asyncio.run(obey({name: getattr(application, name) for name in names}))
+        asyncio.run(run(Application(home)))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The official conformance suites: the server suite for every revision it knows, and the authorization suite.
 
 The suite expects the SDK examples' demonstration tools, prompts and resources. What fails for want of these stands in
-`expected-failures.yaml`, each line with its reason; the suite itself fails when one of them passes.
+`expected-failures-REVISION.yaml`, each line with its reason; the suite itself fails when one of them passes.
 """
 
 import subprocess
@@ -47,10 +47,10 @@ def test_the_server_suite(server: RunningServer, tmp_path: Path, revision: str) 
     with Person(server.origin) as person:
         client.redeem(person.decide(client.authorization_url()))
     server.bearer = client.tokens["access_token"]
-    command = [*suite(), "server", "--url", server.mcp, "--spec-version", revision, "--output-dir", str(tmp_path)]
+    command = [*suite(), "server", "--url", server.mcp, "--suite", "all", "--spec-version", revision]
     expected = EXPECTED_FAILURES / f"expected-failures-{revision}.yaml"
     done = subprocess.run(
-        [*command, "--expected-failures", str(expected)],
+        [*command, "--expected-failures", str(expected), "--output-dir", str(tmp_path)],
         cwd=tmp_path,
         env=environment(),
         capture_output=True,
