@@ -20,6 +20,7 @@ class Event(StrEnum):
     SECRETS_VOIDED = "secrets_voided"
     CONNECTED = "connected"
     RENEWED = "renewed"
+    REGISTERED = "registered"
 
 
 @dataclass(frozen=True, slots=True)

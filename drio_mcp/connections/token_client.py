@@ -68,18 +68,13 @@ class TokenClient:
         self._clock = clock
 
     async def exchange(
-        self, endpoint: TokenEndpoint, code: str, redirect_uri: str, code_verifier: str
+        self, endpoint: TokenEndpoint, code: str, redirect_uri: str, code_verifier: str | None
     ) -> TokenSet | Refusal:
         """Redeem a code (RFC 6749 section 4.1.3, RFC 7636 section 4.5)."""
-        return await self._ask(
-            endpoint,
-            {
-                "grant_type": "authorization_code",
-                "code": code,
-                "redirect_uri": redirect_uri,
-                "code_verifier": code_verifier,
-            },
-        )
+        fields = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
+        if code_verifier is not None:
+            fields["code_verifier"] = code_verifier
+        return await self._ask(endpoint, fields)
 
     async def refresh(self, endpoint: TokenEndpoint, refresh_token: Secret) -> TokenSet | Refusal:
         """Renew (RFC 6749 section 6). The scopes stay those of the grant, so none are named."""

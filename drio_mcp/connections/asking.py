@@ -1,0 +1,67 @@
+"""What a connection still needs of its person: a click, values that only they should type, or both."""
+
+from drio_mcp.connections.client_identity import is_document_of
+from drio_mcp.connections.codes import Code
+from drio_mcp.connections.connection import Connection
+from drio_mcp.connections.plan import NEXT_STEPS
+from drio_mcp.connections.schemas import Status
+from drio_mcp.connections.types import CLIENT, NEEDS, ConfigType
+
+CONSENTED = frozenset({ConfigType.OAUTH, ConfigType.MCP_OAUTH})
+"""The types that a person allows at the provider."""
+WORKING = frozenset({Status.VALID, Status.EXPIRING, Status.DEGRADED})
+CLIENT_FAULTS = frozenset(
+    {
+        Code.CLIENT_UNKNOWN,
+        Code.CLIENT_SECRET_WRONG,
+        Code.CLIENT_SECRET_EXPIRED,
+        Code.MISSING_CONFIGURATION,
+        Code.ORIGIN_CHANGED,
+        Code.SECRET_UNAVAILABLE,
+    }
+)
+"""What is mended by another client id or secret."""
+DEAD_ENDS = frozenset(NEXT_STEPS) - {Code.UNSUPPORTED_AUTH, Code.RATE_LIMITED, Code.PROVIDER_OUTAGE, Code.TIMEOUT}
+"""Ends of a discovery at which no click helps."""
+
+
+def error_of(connection: Connection) -> Code | None:
+    """The code of `lastError`."""
+    text = connection.row.last_error
+    return None if text is None else Code(text.partition(":")[0])
+
+
+def leads_on(connection: Connection) -> bool:
+    """Whether the page leads on to the provider, for consent there."""
+    return connection.config["type"] in CONSENTED and "authorization_endpoint" in connection.config
+
+
+def is_registered_by_us(connection: Connection) -> bool:
+    """Whether the client is one that we registered dynamically, so that we can do it again."""
+    return "last_registered_at" in connection.config and "registration_endpoint" in connection.config
+
+
+def fields_to_enter(connection: Connection) -> tuple[str, ...]:
+    """The fields of the page. Where we have a client, or get one ourselves, none is asked for."""
+    config, error = connection.config, error_of(connection)
+    if not leads_on(connection):
+        return NEEDS[ConfigType(config["type"])].asked
+    client_id = config.get("client_id")
+    if client_id is None:
+        is_ours_to_get = "registration_endpoint" in config and error is not Code.REGISTRATION_REFUSED
+        return () if is_ours_to_get else CLIENT
+    if is_document_of(client_id, connection.id) or is_registered_by_us(connection):
+        return ()
+    has_secret = "client_secret" in connection.secrets or connection.row.secret_ref is not None
+    is_open = error in CLIENT_FAULTS or (connection.row.status == Status.DRAFT and not has_secret)
+    return CLIENT if is_open else ()
+
+
+def needs_person(connection: Connection) -> bool:
+    """Whether a link gets the connection further now."""
+    status = connection.row.status
+    if status in WORKING or status == Status.DISABLED or connection.config["type"] == ConfigType.NONE:
+        return False
+    if leads_on(connection):
+        return True
+    return status != Status.PENDING and bool(fields_to_enter(connection)) and error_of(connection) not in DEAD_ENDS
