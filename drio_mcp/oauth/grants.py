@@ -1,6 +1,7 @@
 """A grant: what a person allowed a client, one row from the consent page to its end (architecture, same heading)."""
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from drio_mcp.clock import DAY, SECOND, Clock
@@ -58,8 +59,8 @@ class Grants:
         self._randomness = randomness
         self._tokens = tokens
 
-    async def issue_personal(self, user_id: str, scopes: "frozenset[str]", ttl_seconds: int, name: str) -> str:
-        """An access token for a person's own scripts, told this one time. `scopes` is any collection of scope names.
+    async def issue_personal(self, user_id: str, scopes: Iterable[str], ttl_seconds: int, name: str) -> str:
+        """An access token for a person's own scripts, told this one time.
 
         It is bound to this server by its key ring, not to a resource, because the command line need not know the
         public URL.

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from drio_mcp.config import Settings
-from drio_mcp.errors import OAuthError
+from drio_mcp.errors import OAuthError, Unauthorized
 from drio_mcp.oauth.parameters import Parameters
 from drio_mcp.services import Services, build_services
 from tests.conftest import FakeClock
@@ -106,8 +106,6 @@ class AuthServer:
 
     async def works(self, access_token: str) -> bool:
         """Whether the resource accepts the token."""
-        from drio_mcp.errors import Unauthorized
-
         try:
             await self.services.bearer.authenticate(access_token)
         except Unauthorized:
@@ -149,6 +147,8 @@ async def local(make_server: MakeServer) -> AsyncIterator[AuthServer]:
         yield each
 
 
-def refused(error: str) -> Any:
-    """`with refused("invalid_grant"): …`: an OAuth error of that code, and its description without a value."""
-    return pytest.raises(OAuthError, check=lambda raised: raised.error == error)
+def refused(error: str, status: int | None = None) -> pytest.RaisesExc[OAuthError]:
+    """`with refused("invalid_grant"): …`: an OAuth error of that code (RFC 6749 section 5.2)."""
+    return pytest.raises(
+        OAuthError, check=lambda raised: raised.error == error and status in {None, raised.http_status}
+    )

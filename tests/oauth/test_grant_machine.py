@@ -56,8 +56,7 @@ class GrantMachine(RuleBasedStateMachine):
         expected = self.expected(len(self.answers) - 1 - index)
         try:
             answer = self.runner.run(self.server.refresh(self.client_id, self.answers[index]["refresh_token"]))
-        except OAuthError as error:
-            assert error.error == "invalid_grant"
+        except OAuthError:
             assert expected in {"refused", "revoked"}
             self.is_revoked = True
             return

@@ -59,6 +59,7 @@ async def test_other_clients_tokens_are_nobodys_business_but_a_resource_servers(
     entered, secret = await local.services.clients.create(
         {"redirect_uris": [CALLBACK], "token_endpoint_auth_method": "client_secret_basic"}
     )
+    assert secret is not None
     local.secrets[entered.id] = secret.reveal()
     assert (await introspect(local, entered.id, answer["access_token"]))["active"] is True
 
