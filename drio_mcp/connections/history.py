@@ -4,10 +4,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+from drio_mcp.clock import HOUR
 from drio_mcp.models import Principal
 from drio_mcp.store import Transaction, history
 
 LONGEST_NAME = 120
+NEWEST = 2**62
+"""Above every number of a line."""
+LOOKED_BACK = 20
+"""How many lines are looked at for one that only needs to be counted up."""
 
 
 class Event(StrEnum):
@@ -21,6 +26,10 @@ class Event(StrEnum):
     CONNECTED = "connected"
     RENEWED = "renewed"
     REGISTERED = "registered"
+    VALIDATED = "validated"
+    REFRESHED = "refreshed"
+    TOKEN_ISSUED = "token_issued"  # noqa: S105
+    USED = "used"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +79,23 @@ def record(
         outcome=outcome,
         detail=detail,
     )
+
+
+def record_use(
+    tx: Transaction,
+    actor: Actor,
+    app_id: str,
+    connection_id: str,
+    event: Event,
+    now: int,
+    *,
+    outcome: str = "ok",
+) -> None:
+    """The same, for what may happen many times a second: one line per hour, actor and outcome, with a count."""
+    recent = tx.all(history.LIST_BEFORE, connection_id=connection_id, before=NEWEST, limit=LOOKED_BACK)
+    key = (event, actor.type, actor.name[:LONGEST_NAME], outcome)
+    for row in recent:
+        if row.at > now - HOUR and (row.event, row.actor_type, row.actor_name, row.outcome) == key:
+            tx.run(history.REPEAT, connection_id=connection_id, number=row.number)
+            return
+    record(tx, actor, app_id, connection_id, event, now, outcome=outcome)

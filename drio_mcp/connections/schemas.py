@@ -204,11 +204,46 @@ class Connect(Model):
     expires_at: str
 
 
+class HistoryActor(Model):
+    """Who did it: a client, a person on a page of ours, or a job of ours."""
+
+    type: str
+    name: str
+
+
+class HistoryEntry(Model):
+    """What happened to a connection. `outcome` is `ok` or a diagnosis code."""
+
+    at: str
+    event: str
+    actor: HistoryActor
+    outcome: str
+    detail: str | None
+
+
+class HistoryQuery(Model):
+    """Which part of a history to read."""
+
+    limit: int = Field(default=50, ge=1, le=100)
+    cursor: Annotated[str, Field(max_length=200)] | None = None
+
+
+class HistoryAnswer(Model):
+    """A connection's history, newest first; `nextCursor` stands there when there is more."""
+
+    history: tuple[HistoryEntry, ...]
+    next_cursor: str | None = _set()
+
+
 class ConnectionAnswer(Model):
-    """One connection; `connect` stands there when a person must enter a secret, `dryRun` when nothing was changed."""
+    """One connection; `connect` stands there when a person must enter a secret, `dryRun` when nothing was changed.
+
+    `history` are the last three lines of it, where a connection is read.
+    """
 
     auth: AuthConnection
     connect: Connect | None = _set()
+    history: tuple[HistoryEntry, ...] | None = _set()
     dry_run: bool | None = _set()
 
 

@@ -7,7 +7,7 @@ from drio_mcp.store.database import Query, Statement
 
 @dataclass(frozen=True, slots=True)
 class HistoryRow:
-    """One event; the numbers of a connection's events rise from 1."""
+    """One event; the numbers of a connection's events rise from 1. `times` counts what repeated itself in an hour."""
 
     number: int
     at: int
@@ -16,14 +16,15 @@ class HistoryRow:
     actor_name: str
     outcome: str
     detail: str | None
+    times: int
 
 
-COLUMNS = "number, at, event, actor_type, actor_name, outcome, detail"
+COLUMNS = "number, at, event, actor_type, actor_name, outcome, detail, times"
 
 APPEND = Statement(
     f"""INSERT INTO history (connection_id, app_id, {COLUMNS})
         SELECT :connection_id, :app_id, coalesce(max(number), 0) + 1, :at, :event, :actor_type, :actor_name, :outcome,
-               :detail
+               :detail, 1
         FROM history WHERE connection_id = :connection_id"""  # noqa: S608
 )
 LIST_BEFORE = Query(
@@ -31,3 +32,5 @@ LIST_BEFORE = Query(
         ORDER BY number DESC LIMIT :limit""",  # noqa: S608
     HistoryRow,
 )
+REPEAT = Statement("UPDATE history SET times = times + 1 WHERE connection_id = :connection_id AND number = :number")
+PRUNE = Statement("DELETE FROM history WHERE at <= :oldest")
