@@ -2,17 +2,17 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
-import structlog
-
 from drio_mcp.clock import HOUR, MINUTE, SECOND
+from drio_mcp.middleware.logs import fields
 from drio_mcp.opaque import Randomness
 from drio_mcp.services import Services
 from drio_mcp.store import idempotency, throttle
 
-log = structlog.get_logger("drio_mcp.background")
+log = logging.getLogger("drio_mcp.background")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ def jobs(services: Services) -> list[Job]:
     """All periodic jobs of the program. They may run in several processes at once: each is one idempotent decision."""
     return [
         Job("forget ended sessions", HOUR, services.sessions.sweep),
-        Job("forget sign-ins that never came back", HOUR, lambda now: services.upstream.sweep()),
+        Job("forget sign-ins that never came back", HOUR, services.upstream.sweep),
         Job("forget ended links", HOUR, services.links.prune),
         Job("forget ended grants", HOUR, services.grants.sweep),
         Job("forget unused clients", HOUR, services.clients.sweep),
@@ -62,7 +62,7 @@ async def run_once(job: Job, now: int) -> None:
     try:
         await job.run(now)
     except Exception as error:
-        log.error("job failed", job=job.name, exc_info=error)
+        log.error("job failed", exc_info=error, extra=fields(job=job.name))
 
 
 def delay(every: int, randomness: Randomness) -> float:

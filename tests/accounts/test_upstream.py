@@ -1,6 +1,7 @@
 """Sign-in at an upstream provider, against a real one on loopback that lies where the test says so."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
@@ -26,6 +27,9 @@ from tests.upstreams.openid import CLIENT_ID, CLIENT_SECRET, OpenIdProvider, new
 
 COOKIE = "c" * 43
 ADDRESS = "192.0.2.1"
+
+
+Made = AsyncIterator["World"]
 
 
 @dataclass
@@ -79,20 +83,15 @@ def running(served: tuple[OpenIdProvider, Upstream]) -> Upstream:
     return started
 
 
-@pytest.fixture
-async def world(
-    provider: OpenIdProvider,
-    running: Upstream,
-    database: Database,
-    clock: FakeClock,
-    randomness: SystemRandomness,
-) -> AsyncIterator[World]:
+@asynccontextmanager
+async def signing_in_at(provider: OpenIdProvider, running: Upstream, database: Database, clock: FakeClock) -> Made:
     settings = load_settings(
         oidc_issuer=running.origin,
         oidc_client_id=CLIENT_ID,
         oidc_client_secret=CLIENT_SECRET,
         outbound_allow=(running.host_port,),
     )
+    randomness = SystemRandomness()
     async with Outbound(settings) as outbound:
         yield World(
             UpstreamSignIn(settings, outbound, database, clock, randomness),
@@ -104,24 +103,37 @@ async def world(
         )
 
 
+@pytest.fixture
+async def world(provider: OpenIdProvider, running: Upstream, database: Database, clock: FakeClock) -> Made:
+    async with signing_in_at(provider, running, database, clock) as made:
+        yield made
+
+
+@pytest.fixture
+async def any_world(provider: OpenIdProvider, running: Upstream, any_database: Database, clock: FakeClock) -> Made:
+    """On either kind of database."""
+    async with signing_in_at(provider, running, any_database, clock) as made:
+        yield made
+
+
 # The way there and back
 
 
-async def test_a_first_sign_in_makes_an_account_with_an_app(world: World) -> None:
-    arrival = await world.arrive()
+async def test_a_first_sign_in_makes_an_account_with_an_app(any_world: World) -> None:
+    arrival = await any_world.arrive()
     person = arrival.person
     assert (person.email, person.name, person.subject) == ("ada@example.com", "Ada Lovelace", "subject-1")
-    assert (person.issuer, person.image) == (world.provider.origin, "https://images.example.com/ada.png")
+    assert (person.issuer, person.image) == (any_world.provider.origin, "https://images.example.com/ada.png")
     assert (person.is_operator, person.has_password) == (False, False)
-    assert person.signed_in_at == world.clock.now()
+    assert person.signed_in_at == any_world.clock.now()
     assert arrival.return_to == "/account"
-    assert [app.name for app in await world.apps.list(person.id)] == ["My app"]
+    assert [app.name for app in await any_world.apps.list(person.id)] == ["My app"]
 
 
-async def test_the_next_sign_in_finds_the_same_account_and_refreshes_its_profile(world: World) -> None:
-    first = (await world.arrive()).person
-    world.provider.person |= {"name": "Ada King", "email": "ada.king@example.com", "picture": None}
-    second = (await world.arrive()).person
+async def test_the_next_sign_in_finds_the_same_account_and_refreshes_its_profile(any_world: World) -> None:
+    first = (await any_world.arrive()).person
+    any_world.provider.person |= {"name": "Ada King", "email": "ada.king@example.com", "picture": None}
+    second = (await any_world.arrive()).person
     assert second.id == first.id
     assert (second.name, second.email, second.image) == ("Ada King", "ada.king@example.com", None)
 
@@ -153,12 +165,12 @@ async def test_an_authorization_endpoint_keeps_its_own_query(world: World) -> No
     assert url.startswith(f"{world.provider.origin}/authorize?tenant=one&response_type=code&")
 
 
-async def test_a_state_is_good_once(world: World) -> None:
+async def test_a_state_is_good_once(any_world: World) -> None:
     """RFC 9700 section 4.7.1."""
-    parameters = await world.comes_back()
-    await world.sign_in.finish(COOKIE, parameters)
+    parameters = await any_world.comes_back()
+    await any_world.sign_in.finish(COOKIE, parameters)
     with pytest.raises(UpstreamSignInFailed) as raised:
-        await world.sign_in.finish(COOKIE, parameters)
+        await any_world.sign_in.finish(COOKIE, parameters)
     assert raised.value.reason == "not_ours"
 
 
@@ -180,7 +192,7 @@ async def test_a_state_is_good_for_ten_minutes(world: World) -> None:
     with pytest.raises(UpstreamSignInFailed) as raised:
         await world.sign_in.finish(COOKIE, late)
     assert raised.value.reason == "not_ours"
-    assert await world.sign_in.sweep() == 1
+    assert await world.sign_in.sweep(world.clock.now()) == 1
 
 
 async def test_the_code_of_one_sign_in_is_no_use_in_another(world: World) -> None:
@@ -417,12 +429,12 @@ async def test_an_account_needs_an_address(world: World, email: Any) -> None:
     assert (await world.failure())[0] == "email_missing"
 
 
-async def test_an_account_with_the_same_address_is_not_taken_over(world: World) -> None:
-    local = await world.people.create("ada@example.com", "Ada", Secret("a long password"), is_operator=True)
+async def test_an_account_with_the_same_address_is_not_taken_over(any_world: World) -> None:
+    local = await any_world.people.create("ada@example.com", "Ada", Secret("a long password"), is_operator=True)
     with pytest.raises(UpstreamSignInFailed) as raised:
-        await world.arrive()
+        await any_world.arrive()
     assert raised.value.reason == "email_taken"
-    assert await world.people.list() == [local]
+    assert await any_world.people.list() == [local]
 
 
 async def test_another_subject_with_the_same_address_is_another_person(world: World) -> None:
@@ -434,11 +446,11 @@ async def test_another_subject_with_the_same_address_is_another_person(world: Wo
     assert raised.value.reason == "email_taken"
 
 
-async def test_an_address_that_another_account_has_is_not_taken_along(world: World) -> None:
-    await world.people.create("taken@example.com", "Somebody", Secret("a long password"))
-    await world.arrive()
-    world.provider.person |= {"email": "taken@example.com", "name": "Ada King"}
-    person = (await world.arrive()).person
+async def test_an_address_that_another_account_has_is_not_taken_along(any_world: World) -> None:
+    await any_world.people.create("taken@example.com", "Somebody", Secret("a long password"))
+    await any_world.arrive()
+    any_world.provider.person |= {"email": "taken@example.com", "name": "Ada King"}
+    person = (await any_world.arrive()).person
     assert (person.email, person.name) == ("ada@example.com", "Ada King")
 
 

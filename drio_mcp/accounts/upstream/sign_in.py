@@ -143,9 +143,8 @@ class UpstreamSignIn:
         person = await self._db.write(admit, identity, self._clock.now(), self._randomness)
         return Arrival(person, authenticated_at, started.return_to)
 
-    async def sweep(self) -> int:
+    async def sweep(self, now: int) -> int:
         """Delete the sign-ins that never came back, and give how many there were."""
-        now = self._clock.now()
         return await self._db.write(lambda tx: tx.run(table.DELETE_EXPIRED, now=now))
 
     async def _check_issuer(self, answer: dict[str, str]) -> None:
