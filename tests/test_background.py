@@ -1,6 +1,5 @@
 """Periodic jobs: all of them run, none stops the others, and processes do not run them in step."""
 
-import io
 from pathlib import Path
 
 import pytest
@@ -8,11 +7,11 @@ import pytest
 from drio_mcp.background import Job, delay, jobs, run_once, running
 from drio_mcp.clock import DAY, HOUR
 from drio_mcp.config import Settings
-from drio_mcp.middleware.logs import configure_logging
 from drio_mcp.opaque import Secret, SystemRandomness
 from drio_mcp.services import build_services
 from drio_mcp.store import throttle
 from tests.conftest import FakeClock
+from tests.helpers.logs import captured_log
 from tests.helpers.server import cheap_passwords
 
 
@@ -44,10 +43,8 @@ async def test_a_failing_job_is_logged_without_its_text_and_does_not_stop_the_pr
     async def fail(now: int) -> None:
         raise ValueError("with a value in it")
 
-    stream = io.StringIO()
-    configure_logging("json", stream)
-    await run_once(Job("sweep", DAY, fail), 0)
-    configure_logging("text")
+    with captured_log() as stream:
+        await run_once(Job("sweep", DAY, fail), 0)
     assert '"job": "sweep"' in stream.getvalue()
     assert "ValueError" in stream.getvalue()
     assert "with a value in it" not in stream.getvalue()

@@ -3,7 +3,6 @@
 import uuid
 from time import perf_counter_ns
 
-import structlog
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -12,6 +11,7 @@ from drio_mcp.errors import DrioError
 from drio_mcp.middleware import cors
 from drio_mcp.middleware.errors import Render, from_http_exception, from_unexpected
 from drio_mcp.middleware.families import is_open
+from drio_mcp.middleware.logs import RequestLog
 from drio_mcp.middleware.proxies import TrustedProxies
 
 DEFAULT_PAGE_POLICY = (
@@ -24,11 +24,11 @@ DEFAULT_PAGE_POLICY = (
 class Edge:
     """Wraps the whole application. `render` answers for what nobody below caught."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, render: Render) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, render: Render, log: RequestLog | None = None) -> None:
         self._app = app
         self._proxies = TrustedProxies(settings.trusted_proxies)
         self._render = render
-        self._log = structlog.get_logger().bind()  # once: looking the configuration up costs more than the line
+        self._log = log or RequestLog(settings.log)
         self._always: list[cors.Header] = [(b"x-content-type-options", b"nosniff")]
         if settings.is_https:
             self._always.append((b"strict-transport-security", b"max-age=31536000; includeSubDomains"))
@@ -64,8 +64,7 @@ class Edge:
                 raise  # the answer is under way: only closing the connection tells that it is incomplete
             await self._answer_failure(error, scope, receive, send_dressed)
         finally:
-            self._log.info(
-                "request",
+            self._log.write(
                 request_id=request_id,
                 method=scope["method"],
                 route=route_name(scope),

@@ -1,9 +1,9 @@
 """From an exception to what a caller is told: the error object, and the headers that belong to it."""
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import structlog
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Scope
@@ -11,6 +11,7 @@ from starlette.types import Scope
 from drio_mcp import errors
 from drio_mcp.config import Settings
 from drio_mcp.errors import DrioError
+from drio_mcp.middleware.logs import fields
 
 Render = Callable[[Scope, DrioError, Mapping[str, str]], Response]
 """Turns an error into the answer that the route's family gives. Built in `app.py`, where all families meet."""
@@ -25,7 +26,7 @@ STATUS_ERRORS: Mapping[int, type[DrioError]] = {
     503: errors.Unavailable,
 }
 
-log = structlog.get_logger("drio_mcp.errors")
+log = logging.getLogger("drio_mcp.errors")
 
 
 def error_object(error: DrioError, request_id: str) -> dict[str, Any]:
@@ -41,7 +42,7 @@ def from_http_exception(error: HTTPException) -> DrioError:
 
 def from_unexpected(error: Exception, request_id: str) -> DrioError:
     """An `internal_error`, after logging where it came from; its own text is neither told nor logged."""
-    log.error("request failed", request_id=request_id, exc_info=error)
+    log.error("request failed", exc_info=error, extra=fields(request_id=request_id))
     return DrioError()
 
 

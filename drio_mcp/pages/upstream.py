@@ -1,12 +1,14 @@
 """Signing in at the provider of `DRIO_OIDC_ISSUER`: the page that leads there and the one where people come back."""
 
-import structlog
+import logging
+
 from starlette.requests import Request
 from starlette.responses import Response
 
 from drio_mcp.accounts.upstream import UpstreamSignInFailed, Wishes
 from drio_mcp.errors import NotFound
 from drio_mcp.middleware.context import address_of, request_id_of, services_of
+from drio_mcp.middleware.logs import fields
 from drio_mcp.pages.browser import open_browser
 from drio_mcp.pages.paths import own_path
 from drio_mcp.pages.rendering import bare_page
@@ -14,7 +16,7 @@ from drio_mcp.pages.rendering import bare_page
 START_PATH = "/sign-in/provider"
 TITLES = {403: "You were not signed in", 409: "You were not signed in", 503: "The sign-in provider does not answer"}
 
-log = structlog.get_logger("drio_mcp.upstream")
+log = logging.getLogger("drio_mcp.upstream")
 
 
 async def start(request: Request) -> Response:
@@ -59,7 +61,10 @@ async def come_back(request: Request) -> Response:
 
 def _explain(request: Request, failure: UpstreamSignInFailed) -> Response:
     request_id = request_id_of(request.scope)
-    log.warning("upstream sign-in failed", request_id=request_id, reason=failure.reason, detail=failure.detail)
+    log.warning(
+        "upstream sign-in failed",
+        extra=fields(request_id=request_id, reason=failure.reason, detail=failure.detail),
+    )
     return bare_page(
         request,
         "error.html",

@@ -17,8 +17,9 @@ from drio_mcp.api.responses import rest_error
 from drio_mcp.config import Settings
 from drio_mcp.middleware.context import request_id_of
 from drio_mcp.middleware.edge import Edge
-from drio_mcp.middleware.logs import configure_logging
+from drio_mcp.middleware.logs import RequestLog
 from tests.helpers.asgi import asgi_client
+from tests.helpers.logs import captured_log
 
 SUBMITTED = "what-somebody-submitted"
 
@@ -44,7 +45,7 @@ async def secret_path(request: Request) -> Response:
     return PlainTextResponse("ok")
 
 
-def app_of(**settings: object) -> Starlette:
+def app_of(stream: io.StringIO | None = None, **settings: object) -> Starlette:
     def render(scope: object, error: object, headers: object) -> Response:
         return rest_error(error, request_id_of(scope), headers)  # type: ignore[arg-type]
 
@@ -55,15 +56,19 @@ def app_of(**settings: object) -> Starlette:
         Route("/where", where),
         Route("/connect/{token}", secret_path),
     ]
-    return Starlette(routes=routes, middleware=[Middleware(Edge, settings=Settings(**settings), render=render)])  # type: ignore[arg-type]
+    edge = Middleware(
+        Edge,
+        settings=Settings(**settings),  # type: ignore[arg-type]
+        render=render,
+        log=RequestLog("json", stream),
+    )
+    return Starlette(routes=routes, middleware=[edge])
 
 
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
-    stream = io.StringIO()
-    configure_logging("json", stream)
-    yield stream
-    configure_logging("text")
+    with captured_log() as stream:
+        yield stream
 
 
 def lines(log: io.StringIO) -> list[dict[str, object]]:
@@ -71,7 +76,7 @@ def lines(log: io.StringIO) -> list[dict[str, object]]:
 
 
 async def test_request_id_is_a_uuid_in_header_state_and_log_line(log: io.StringIO) -> None:
-    async with asgi_client(app_of()) as client:
+    async with asgi_client(app_of(log)) as client:
         answer = await client.get("/where")
     request_id = answer.headers["x-request-id"]
     assert str(uuid.UUID(request_id)) == request_id
@@ -82,7 +87,7 @@ async def test_request_id_is_a_uuid_in_header_state_and_log_line(log: io.StringI
 
 
 async def test_one_time_tokens_in_path_and_query_are_not_logged(log: io.StringIO) -> None:
-    async with asgi_client(app_of()) as client:
+    async with asgi_client(app_of(log)) as client:
         await client.get(f"/connect/{SUBMITTED}?token={SUBMITTED}")
         await client.get(f"/nowhere/{SUBMITTED}")
     assert len(lines(log)) == 2
@@ -91,7 +96,7 @@ async def test_one_time_tokens_in_path_and_query_are_not_logged(log: io.StringIO
 
 async def test_unexpected_exception_is_500_without_its_text_anywhere(log: io.StringIO) -> None:
     """Contract section 3: `internal_error` leaks no detail, and no submitted value is logged."""
-    async with asgi_client(app_of()) as client:
+    async with asgi_client(app_of(log)) as client:
         answer = await client.get("/explode")
     assert answer.status_code == 500
     error = answer.json()["error"]
