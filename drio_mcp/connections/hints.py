@@ -41,7 +41,7 @@ class CatalogHints:
                 self._entries(key for api_host, key in self._domains if "." in host and api_host.endswith(f".{host}"))
             )
         )
-        return None if entry is None else _hint(entry)
+        return None if entry is None else hint_of(entry)
 
     def _entries(self, keys: Iterable[str]) -> list[CatalogEntry]:
         return [entry for key in dict.fromkeys(keys) if (entry := self._catalog.find(key)) is not None]
@@ -76,7 +76,8 @@ def _best(entries: Sequence[CatalogEntry]) -> CatalogEntry | None:
     return min(entries, key=rank, default=None)
 
 
-def _hint(entry: CatalogEntry) -> ProviderHint:
+def hint_of(entry: CatalogEntry) -> ProviderHint:
+    """What the entry says, but for what still has variables in it."""
     config_type = _config_type(entry)
     key = None
     if config_type is not ConfigType.OAUTH:

@@ -77,7 +77,7 @@ class Connections:
 
     async def get(self, user_id: str, app_id: str, id_or_key: str) -> View:
         """The connection of that id or key. Raises `NotFound`."""
-        return self._view(await self._db.read(self._find_owned, user_id, app_id, id_or_key))
+        return self._view(await self._db.read(self.find_owned, user_id, app_id, id_or_key))
 
     async def create(
         self,
@@ -90,7 +90,7 @@ class Connections:
     ) -> View:
         """A new connection. Raises `NotFound`, `ValidationFailed`, and `Conflict` for a key used with another body."""
         key = None if dry_run else idempotency_key
-        return await self._decide(dry_run, lambda tx: self._create(tx, actor, app_id, body, key))
+        return await self.decide(dry_run, lambda tx: self._create(tx, actor, app_id, body, key))
 
     async def update(
         self,
@@ -112,7 +112,7 @@ class Connections:
             before = self._hold(tx, actor, app_id, id_or_key, if_match)
             return self._view(self.change(tx, actor, before, patch))
 
-        return await self._decide(dry_run, decide)
+        return await self.decide(dry_run, decide)
 
     async def delete(
         self,
@@ -130,7 +130,15 @@ class Connections:
             tx.run(connections.DELETE, id=before.id)
             record(tx, actor, app_id, before.id, Event.DELETED, self._clock.now())
 
-        await self._decide(dry_run, decide)
+        await self.decide(dry_run, decide)
+
+    def add(self, tx: Transaction, actor: Actor, app_id: str, body: NewConnection) -> Connection:
+        """Create a connection inside a decision. Raises `NotFound`, `ValidationFailed` and `Conflict`."""
+        return self._insert(tx, actor, self._owner(tx, actor.user_id, app_id), app_id, body)
+
+    def check_owned(self, tx: Transaction, user_id: str, app_id: str) -> None:
+        """Raises `NotFound` unless the app is the person's, inside a decision."""
+        self._owner(tx, user_id, app_id)
 
     def change(
         self, tx: Transaction, actor: Actor, before: Connection, patch: ConnectionPatch, event: Event = Event.UPDATED
@@ -146,7 +154,7 @@ class Connections:
             return before
         return self._store(tx, actor, before, change, event)
 
-    async def _decide(self, dry_run: bool, decision: Callable[[Transaction], T]) -> T:
+    async def decide(self, dry_run: bool, decision: Callable[[Transaction], T]) -> T:
         """Run a decision; a dry run is the same decision, undone."""
         if not dry_run:
             return await self._db.write(decision)
@@ -266,7 +274,8 @@ class Connections:
             raise PreconditionFailed
         return before
 
-    def _find_owned(self, tx: Transaction, user_id: str, app_id: str, id_or_key: str) -> Connection:
+    def find_owned(self, tx: Transaction, user_id: str, app_id: str, id_or_key: str) -> Connection:
+        """The connection of that id or key, inside a decision. Raises `NotFound`."""
         self._owner(tx, user_id, app_id)
         return self._find(tx, app_id, id_or_key)
 

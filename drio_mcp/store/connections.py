@@ -78,9 +78,10 @@ INSERT = Statement(
         VALUES ({", ".join(":" + name for name in COLUMNS.split(", "))})"""  # noqa: S608
 )
 UPDATE = Statement(
-    """UPDATE connections SET name = :name, status = :status, config = :config, is_default = :is_default,
-              secret_ref = :secret_ref, grants = :grants, last_validated_at = :last_validated_at,
-              last_error = :last_error, version = :version, updated_at = :updated_at
+    """UPDATE connections SET name = :name, provider_key = :provider_key, status = :status, config = :config,
+              is_default = :is_default, secret_ref = :secret_ref, grants = :grants,
+              last_validated_at = :last_validated_at, last_error = :last_error, version = :version,
+              updated_at = :updated_at
        WHERE id = :id AND version = :version - 1"""
 )
 CLEAR_DEFAULT = Query(
@@ -138,6 +139,7 @@ def update(tx: Transaction, row: ConnectionRow) -> bool:
             UPDATE,
             id=row.id,
             name=row.name,
+            provider_key=row.provider_key,
             status=row.status,
             config=row.config,
             is_default=row.is_default,
