@@ -1,0 +1,102 @@
+"""Writes the parts of the documentation that the code already knows: `python -m tests.generate`.
+
+Each part stands between two comments, `<!-- NAME -->` and `<!-- /NAME -->`; a test compares it with what the code says.
+"""
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from drio_mcp.api.routes import OPERATIONS
+from drio_mcp.config import EXAMPLES, Settings
+from drio_mcp.connections.codes import CODES, Actor
+from drio_mcp.tools.catalog import tools_for
+
+ROOT = Path(__file__).parents[1]
+
+ACTORS = {
+    Actor.NONE: "nobody",
+    Actor.PERSON: "the person, by a click",
+    Actor.OWNER: "the owner of the app",
+    Actor.PROVIDER: "the provider",
+    Actor.OPERATOR: "the operator of this server",
+}
+
+
+def settings_table(*, with_examples: bool = True) -> str:
+    """Every environment variable with its default and, if wanted, a right example."""
+    lines = ["| variable | default | meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = field.default
+        shown = "" if default in (None, "", ()) else f"`{default}`"
+        meaning = str(field.description).replace("|", "\\|")
+        example = f" For example `{EXAMPLES[name]}`." if with_examples and name in EXAMPLES else ""
+        lines.append(f"| `DRIO_{name.upper()}` | {shown} | {meaning}{example} |")
+    return "\n".join(lines)
+
+
+def tools_list() -> str:
+    """Every tool with its REST mirror, its scope and its arguments."""
+    rest = {operation.name: f"{operation.methods[0]} {operation.path}" for operation in OPERATIONS}
+    parts = []
+    for tool in tools_for(Settings()).values():
+        effect = "reads" if tool.annotations["readOnlyHint"] else "writes"
+        if tool.annotations["destructiveHint"]:
+            effect += ", destructive"
+        arguments = tool.input.model_json_schema(by_alias=True).get("properties", {})
+        names = ", ".join(f"`{name}`" for name in arguments) or "none"
+        parts.append(
+            f"### {tool.name}\n\n{tool.description}\n\n"
+            f"- REST: `{rest[tool.name]}`\n- scope: `{tool.scope}` ({effect})\n- arguments: {names}"
+        )
+    return "\n\n".join(parts)
+
+
+def operations_table() -> str:
+    """Every REST call."""
+    lines = ["| call | what it does | scope |", "|---|---|---|"]
+    for operation in OPERATIONS:
+        methods = "ANY" if len(operation.methods) > 2 else operation.methods[0]
+        lines.append(f"| `{methods} {operation.path}` | {operation.summary} | `{operation.scope}` |")
+    return "\n".join(lines)
+
+
+def diagnosis_list() -> str:
+    """A heading per code, so that each has an address of its own."""
+    parts = []
+    for code, meaning in CODES.items():
+        waiting = " It may pass by itself, and is tried again." if meaning.passes else ""
+        parts.append(f"### {code}\n\n{meaning.summary}.{waiting}\n\nWho acts: {ACTORS[meaning.actor]}.")
+    return "\n\n".join(parts)
+
+
+PARTS: list[tuple[str, str, Callable[[], str]]] = [
+    ("README.md", "settings", lambda: settings_table(with_examples=False)),
+    ("docs/settings.md", "settings", settings_table),
+    ("docs/tools.md", "tools", tools_list),
+    ("docs/rest.md", "operations", operations_table),
+    ("docs/diagnosis.md", "codes", diagnosis_list),
+]
+"""File, name of the part, and what makes it."""
+
+
+def with_part(text: str, name: str, content: str) -> str:
+    """The text with what stands between the part's comments replaced."""
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    if len(pattern.findall(text)) != 1:
+        raise ValueError(f"the part {name} must stand there once")
+    return pattern.sub(lambda _: f"{begin}\n\n{content}\n\n{end}", text)
+
+
+def main() -> None:
+    """Write all parts."""
+    for file, name, make in PARTS:
+        path = ROOT / file
+        path.write_text(with_part(path.read_text(encoding="utf-8"), name, make()), encoding="utf-8")
+        sys.stdout.write(f"{file}: {name}\n")
+
+
+if __name__ == "__main__":
+    main()
