@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Scope
 
 from drio_mcp import background
+from drio_mcp.api.auth import AUTH_ROUTES
 from drio_mcp.api.responses import oauth_error, rest_error
 from drio_mcp.api.routes import api_routes
 from drio_mcp.config import Settings
@@ -22,6 +23,7 @@ from drio_mcp.middleware.edge import Edge
 from drio_mcp.middleware.errors import Challenges, Render, from_http_exception
 from drio_mcp.middleware.families import Family, family_of
 from drio_mcp.middleware.logs import configure_logging
+from drio_mcp.middleware.shortcut import Shortcut
 from drio_mcp.pages import PAGES
 from drio_mcp.pages.errors import page_error
 from drio_mcp.services import Services, build_services
@@ -50,10 +52,15 @@ def create_app(settings: Settings, *, services: Services | None = None) -> Starl
             return method_refused(request, error, routes, render)
         return render(request.scope, from_http_exception(error), error.headers or {})
 
-    routes: list[BaseRoute] = [Route("/mcp", mcp), *api_routes(), *PAGES]
+    mcp_route = Route("/mcp", mcp)
+    routes: list[BaseRoute] = [mcp_route, *api_routes(), *PAGES]
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(Edge, settings=settings, render=render), Middleware(BodyLimit)],
+        middleware=[
+            Middleware(Edge, settings=settings, render=render),
+            Middleware(BodyLimit),
+            Middleware(Shortcut, routes=[mcp_route, *AUTH_ROUTES]),
+        ],
         exception_handlers={HTTPException: refused},
         lifespan=lifespan,
     )
