@@ -1,6 +1,6 @@
 """The outermost layer: gives each request its id and address, each answer its headers, and each failure its form."""
 
-import uuid
+from random import getrandbits
 from time import perf_counter_ns
 
 from starlette.exceptions import HTTPException
@@ -39,7 +39,7 @@ class Edge:
             return
         began = perf_counter_ns()
         state = scope.setdefault("state", {})
-        state["request_id"] = request_id = str(uuid.uuid4())
+        state["request_id"] = request_id = new_request_id()
         state["address"] = address = self._proxies.client_address(scope)
         path: str = scope["path"]
         extra = [*self._always, (b"x-request-id", request_id.encode())]
@@ -96,6 +96,12 @@ def dress(headers: "list[cors.Header] | tuple[()]", extra: list[cors.Header]) ->
             dressed.append((b"referrer-policy", b"same-origin"))
         dressed.append((b"x-frame-options", b"DENY"))
     return dressed
+
+
+def new_request_id() -> str:
+    """A random UUID (RFC 9562 section 5.4). It names a request and guards nothing, so it costs no system call."""
+    digits = f"{getrandbits(128):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 async def send_preflight(scope: Scope, send: Send) -> None:
