@@ -16,11 +16,18 @@ UNIQUE_VIOLATIONS = frozenset({sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_
 class SqliteTransaction:
     """A decision's view of one connection."""
 
-    __slots__ = ("_connection", "_failure")
+    __slots__ = ("_changes_before", "_connection", "_failure", "_has_changed_schema")
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._failure: Exception | None = None
+        self._changes_before = connection.total_changes
+        self._has_changed_schema = False
+
+    @property
+    def has_changed_something(self) -> bool:
+        """Whether there is something to undo."""
+        return self._has_changed_schema or self._connection.total_changes != self._changes_before
 
     def one(self, query: Query[T], /, **parameters: Value) -> T | None:
         row = self._execute(query, parameters).fetchone()
@@ -30,7 +37,10 @@ class SqliteTransaction:
         return [query.row(*row) for row in self._execute(query, parameters)]
 
     def run(self, statement: Statement, /, **parameters: Value) -> int:
-        return self._execute(statement, parameters).rowcount
+        count = self._execute(statement, parameters).rowcount
+        if count < 0:  # a statement that counts no rows, such as CREATE TABLE, and is not in `total_changes` either
+            self._has_changed_schema = True
+        return count
 
     def finish(self) -> None:
         """Raise the failure that the decision swallowed: PostgreSQL could not commit it, so neither do we."""
@@ -69,17 +79,42 @@ Outcome = tuple[Any, BaseException | None]
 
 
 def commit_together(connection: sqlite3.Connection, decisions: Sequence[Decision]) -> list[Outcome]:
-    """Run the decisions in one transaction with a savepoint each, and commit once.
+    """Run the decisions in one transaction, and commit once.
 
     An exception of a decision undoes that one alone and is its outcome. Whatever is raised here undid all of them.
+    Savepoints cost as much as a statement each, so the first attempt is without: most decisions that fail do so before
+    they have written anything. Only after one that had written is all of it undone, and done again with savepoints.
     """
     connection.execute("BEGIN IMMEDIATE")
     try:
-        outcomes = [_in_savepoint(connection, decision) for decision in decisions]
+        outcomes = _without_savepoints(connection, decisions)
+        if outcomes is None:
+            connection.execute("ROLLBACK")
+            connection.execute("BEGIN IMMEDIATE")
+            outcomes = [_in_savepoint(connection, decision) for decision in decisions]
         connection.execute("COMMIT")
     except BaseException:
         _roll_back(connection)
         raise
+    return outcomes
+
+
+def _without_savepoints(connection: sqlite3.Connection, decisions: Sequence[Decision]) -> list[Outcome] | None:
+    """The outcomes, or None when a decision failed that had changed something."""
+    outcomes: list[Outcome] = []
+    for decision in decisions:
+        tx = SqliteTransaction(connection)
+        try:
+            result = decision(tx)
+            tx.finish()
+        except BaseException as error:
+            if not connection.in_transaction:
+                raise
+            if tx.has_changed_something:
+                return None
+            outcomes.append((None, error))
+        else:
+            outcomes.append((result, None))
     return outcomes
 
 
