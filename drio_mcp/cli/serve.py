@@ -1,5 +1,6 @@
 """`drio-mcp serve`."""
 
+import gc
 import signal
 import socket
 import sys
@@ -42,6 +43,7 @@ def serve() -> None:
         link = with_services(_first_link, settings)
         server = _build(settings)
         _announce(settings, link)
+        gc.freeze()  # what has been loaded stays: no collection needs to walk through it again
         server.run(sockets=[listener])
     if not server.started:
         sys.exit(1)
