@@ -27,16 +27,20 @@ class OriginCheck:
     def __init__(self, settings: Settings) -> None:
         self._allowed = frozenset({settings.origin, *settings.allowed_origins})
         self._is_loopback = settings.is_loopback
+        self._own_host = settings.origin.partition("://")[2].encode()
 
     def __call__(self, headers: Headers) -> None:
         """Raises `OriginRefused`."""
         for name, value in headers:
             if name == b"origin" and not self._allows(value.decode("latin-1")):
                 raise OriginRefused
-            if name == b"host" and self._is_loopback and not is_loopback(f"//{value.decode('latin-1')}"):
+            if name == b"host" and value != self._own_host and self._is_foreign_host(value):
                 raise OriginRefused(
                     "This server answers on this computer only; set DRIO_PUBLIC_URL to its real address"
                 )
+
+    def _is_foreign_host(self, host: bytes) -> bool:
+        return self._is_loopback and not is_loopback(f"//{host.decode('latin-1')}")
 
     def _allows(self, origin: str) -> bool:
         return origin in self._allowed or (self._is_loopback and is_loopback(origin))

@@ -7,7 +7,7 @@ SDK's kernel (`serve_one`), which holds the rules of the revisions, and its resu
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
@@ -52,7 +52,11 @@ class Exchange:
     message_metadata: MessageMetadata
     transport: TransportContext = TRANSPORT
     can_send_request: bool = False
-    cancel_requested: anyio.Event = field(default_factory=anyio.Event)
+
+    @property
+    def cancel_requested(self) -> anyio.Event:
+        """Never set: a client cancels by closing the connection. Made when asked for, as it is dear."""
+        return anyio.Event()
 
     async def send_raw_request(
         self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None
