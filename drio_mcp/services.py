@@ -1,5 +1,6 @@
 """The composition: settings -> foundations -> capabilities, built once."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ from drio_mcp.oauth.token_endpoint import TokenEndpoint
 from drio_mcp.oauth.tokens import Tokens
 from drio_mcp.opaque import Randomness, SystemRandomness
 from drio_mcp.outbound import Outbound
-from drio_mcp.store import Database, migrate, open_database
+from drio_mcp.store import Database, key_checks, migrate, open_database
 from drio_mcp.vault import Keyring, Vault
 
 
@@ -73,9 +74,19 @@ class Services:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Open the database, which also migrates it; close it, and every connection to the outside, at the end."""
+        """Open the database, which also migrates it; close it, and every connection to the outside, at the end.
+
+        Raises `StartupError` when the database was used with other keys; then nothing was changed.
+        """
         async with self.db, self.outbound:
+            await self._keep_keys()
             yield
+
+    async def _keep_keys(self) -> None:
+        """Once the database has admitted the key ring, write a new one to its file and note which it is."""
+        await asyncio.to_thread(self.keyring.keep)
+        applied = [migration.version for migration in migrate.known_migrations()]
+        await self.db.write(key_checks.record, applied, ring_of(self.keyring), self.clock.now())
 
     async def check_ready(self) -> None:
         """Raises `Unavailable` unless the database answers and has been migrated to what this program knows."""
@@ -87,6 +98,11 @@ class Services:
             raise Unavailable("The database has not been migrated")
 
 
+def ring_of(keyring: Keyring) -> key_checks.Ring:
+    """The key ring as the store knows it."""
+    return key_checks.Ring(keyring.primary_id, keyring.check_values(), keyring.place, is_missing=not keyring.is_kept)
+
+
 def build_services(
     settings: Settings,
     *,
@@ -94,14 +110,14 @@ def build_services(
     randomness: Randomness | None = None,
     passwords: Passwords | None = None,
 ) -> Services:
-    """Build everything. Synchronous and cheap: only the key file is touched.
+    """Build everything. Synchronous and cheap: only the key file is read.
 
     Raises `StartupError` when the keys or the database URL cannot be used.
     """
     clock = clock or SystemClock()
     randomness = randomness or SystemRandomness()
-    db = open_database(settings, clock)
-    keyring = Keyring.load(settings, randomness)
+    keyring = Keyring.find(settings, randomness)
+    db = open_database(settings, clock, lambda tx, applied: key_checks.admit(tx, applied, ring_of(keyring)))
     vault = Vault(keyring, randomness)
     outbound = Outbound(settings)
 

@@ -27,6 +27,7 @@ def rotate() -> None:
     from drio_mcp.vault import Keyring
 
     settings = load_settings()
+    with_services(_nothing, settings)  # refuses a ring that is not the database's, before it grows
     ring = Keyring.load(settings).rotated()
     if settings.keys is not None:
         click.echo(ring.dump().reveal(), nl=False)
@@ -58,3 +59,7 @@ async def _rewrap(services: "Services") -> tuple[int, int]:
     while await rewrapping.batch():
         pass
     return rewrapping.rewrapped + await services.signing_keys.rewrap(), rewrapping.broken
+
+
+async def _nothing(services: "Services") -> None:
+    """Opening the database is all that is wanted."""

@@ -8,7 +8,7 @@ so several processes that start at once take turns instead of running a migratio
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -20,6 +20,14 @@ CREATE_LEDGER = Statement(
     """CREATE TABLE IF NOT EXISTS schema_migrations (
         version BIGINT PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at BIGINT NOT NULL)"""
 )
+
+
+Admission = Callable[[Transaction, Collection[int]], None]
+"""Judges a database, given the migrations that it has seen, before anything in it is changed; raises `StartupError`."""
+
+
+def admit_all(tx: Transaction, applied: Collection[int]) -> None:
+    """The admission of those who open a database without keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +74,15 @@ def known_migrations() -> list[Migration]:
     return sorted(found, key=lambda migration: migration.version)
 
 
-def advance(tx: Transaction, migrations: Sequence[Migration], clock: Clock) -> bool:
+def advance(tx: Transaction, migrations: Sequence[Migration], clock: Clock, admit: Admission = admit_all) -> bool:
     """Run the first migration that is still to run, in the caller's transaction; False when there was none.
 
-    Raises `StartupError` when the database is newer than this program or was made by another text.
+    Raises `StartupError` when the database is newer than this program, was made by another text or is not admitted.
     """
     tx.run(CREATE_LEDGER)
     applied = {line.version: line.checksum for line in tx.all(LIST_APPLIED)}
     _refuse_strangers(applied, migrations)
+    admit(tx, applied)
     for migration in migrations:
         if migration.version not in applied:
             _apply(tx, migration, clock)

@@ -89,9 +89,10 @@ class PostgresTransaction:
 class PostgresDatabase(Database):
     """A database on a PostgreSQL server, which may be shared by several processes and may restart under them."""
 
-    def __init__(self, url: str, clock: Clock) -> None:
+    def __init__(self, url: str, clock: Clock, admit: migrate.Admission = migrate.admit_all) -> None:
         self._url = url
         self._clock = clock
+        self._admit = admit
         self._pool: ConnectionPool[Connection] | None = None
         self._threads: ThreadPoolExecutor | None = None
 
@@ -147,7 +148,7 @@ class PostgresDatabase(Database):
                 more = True
                 while more:
                     with connection.transaction():
-                        more = migrate.advance(PostgresTransaction(connection), migrations, self._clock)
+                        more = migrate.advance(PostgresTransaction(connection), migrations, self._clock, self._admit)
         except (psycopg.Error, StoreFailure) as error:
             reason = str(error).strip().splitlines()[0]
             raise StartupError(

@@ -157,9 +157,10 @@ def _enter_wal_mode(connection: sqlite3.Connection) -> None:
 class SqliteDatabase(Database):
     """The database in one file, with `synchronous=FULL`: an acknowledged write survives a power cut."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    def __init__(self, path: Path, clock: Clock, admit: migrate.Admission = migrate.admit_all) -> None:
         self._path = path
         self._clock = clock
+        self._admit = admit
         self._connections: list[WholeDecisions] = []
         self._writer: Lane | None = None
         self._readers: list[Lane] = []
@@ -241,7 +242,9 @@ class SqliteDatabase(Database):
         migrations = migrate.known_migrations()
         more = True
         while more:
-            [(more, failure)] = commit_together(connection, [lambda tx: migrate.advance(tx, migrations, self._clock)])
+            [(more, failure)] = commit_together(
+                connection, [lambda tx: migrate.advance(tx, migrations, self._clock, self._admit)]
+            )
             if failure is not None:
                 raise failure
 

@@ -24,6 +24,7 @@ FORMAT_VERSION = 1
 KEY_BYTES = 32
 MAX_KEY_ID = 32
 FILE_NAME = "keys.json"
+CHECK_PURPOSE = "key check/1"
 
 
 class UnknownKey(KeyError):
@@ -77,9 +78,10 @@ def _read_key(key_id: str, value: Any) -> bytes:
 class Keyring:
     """The keys in use. A key that another process added to the file is found when it is first asked for."""
 
-    def __init__(self, ring: Ring, source: Path | None = None) -> None:
+    def __init__(self, ring: Ring, source: Path | None = None, *, is_kept: bool = True) -> None:
         self._ring = ring
         self._source = source
+        self._is_kept = is_kept
         self._derived: dict[tuple[str, str], bytes] = {}
 
     @classmethod
@@ -88,13 +90,49 @@ class Keyring:
 
         Raises `StartupError` when either cannot be used, and then changes nothing.
         """
+        keyring = cls.find(settings, randomness)
+        keyring.keep()
+        return keyring
+
+    @classmethod
+    def find(cls, settings: Settings, randomness: Randomness | None = None) -> "Keyring":
+        """The same, but where there is no file none is made: the ring lives in memory until `keep`.
+
+        So a server can first ask the database whether there ought to have been one.
+        """
         if settings.keys is not None:
             return cls(_ring_of_setting(settings.keys))
         path = settings.data_dir / FILE_NAME
         if not path.exists():
             fresh = Ring("", {}).with_new_primary(randomness or SystemRandomness())
-            _create(path, fresh)
+            return cls(fresh, path, is_kept=False)
         return cls(_ring_of_file(path), path)
+
+    def keep(self) -> None:
+        """Write a ring that `find` made to its file. Where another process was faster, its ring is taken instead.
+
+        Raises `StartupError`.
+        """
+        if self._is_kept or self._source is None:
+            return
+        _create(self._source, self._ring)
+        self._ring = _ring_of_file(self._source)
+        self._derived.clear()
+        self._is_kept = True
+
+    @property
+    def is_kept(self) -> bool:
+        """False while the ring is one that `find` made because there was no file."""
+        return self._is_kept
+
+    @property
+    def place(self) -> str:
+        """Where the ring comes from, in words."""
+        return "DRIO_KEYS" if self._source is None else f"The key file {self._source}"
+
+    def check_values(self) -> dict[str, bytes]:
+        """A value per key by which that key is known again, and which gives nothing of it away."""
+        return {key_id: self.derive(CHECK_PURPOSE, key_id) for key_id in self._ring.keys}
 
     @property
     def primary_id(self) -> str:
