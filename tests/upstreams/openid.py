@@ -26,6 +26,9 @@ def new_key(key_id: str) -> Key:
     return ECKey.generate_key("P-256", {"kid": key_id, "use": "sig"})
 
 
+FIRST_KEY = new_key("first")
+
+
 @dataclass
 class Granted:
     """What a code stands for."""
@@ -61,7 +64,7 @@ class OpenIdProvider:
     thin_id_tokens: bool = False
     """ID tokens name the subject only; the rest is at userinfo (OpenID Connect Core section 5.4)."""
     algorithm: str = "ES256"
-    signing_key: Key = field(default_factory=lambda: new_key("first"))
+    signing_key: Key = field(default_factory=lambda: FIRST_KEY)
     published: list[Key] = field(default_factory=list)
     """The keys at `jwks_uri`; the signing key when empty."""
     auth_methods: tuple[str, ...] = ("client_secret_basic", "client_secret_post")
