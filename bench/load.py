@@ -67,9 +67,13 @@ class Requests:
 
 
 class Connection(asyncio.Protocol):
-    """One connection. `send` may be called again only after it has answered."""
+    """One connection, opened anew when the server has closed it for being idle.
 
-    def __init__(self) -> None:
+    `send` may be called again only after it has answered.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._port = port
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
         self._waiting: asyncio.Future[Answer] | None = None
@@ -79,13 +83,15 @@ class Connection(asyncio.Protocol):
     @classmethod
     async def open(cls, port: int) -> "Connection":
         """Connect to `port` of this machine."""
-        _, connection = await asyncio.get_running_loop().create_connection(cls, "127.0.0.1", port)
+        connection = cls(port)
+        await connection._connect()
         return connection
 
     async def send(self, request: bytes) -> Answer:
         """Send the bytes and wait for the answer. Raises `LoadError` when the server closes the connection."""
         if self._transport is None or self._transport.is_closing():
-            raise LoadError("the connection is closed")
+            await self._connect()
+        assert self._transport is not None
         self._waiting = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         return await self._waiting
@@ -93,6 +99,10 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         if self._transport is not None:
             self._transport.close()
+
+    async def _connect(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        await asyncio.get_running_loop().create_connection(lambda: self, "127.0.0.1", self._port)
 
     # asyncio.Protocol
 
