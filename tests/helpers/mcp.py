@@ -1,5 +1,6 @@
 """MCP messages as they go over the wire, for tests that look at the wire."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,7 +28,7 @@ def post(
     client: httpx2.Client, version: str | None, body: Any, headers: Mapping[str, str] | None = None
 ) -> httpx2.Response:
     """Send a body to /mcp as a client of that revision does; None leaves the version header out."""
-    sent = {"Accept": ACCEPT, **(headers or {})}
+    sent = {"Accept": ACCEPT, "Content-Type": "application/json", **(headers or {})}
     if version is not None:
         sent["MCP-Protocol-Version"] = version
     if version not in {None, *HANDSHAKE} and isinstance(body, dict):
@@ -36,7 +37,7 @@ def post(
         body = {**body, "params": {**body.get("params", {}), "_meta": meta}}
         if "name" in body["params"]:
             sent["Mcp-Name"] = body["params"]["name"]
-    return client.post("/mcp", json=body, headers=sent)
+    return client.post("/mcp", content=json.dumps(body), headers=sent)
 
 
 def call(client: httpx2.Client, tool: str, arguments: Mapping[str, Any] | None = None, version: str = MODERN) -> Any:
