@@ -30,11 +30,15 @@ def jobs(services: Services) -> list[Job]:
         Job("forget ended sessions", HOUR, services.sessions.sweep),
         Job("forget sign-ins that never came back", HOUR, services.upstream.sweep),
         Job("forget ended links", HOUR, services.links.prune),
+        Job("forget consents that never came back", HOUR, services.consent.prune),
+        Job("renew client secrets", 10 * MINUTE, services.registrations.renew_due),
+        Job("delete removed connections", MINUTE, services.removals.sweep),
         Job("forget ended grants", HOUR, services.grants.sweep),
         Job("forget unused clients", HOUR, services.clients.sweep),
         Job("forget old consents", HOUR, services.consents.sweep),
         Job("rotate signing keys", HOUR, services.signing_keys.sweep),
         Job("forget closed throttle windows", 10 * MINUTE, lambda now: services.db.write(throttle.prune, now)),
+        Job("forget old security events", HOUR, services.audit.prune),
         Job("forget old idempotency keys", HOUR, lambda now: services.db.write(idempotency.prune, now)),
     ]
 

@@ -6,12 +6,27 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from drio_mcp.accounts import Apps, Passwords, People, Sessions, SetupLinks
+from drio_mcp.accounts.audit import Audit
 from drio_mcp.accounts.upstream import UpstreamSignIn
 from drio_mcp.clock import Clock, SystemClock
-from drio_mcp.config import Settings
+from drio_mcp.config import Settings, secret_variables
+from drio_mcp.connections.catalog import Catalog
+from drio_mcp.connections.connect import Connecting
+from drio_mcp.connections.consent import Consent
+from drio_mcp.connections.discover import Discoverer
+from drio_mcp.connections.endpoints import Endpoints
+from drio_mcp.connections.hints import CatalogHints
 from drio_mcp.connections.links import Links
 from drio_mcp.connections.providers import Providers
+from drio_mcp.connections.references import References
+from drio_mcp.connections.registration_client import RegistrationClient
+from drio_mcp.connections.registrations import Registrations
+from drio_mcp.connections.removals import Removals
+from drio_mcp.connections.renewal import Renewal
 from drio_mcp.connections.service import Connections
+from drio_mcp.connections.strays import Strays
+from drio_mcp.connections.token_client import TokenClient
+from drio_mcp.connections.upstream_tokens import UpstreamTokens
 from drio_mcp.errors import Unavailable
 from drio_mcp.oauth.authorize import Authorization
 from drio_mcp.oauth.bearer import Bearer
@@ -55,6 +70,7 @@ class Services:
     setup_links: SetupLinks
     upstream: UpstreamSignIn
     apps: Apps
+    audit: Audit
 
     bearer: Bearer
     metadata: Metadata
@@ -71,6 +87,11 @@ class Services:
     providers: Providers
     connections: Connections
     links: Links
+    removals: Removals
+    connecting: Connecting
+    registrations: Registrations
+    consent: Consent
+    renewal: Renewal
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -98,6 +119,11 @@ class Services:
             raise Unavailable("The database has not been migrated")
 
 
+def admission(keyring: Keyring) -> migrate.Admission:
+    """Refuses a database that was used with other keys than those of the ring."""
+    return lambda tx, applied: key_checks.admit(tx, applied, ring_of(keyring))
+
+
 def ring_of(keyring: Keyring) -> key_checks.Ring:
     """The key ring as the store knows it."""
     return key_checks.Ring(keyring.primary_id, keyring.check_values(), keyring.place, is_missing=not keyring.is_kept)
@@ -117,7 +143,7 @@ def build_services(
     clock = clock or SystemClock()
     randomness = randomness or SystemRandomness()
     keyring = Keyring.find(settings, randomness)
-    db = open_database(settings, clock, lambda tx, applied: key_checks.admit(tx, applied, ring_of(keyring)))
+    db = open_database(settings, clock, admission(keyring))
     vault = Vault(keyring, randomness)
     outbound = Outbound(settings)
 
@@ -134,7 +160,16 @@ def build_services(
     refresh = Refresh(db, clock, settings, tokens)
 
     providers = Providers()
-    connections = Connections(db, clock, randomness, settings, keyring, vault, providers)
+    references = References(settings.secret_dir, secret_variables())
+    connections = Connections(db, clock, randomness, settings, keyring, vault, providers, references)
+    links = Links(db, clock, randomness, settings, providers, connections)
+    upstream_tokens = UpstreamTokens(clock, vault, providers)
+    endpoints = Endpoints(providers, references, upstream_tokens)
+    token_client = TokenClient(outbound, clock)
+    strays = Strays(settings.data_dir / "strays", vault)
+    renewal = Renewal(db, clock, randomness, upstream_tokens, endpoints, token_client, strays)
+    discoverer = Discoverer(outbound, settings, CatalogHints(Catalog()).find)
+    registrations = Registrations(db, clock, settings, vault, providers, RegistrationClient(outbound))
 
     return Services(
         settings=settings,
@@ -149,6 +184,7 @@ def build_services(
         setup_links=SetupLinks(db, clock, randomness, people),
         upstream=UpstreamSignIn(settings, outbound, db, clock, randomness),
         apps=Apps(db, clock, randomness),
+        audit=Audit(db),
         bearer=Bearer(db, clock, settings, tokens),
         metadata=Metadata(settings),
         clients=clients,
@@ -162,5 +198,10 @@ def build_services(
         signing_keys=signing_keys,
         providers=providers,
         connections=connections,
-        links=Links(db, clock, randomness, settings, providers, connections),
+        links=links,
+        removals=Removals(db, clock, connections),
+        connecting=Connecting(db, clock, settings, providers, connections, discoverer, registrations, links),
+        registrations=registrations,
+        consent=Consent(db, clock, randomness, settings, providers, registrations, endpoints, token_client, renewal),
+        renewal=renewal,
     )

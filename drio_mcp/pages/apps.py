@@ -1,61 +1,184 @@
-"""The person's apps and their auth connections."""
+"""The person's apps: all of them, one with its connections, its settings, and its end."""
 
+from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 from pydantic import ValidationError
-from starlette.requests import Request
 from starlette.responses import Response
 
-from drio_mcp.accounts.apps import CreateApp
-from drio_mcp.connections.schemas import ConnectionQuery
-from drio_mcp.errors import NotFound
+from drio_mcp.accounts.apps import App, CreateApp, UpdateApp
+from drio_mcp.accounts.people import Person
+from drio_mcp.connections.schemas import ConnectionQuery, Status
+from drio_mcp.errors import NotFound, Problem, ValidationFailed
 from drio_mcp.middleware.context import services_of
-from drio_mcp.pages.browser import Browser, open_browser
-from drio_mcp.pages.forms import read_own_form
+from drio_mcp.middleware.validation import problems_of
+from drio_mcp.pages.browser import Browser
+from drio_mcp.pages.forms import Form, read_own_form
 from drio_mcp.pages.paths import with_query
 from drio_mcp.pages.rendering import page
+from drio_mcp.pages.signed_in import signed_in
+from drio_mcp.pages.states import LABELS, path_of, state_of
+
+DONE = {
+    "saved": "Your changes were saved.",
+    "deleted": "The connection was deleted with its secrets.",
+    "app-deleted": "The app was deleted with its connections.",
+}
+"""What the pages say after a redirect; only these keys are ever shown."""
 
 
-async def list_apps(request: Request) -> Response:
+@signed_in
+async def list_apps(browser: Browser, person: Person) -> Response:
     """GET /apps, and POST to create one."""
-    browser = await open_browser(request)
-    if browser.person is None:
-        return browser.ask_to_sign_in()
-    if request.method != "POST":
-        return await _show_list(browser)
+    if browser.request.method != "POST":
+        return await _show_list(browser, person)
     form = await read_own_form(browser)
     try:
         body = CreateApp(name=form["name"])
-    except ValidationError:
-        problems = {"name": "Enter a name of at most 100 characters"}
-        return await _show_list(browser, 400, form.filled("name"), problems)
-    app = await services_of(request).apps.create(browser.person.id, body)
+    except ValidationError as error:
+        return await _show_list(browser, person, 400, form.filled("name"), _at_fault(problems_of(error)))
+    app = await services_of(browser.request).apps.create(person.id, body)
     return browser.redirect(f"/apps/{app.id}")
 
 
-async def show_app(request: Request) -> Response:
+@signed_in
+async def show_app(browser: Browser, person: Person) -> Response:
     """GET /apps/{appId}: its connections, and with `entered` the result of the page where something was entered."""
-    browser = await open_browser(request)
-    if browser.person is None:
-        return browser.ask_to_sign_in()
-    services = services_of(request)
-    app = await services.apps.get(browser.person.id, request.path_params["appId"])
-    query = ConnectionQuery(cursor=request.query_params.get("cursor", "")[:200] or None)
-    found = await services.connections.list(browser.person.id, app.id, query)
-    more = with_query(f"/apps/{app.id}", cursor=found.next_cursor) if found.next_cursor else None
-    entered = request.query_params.get("entered")
-    result = None
-    if entered is not None:
+    services, query = services_of(browser.request), browser.request.query_params
+    app = await services.apps.get(person.id, browser.request.path_params["appId"])
+    status = next((each for each in Status if each == query.get("status")), None)
+    wish = ConnectionQuery(status=status, cursor=query.get("cursor", "")[:200] or None)
+    found = await services.connections.list(person.id, app.id, wish)
+    path = f"/apps/{app.id}"
+    removed = await services.removals.due(app.id)
+    return page(
+        browser,
+        "app.html",
+        section="apps",
+        app=app,
+        connections=[(each, path_of(each), state_of(each), removed.get(each.id)) for each in found.auth],
+        more=with_query(path, status=status or "", cursor=found.next_cursor) if found.next_cursor else None,
+        result=await _entered(browser, person, app),
+        chosen=status,
+        statuses=LABELS,
+        done=DONE.get(query.get("done", "")),
+    )
+
+
+@signed_in
+async def app_settings(browser: Browser, person: Person) -> Response:
+    """GET and POST /apps/{appId}/settings."""
+    services = services_of(browser.request)
+    app = await services.apps.get(person.id, browser.request.path_params["appId"])
+    if browser.request.method != "POST":
+        return _show_settings(browser, app)
+    form = await read_own_form(browser)
+    try:
+        await services.apps.update(person.id, app.id, _patch_of(form))
+    except ValidationError as error:
+        typed = {**form.filled("name"), "description": form["description"][:4_000]}
+        return _show_settings(browser, app, 400, typed, _at_fault(problems_of(error)))
+    except ValidationFailed as error:
+        return _show_settings(browser, app, 400, form.filled("name", "description"), _at_fault(error.problems))
+    return browser.redirect(with_query(f"/apps/{app.id}", done="saved"))
+
+
+@signed_in
+async def delete_app(browser: Browser, person: Person) -> Response:
+    """GET and POST /apps/{appId}/delete: there is no way back, so the name is typed."""
+    services = services_of(browser.request)
+    app = await services.apps.get(person.id, browser.request.path_params["appId"])
+    if browser.request.method == "POST":
+        form = await read_own_form(browser)
+        if form["name"].strip() == app.name.strip():
+            await services.apps.delete(person.id, app.id)
+            return browser.redirect("/apps?done=app-deleted")
+        problems = {"name": "That is not its name"}
+        return await _ask_about_app(browser, person, app, 400, form.filled("name"), problems)
+    return await _ask_about_app(browser, person, app)
+
+
+def _patch_of(form: Form) -> UpdateApp:
+    description = form["description"].replace("\r\n", "\n").strip()
+    return UpdateApp(name=form["name"], description=description or None, is_enabled="isEnabled" in form)
+
+
+def _at_fault(problems: Sequence[Problem]) -> dict[str, str]:
+    longest = {"name": 100, "description": 2_000}
+    return {
+        each.path: f"Enter a {each.path} of at most {longest[each.path]:,} characters"
+        for each in problems
+        if each.path in longest
+    }
+
+
+async def _entered(browser: Browser, person: Person, app: App) -> Any:
+    """The connection for which something was just entered."""
+    auth_id = browser.request.query_params.get("entered")
+    if auth_id is not None:
         with suppress(NotFound):
-            result = (await services.connections.get(browser.person.id, app.id, entered)).auth
-    return page(browser, "app.html", section="apps", app=app, connections=found.auth, more=more, result=result)
+            view = await services_of(browser.request).connections.get(person.id, app.id, auth_id)
+            return view.auth, path_of(view.auth), state_of(view.auth, view.wanted)
+    return None
 
 
 async def _show_list(
-    browser: Browser, status: int = 200, typed: dict[str, str] | None = None, problems: dict[str, str] | None = None
+    browser: Browser,
+    person: Person,
+    status: int = 200,
+    typed: dict[str, str] | None = None,
+    problems: dict[str, str] | None = None,
 ) -> Response:
-    assert browser.person is not None
-    apps = await services_of(browser.request).apps.list(browser.person.id)
+    apps = await services_of(browser.request).apps.list(person.id)
     return page(
-        browser, "apps.html", status=status, section="apps", apps=apps, typed=typed or {}, problems=problems or {}
+        browser,
+        "apps.html",
+        status=status,
+        section="apps",
+        apps=apps,
+        typed=typed or {},
+        problems=problems or {},
+        done=DONE.get(browser.request.query_params.get("done", "")),
+    )
+
+
+def _show_settings(
+    browser: Browser,
+    app: App,
+    status: int = 200,
+    typed: dict[str, str] | None = None,
+    problems: dict[str, str] | None = None,
+) -> Response:
+    now = {"name": app.name, "description": app.description or ""}
+    return page(
+        browser,
+        "app_settings.html",
+        status=status,
+        section="apps",
+        app=app,
+        typed=typed or now,
+        problems=problems or {},
+    )
+
+
+async def _ask_about_app(
+    browser: Browser,
+    person: Person,
+    app: App,
+    status: int = 200,
+    typed: dict[str, str] | None = None,
+    problems: dict[str, str] | None = None,
+) -> Response:
+    found = await services_of(browser.request).connections.list(person.id, app.id)
+    return page(
+        browser,
+        "delete_app.html",
+        status=status,
+        section="apps",
+        app=app,
+        connections=found.auth,
+        has_more=found.next_cursor is not None,
+        typed=typed or {},
+        problems=problems or {},
     )

@@ -25,6 +25,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     loaded.filters["date"] = date_of
+    loaded.filters["moment"] = moment_of
     loaded.globals["asset"] = asset_url
     return loaded
 
@@ -64,3 +65,8 @@ def date_of(milliseconds: int) -> str:
     """A moment for people, such as `15 March 2026, 12:00 UTC`."""
     moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
     return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
+
+
+def moment_of(text: str) -> str:
+    """The same of a moment as the API writes it (RFC 3339)."""
+    return date_of(round(datetime.fromisoformat(text).timestamp() * 1000))

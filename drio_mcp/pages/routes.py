@@ -3,7 +3,7 @@
 from starlette.routing import Route
 
 from drio_mcp.middleware.families import AUTHORIZE, CALLBACK
-from drio_mcp.pages import account, apps, connect, upstream
+from drio_mcp.pages import account, apps, connect, connection, new_connection, upstream
 from drio_mcp.pages.authorize import authorize
 from drio_mcp.pages.landing import start_page
 from drio_mcp.pages.new_account import set_up, sign_up
@@ -28,5 +28,15 @@ PAGES = [
     Route("/account/tokens", account.create_token, methods=["POST"]),
     Route("/apps", apps.list_apps, methods=["GET", "POST"]),
     Route("/apps/{appId}", apps.show_app),
+    Route("/apps/{appId}/settings", apps.app_settings, methods=["GET", "POST"]),
+    Route("/apps/{appId}/delete", apps.delete_app, methods=["GET", "POST"]),
+    Route("/apps/{appId}/connect", new_connection.connect, methods=["GET", "POST"]),
+    Route("/apps/{appId}/new", new_connection.new_connection, methods=["GET", "POST"]),
+    Route("/apps/{appId}/auth/{authId}", connection.show_connection, methods=["GET", "POST"]),
+    Route("/apps/{appId}/auth/{authId}/edit", connection.edit_connection, methods=["GET", "POST"]),
+    Route("/apps/{appId}/auth/{authId}/delete", connection.delete_connection, methods=["GET", "POST"]),
     Route("/connect/{token}", connect.connect, methods=["GET", "POST"]),
+    Route("/connect/callback/{authId}", connect.come_back),
+    Route("/connect/result/{authId}", connect.result),
+    Route("/connect/again/{authId}", connect.try_again, methods=["POST"]),
 ]

@@ -1,0 +1,33 @@
+"""Pages that belong to somebody: who is not signed in goes to sign in first, and comes back."""
+
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from drio_mcp.accounts.people import Person
+from drio_mcp.connections.history import Actor
+from drio_mcp.pages.browser import Browser, open_browser
+
+Page = Callable[[Browser, Person], Awaitable[Response]]
+
+
+def signed_in(show: Page) -> Callable[[Request], Awaitable[Response]]:
+    """The endpoint that calls `show` with the browser and the person in front of it.
+
+    Each such endpoint answers GET too, so that the way back from the sign-in page leads to a page.
+    """
+
+    async def endpoint(request: Request) -> Response:
+        browser = await open_browser(request)
+        if browser.person is None:
+            return browser.ask_to_sign_in()
+        return await show(browser, browser.person)
+
+    endpoint.__doc__ = show.__doc__
+    return endpoint
+
+
+def actor_of(person: Person) -> Actor:
+    """The person, as the history names whoever did something on a page."""
+    return Actor.person(person.id, person.name)
