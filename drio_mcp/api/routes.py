@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute, Route
 
 from drio_mcp.accounts.answers import AppAnswer, AppsAnswer, DeletedAnswer, UserAnswer
 from drio_mcp.accounts.apps import CreateApp, UpdateApp
-from drio_mcp.api import apps, connections, me, providers
+from drio_mcp.api import apps, connect, connections, me, providers
 from drio_mcp.api.auth import AUTH_ROUTES
 from drio_mcp.api.health import healthz, readyz
 from drio_mcp.api.openapi import document
@@ -16,6 +16,7 @@ from drio_mcp.api.operation import Operation
 from drio_mcp.api.requests import DryRun
 from drio_mcp.api.responses import json_response
 from drio_mcp.api.well_known import WELL_KNOWN_ROUTES
+from drio_mcp.connections.outcomes import ConnectAnswer, ConnectAuth
 from drio_mcp.connections.schemas import (
     ConnectionAnswer,
     ConnectionDeleted,
@@ -146,6 +147,18 @@ OPERATIONS: tuple[Operation, ...] = (
         statuses=(201, 200),
     ),
     Operation(
+        name="connect_auth",
+        methods=("POST",),
+        path=f"{AUTH}/connect",
+        summary="Connect a URL or a provider: finds the way, makes the connection, and gives the link for its owner",
+        scope=WRITE,
+        handler=connect.connect_auth,
+        result=ConnectAnswer,
+        body=ConnectAuth,
+        query=DryRun,
+        statuses=(201, 200),
+    ),
+    Operation(
         name="get_auth_connection",
         methods=("GET",),
         path=ONE_AUTH,
@@ -177,6 +190,17 @@ OPERATIONS: tuple[Operation, ...] = (
         query=DryRun,
         request_headers=("If-Match",),
     ),
+    Operation(
+        name="register_auth_client",
+        methods=("POST",),
+        path=f"{ONE_AUTH}/register",
+        summary="Register our client at the provider anew",
+        scope=WRITE,
+        handler=connect.register_auth_client,
+        result=ConnectionAnswer,
+        query=DryRun,
+        needs_body=False,
+    ),
 )
 
 
@@ -190,6 +214,7 @@ def api_routes() -> list[BaseRoute]:
         Route("/readyz", readyz),
         *AUTH_ROUTES,
         *WELL_KNOWN_ROUTES,
+        connect.CLIENT_DOCUMENT_ROUTE,
     ]
 
 

@@ -12,15 +12,23 @@ from drio_mcp.config import Settings
 from drio_mcp.connections.asking import CONSENTED, error_of, leads_on, needs_person
 from drio_mcp.connections.client_identity import document_url
 from drio_mcp.connections.connection import Connection
+from drio_mcp.connections.diagnosis import conflict, diagnosis_of
 from drio_mcp.connections.discover import Discoverer
 from drio_mcp.connections.drafts import Draft, draft_of
 from drio_mcp.connections.history import Actor
 from drio_mcp.connections.links import Links
-from drio_mcp.connections.outcomes import ConnectAuth, ConnectPlan, PlanEvidence
+from drio_mcp.connections.outcomes import ConnectAnswer, ConnectAuth, ConnectPlan, PlanEvidence
 from drio_mcp.connections.plan import NEXT_STEPS, Evidence, Method, Plan
 from drio_mcp.connections.providers import Providers
 from drio_mcp.connections.registrations import Registrations
-from drio_mcp.connections.schemas import AuthConnection, ConfigInput, Connect, ConnectionPatch, Status
+from drio_mcp.connections.schemas import (
+    AuthConnection,
+    ConfigInput,
+    Connect,
+    ConnectionAnswer,
+    ConnectionPatch,
+    Status,
+)
 from drio_mcp.connections.service import Connections
 from drio_mcp.connections.types import ConfigType
 from drio_mcp.connections.unusable import Unusable
@@ -41,6 +49,11 @@ class Connected:
     plan: ConnectPlan
     is_new: bool
     is_dry_run: bool
+
+    @property
+    def answer(self) -> ConnectAnswer:
+        """It as REST and tools give it."""
+        return ConnectAnswer(auth=self.auth, connect=self.connect, plan=self.plan, dry_run=self.is_dry_run or None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +108,22 @@ class Connecting:
             is_new=outcome.is_new,
             is_dry_run=dry_run,
         )
+
+    async def register(self, actor: Actor, app_id: str, id_or_key: str, *, dry_run: bool = False) -> ConnectionAnswer:
+        """Register our client at the provider, now. A new one needs the person's consent anew: then there is a link.
+
+        Raises `NotFound`, and `Conflict` with a diagnosis where it is impossible, or the provider refuses.
+        """
+        before = await self._db.read(self._connections.find_owned, actor.user_id, app_id, id_or_key)
+        try:
+            if dry_run:
+                await self._registrations.check(before.id)
+                return ConnectionAnswer(auth=before.read(self._providers), dry_run=True)
+            after = await self._registrations.renew(actor, before.id)
+        except Unusable as error:
+            raise conflict(diagnosis_of(before, error.code, error.sentence)) from None
+        connect = await self._links.create(actor.user_id, after.id) if needs_person(after) else None
+        return ConnectionAnswer(auth=after.read(self._providers), connect=connect)
 
     async def _plan(self, wish: Wish) -> Plan:
         if wish.entry is None:

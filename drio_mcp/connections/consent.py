@@ -31,6 +31,7 @@ from drio_mcp.connections.token_answer import Refusal, TokenSet
 from drio_mcp.connections.token_client import TokenClient, TokenEndpoint
 from drio_mcp.connections.unusable import Unusable
 from drio_mcp.connections.writing import note_failure
+from drio_mcp.errors import NotFound
 from drio_mcp.opaque import Randomness, b64url
 from drio_mcp.store import Database, Transaction, connections, pending_authorizations, secrets, upstreams
 from drio_mcp.vault import SealBroken
@@ -55,7 +56,7 @@ DENIALS: Mapping[str, Code] = {
 """RFC 6749 section 4.1.2.1, OpenID Connect Core section 3.1.2.6, RFC 8707 section 2; any other: we asked wrongly."""
 
 
-class NotOurs(Exception):
+class NotOurs(NotFound):
     """An answer that belongs to no authorization of this person, in this browser, for this connection, now."""
 
 
@@ -127,9 +128,13 @@ class Consent:
             verifier = _verifier(browser_key, state) if asked.has_challenge else None
             failure = await self._exchange(actor, connection_id, asked, answer["code"], verifier)
         if failure is not None:
-            await self._db.write(self._failed, actor, connection_id, failure)
+            await self.note_failure(actor, connection_id, failure)
         connection = await self._db.read(self._find, connection_id, actor.user_id)
         return connection.read(self._providers)
+
+    async def note_failure(self, actor: Actor, connection_id: str, failure: Unusable) -> None:
+        """Let the connection say why nobody could be sent to the provider, or what the provider answered."""
+        await self._db.write(self._failed, actor, connection_id, failure)
 
     async def prune(self, now: int) -> int:
         """Forget the authorizations that never came back, and give how many there were."""

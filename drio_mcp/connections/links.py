@@ -1,12 +1,13 @@
-"""One-time links to the page on which a connection's owner enters a secret that no model should see.
+"""One-time links to the page on which a connection's owner enters what no model should see, and allows access.
 
-A link works for the signed-in owner alone, for 30 minutes, until something was entered on its page; looking at the page
+A link works for the signed-in owner alone, for 30 minutes, until the page's one button was pressed; looking at the page
 does not use it up. Only a hash of it is stored.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,7 +15,10 @@ from pydantic.alias_generators import to_camel
 
 from drio_mcp.clock import HOUR, MINUTE, Clock, rfc3339
 from drio_mcp.config import Settings
+from drio_mcp.connections.asking import fields_to_enter, leads_on
+from drio_mcp.connections.client_identity import redirect_uri
 from drio_mcp.connections.connection import Connection
+from drio_mcp.connections.fields import origin_of
 from drio_mcp.connections.history import Actor, Event
 from drio_mcp.connections.providers import Providers
 from drio_mcp.connections.rules import allowed_origins
@@ -23,7 +27,7 @@ from drio_mcp.connections.service import Connections, View
 from drio_mcp.connections.types import NEEDS, ConfigType
 from drio_mcp.errors import NotFound, Problem, ValidationFailed
 from drio_mcp.opaque import MASK, Randomness, b64url
-from drio_mcp.store import Database, Transaction, connections, links, secrets
+from drio_mcp.store import Database, Transaction, connections, links, secrets, upstreams
 
 LIFETIME_MS = 30 * MINUTE
 KEPT_MS = HOUR
@@ -51,7 +55,7 @@ class LinkField:
 
 @dataclass(frozen=True, slots=True)
 class LinkView:
-    """What the page shows: whose connection it is, where the secret may be sent, and what to enter."""
+    """What the page shows: whose connection it is, what to enter, where that is sent, and where the page leads."""
 
     app_id: str
     connection_id: str
@@ -61,6 +65,21 @@ class LinkView:
     origins: tuple[str, ...]
     fields: tuple[LinkField, ...]
     expires_at: int
+    consent_at: str | None = None
+    """Origin of the provider's page to which the button leads, where consent is needed."""
+    answered_at: str | None = None
+    """Origin that gets to redeem the consent."""
+    is_published: bool = True
+    """Whether these two belong together by the provider's metadata, or by the catalog."""
+    redirect_uri: str | None = None
+    """What whoever registers a client by hand has to enter at the provider."""
+    scopes: tuple[str, ...] = ()
+    """What is asked for there; none means what the provider gives by default."""
+
+    @property
+    def consent_host(self) -> str | None:
+        """Where the button leads, as people read it."""
+        return None if self.consent_at is None else self.consent_at.partition("://")[2]
 
 
 class Links:
@@ -78,7 +97,7 @@ class Links:
         self._db = db
         self._clock = clock
         self._randomness = randomness
-        self._origin = settings.origin
+        self._settings = settings
         self._providers = providers
         self._connections = connections
 
@@ -87,7 +106,7 @@ class Links:
         token = b64url(self._randomness.bytes(32))
         expires_at = self._clock.now() + LIFETIME_MS
         await self._db.write(self._create, token, user_id, connection_id, expires_at)
-        return Connect(url=f"{self._origin}/connect/{token}", expires_at=rfc3339(expires_at))
+        return Connect(url=f"{self._settings.origin}/connect/{token}", expires_at=rfc3339(expires_at))
 
     async def offer(self, user_id: str, view: View) -> Connect | None:
         """A link where the connection waits for a person, and none where it does not or where nothing was changed."""
@@ -130,7 +149,7 @@ class Links:
         connection = self._connection(tx, link.connection_id, user_id)
         row = connection.row
         provider = self._providers.describe(row.provider_key)
-        return LinkView(
+        shown = LinkView(
             app_id=row.app_id,
             connection_id=row.id,
             connection_name=row.name,
@@ -139,6 +158,22 @@ class Links:
             origins=tuple(sorted(allowed_origins(connection.config, self._providers.find(row.provider_key)))),
             fields=fields_of(connection),
             expires_at=link.expires_at,
+        )
+        return self._with_consent(tx, connection, shown) if leads_on(connection) else shown
+
+    def _with_consent(self, tx: Transaction, connection: Connection, shown: LinkView) -> LinkView:
+        config = connection.config
+        upstream = tx.one(upstreams.FIND, connection_id=connection.id)
+        facts = self._providers.find(connection.row.provider_key)
+        published = [json.loads(upstream.server) if upstream is not None else {}, facts.defaults if facts else {}]
+        pair = ("authorization_endpoint", "token_endpoint")
+        return replace(
+            shown,
+            consent_at=origin_of(config["authorization_endpoint"]),
+            answered_at=origin_of(config["token_endpoint"]) if "token_endpoint" in config else None,
+            is_published=any(all(each.get(name) == config.get(name) for name in pair) for each in published),
+            redirect_uri=redirect_uri(self._settings, connection.id),
+            scopes=tuple(config.get("scopes", ())),
         )
 
     def _submit(self, tx: Transaction, token: str, actor: Actor, values: Mapping[str, str]) -> AuthConnection:
@@ -167,17 +202,18 @@ def hash_of(token: str) -> bytes:
 
 
 def fields_of(connection: Connection) -> tuple[LinkField, ...]:
-    """The fields of the page, after the connection's type."""
+    """The fields of the page."""
     needs = NEEDS[ConfigType(connection.config["type"])]
+    required = {*needs.settings, "client_id", *((needs.credential,) if needs.is_secret_required else ())}
     return tuple(
         LinkField(
             name=to_camel(field),
             label=LABELS[to_camel(field)],
             is_secret=field in SECRET_FIELDS,
-            is_required=field in needs.settings or (field == needs.credential and needs.is_secret_required),
+            is_required=field in required,
             value="" if field in SECRET_FIELDS else str(connection.config.get(field, "")),
         )
-        for field in needs.asked
+        for field in fields_to_enter(connection)
     )
 
 

@@ -88,6 +88,10 @@ class Registrations:
             return connection
         return await self.replace(actor, connection_id)
 
+    async def check(self, connection_id: str) -> None:
+        """Raises `Unusable` where no client could be registered, without asking anybody."""
+        await self._db.read(self._ask, connection_id)
+
     async def renew(self, actor: Actor, connection_id: str) -> Connection:
         """Register on demand: what works is kept and refreshed (RFC 7592 section 2.2), anything else replaced.
 

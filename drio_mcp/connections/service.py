@@ -79,6 +79,17 @@ class Connections:
         """The connection of that id or key. Raises `NotFound`."""
         return self._view(await self._db.read(self.find_owned, user_id, app_id, id_or_key))
 
+    async def find(self, user_id: str, connection_id: str) -> AuthConnection:
+        """The person's connection of that id, in whichever app. Raises `NotFound`."""
+
+        def read(tx: Transaction) -> AuthConnection:
+            row = tx.one(connections.FIND_OWNED, id=connection_id, user_id=user_id) if is_plain(connection_id) else None
+            if row is None:
+                raise NotFound("Auth connection not found")
+            return self._with_secrets(tx, row).read(self._providers)
+
+        return await self._db.read(read)
+
     async def create(
         self,
         actor: Actor,

@@ -1,53 +1,101 @@
-"""The page on which a connection's owner enters what no model should see (contract section 3, `connect.url`)."""
+"""The page of a connection's link: its owner enters what no model should see, and goes on to the provider.
+
+Contract section 3, `connect.url`: one form, one button that goes on, and at the end a page of ours with the result.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from drio_mcp.connections.asking import CONSENTED, WORKING
 from drio_mcp.connections.history import Actor
+from drio_mcp.connections.links import LinkView
+from drio_mcp.connections.schemas import AuthConnection, Status
+from drio_mcp.connections.unusable import Unusable
 from drio_mcp.errors import NotFound, ValidationFailed
 from drio_mcp.middleware.context import services_of
 from drio_mcp.pages.browser import Browser, open_browser
 from drio_mcp.pages.forms import check_own, problems_by_field, read_form
-from drio_mcp.pages.paths import with_query
+from drio_mcp.pages.policy import form_target
 from drio_mcp.pages.rendering import page
+from drio_mcp.pages.scope_words import scope_in_words
+
+ENDED = (
+    "It was used already, is older than 30 minutes, or belongs to another account. Your assistant can give you a new "
+    "one; what you entered before is kept."
+)
+NOT_OURS = (
+    "The provider's answer belongs to no connection that is under way in this browser. It may have come twice, too "
+    "late, or for another account. Nothing was changed."
+)
 
 
 async def connect(request: Request) -> Response:
-    """GET and POST /connect/{token}. Looking uses nothing up; entering something does."""
+    """GET and POST /connect/{token}. Looking uses nothing up; the button does."""
     browser = await open_browser(request)
     if browser.person is None:
         return browser.ask_to_sign_in()
     try:
         return await (_submit(browser) if request.method == "POST" else _show(browser))
     except NotFound:
-        return page(
-            browser,
-            "message.html",
-            status=404,
-            title="This link has ended",
-            message="It was used already, is older than 30 minutes, or belongs to another account. Your assistant can "
-            "give you a new one; what you entered before is kept.",
-            link="/apps",
-            link_text="Your apps and connections",
-        )
+        return _message(browser, 404, "This link has ended", ENDED)
+
+
+async def come_back(request: Request) -> Response:
+    """GET /connect/callback/{authId}: back from the provider, with or without the person's consent."""
+    browser = await open_browser(request)
+    if browser.person is None:
+        return browser.ask_to_sign_in()
+    auth_id, parameters = request.path_params["authId"], request.query_params.multi_items()
+    try:
+        await services_of(request).consent.finish(_actor(browser), auth_id, browser.csrf, parameters)
+    except NotFound:
+        return _message(browser, 403, "This answer does not belong here", NOT_OURS)
+    return browser.redirect(f"/connect/result/{auth_id}")
+
+
+async def result(request: Request) -> Response:
+    """GET /connect/result/{authId}: how the connection stands now, in plain words; reloading it changes nothing."""
+    browser = await open_browser(request)
+    if browser.person is None:
+        return browser.ask_to_sign_in()
+    auth = await services_of(request).connections.find(browser.person.id, request.path_params["authId"])
+    return page(browser, "connect_result.html", auth=auth, **_told(auth))
+
+
+async def try_again(request: Request) -> Response:
+    """POST /connect/again/{authId}: a new link for the owner, who is here already."""
+    browser = await open_browser(request)
+    if browser.person is None:
+        return browser.ask_to_sign_in()
+    check_own(browser, await read_form(request))
+    link = await services_of(request).links.create(browser.person.id, request.path_params["authId"])
+    return browser.redirect(urlsplit(link.url).path)
 
 
 async def _submit(browser: Browser) -> Response:
-    assert browser.person is not None
-    links = services_of(browser.request).links
+    services, actor = services_of(browser.request), _actor(browser)
     token = browser.request.path_params["token"]
     form = await read_form(browser.request)
     check_own(browser, form)
-    view = await links.open(token, browser.person.id)
+    view = await services.links.open(token, actor.user_id)
     values = {field.name: form[field.name] for field in view.fields}
     try:
-        auth = await links.submit(token, Actor.person(browser.person.id, browser.person.name), values)
+        auth = await services.links.submit(token, actor, values)
     except ValidationFailed as error:
         shown = [field.name for field in view.fields if not field.is_secret]
         labels = {field.name: field.label for field in view.fields}
         problems = {name: f"{labels.get(name, name)} {words}" for name, words in problems_by_field(error).items()}
         return await _show(browser, 400, form.filled(*shown), problems)
-    return browser.redirect(with_query(f"/apps/{auth.app_id}", entered=auth.id))
+    if view.consent_at is not None:
+        try:
+            return browser.redirect(await services.consent.begin(actor, auth.id, browser.csrf))
+        except Unusable as error:
+            await services.consent.note_failure(actor, auth.id, error)
+    return browser.redirect(f"/connect/result/{auth.id}")
 
 
 async def _show(
@@ -60,8 +108,66 @@ async def _show(
         browser,
         "connect.html",
         status=status,
+        form_targets=_form_targets(view),
         view=view,
         app=app,
+        scopes=[Allowance(scope, scope_in_words(scope)) for scope in view.scopes],
+        warning=_warning(view),
         typed=typed or {field.name: field.value for field in view.fields},
         problems=problems or {},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """A scope, and what it allows in words."""
+
+    scope: str
+    sentence: str
+
+
+def _form_targets(view: LinkView) -> tuple[str, ...]:
+    """Where the form may lead. Browsers apply `form-action` to every redirect after the form, and through which hosts
+    a provider leads people to sign in is not ours to know; all of them speak https."""
+    if view.consent_at is None:
+        return ()
+    return ("https:",) if view.consent_at.startswith("https:") else ("https:", form_target(view.consent_at))
+
+
+def _warning(view: LinkView) -> str | None:
+    """Whoever redeems the consent gets the access. That this is another server is usual, and worth a look."""
+    if view.consent_at is None or view.is_published or view.answered_at in {None, view.consent_at}:
+        return None
+    return (
+        f"You allow access at {view.consent_at}, and {view.answered_at} receives it. These addresses were entered by "
+        "hand. Go on only if you know both."
+    )
+
+
+def _told(auth: AuthConnection) -> dict[str, Any]:
+    """The result in plain words: a headline, what it means, and whether trying again makes sense."""
+    reason = (auth.last_error or "").partition(": ")[2]
+    if auth.status in WORKING:
+        return {"title": "Connected", "kind": "done", "reason": reason, "can_retry": False}
+    if auth.status == Status.DISABLED:
+        return {"title": "This connection is disabled", "kind": "error", "reason": reason, "can_retry": False}
+    if not reason and auth.config.type not in CONSENTED:
+        return {"title": "Saved", "kind": "done", "reason": "", "can_retry": False}
+    return {"title": "Not connected yet", "kind": "error", "reason": reason, "can_retry": True}
+
+
+def _message(browser: Browser, status: int, title: str, message: str) -> Response:
+    return page(
+        browser,
+        "message.html",
+        status=status,
+        title=title,
+        message=message,
+        link="/apps",
+        link_text="Your apps and connections",
+    )
+
+
+def _actor(browser: Browser) -> Actor:
+    assert browser.person is not None
+    return Actor.person(browser.person.id, browser.person.name)

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 
 from drio_mcp.accounts.answers import AppAnswer, AppsAnswer, UserAnswer
 from drio_mcp.config import Settings
+from drio_mcp.connections.outcomes import ConnectAnswer
 from drio_mcp.connections.schemas import ConnectionAnswer, ConnectionDeleted, ConnectionsAnswer, ProvidersAnswer
 from drio_mcp.middleware.bearer import FULL_ACCESS
 from drio_mcp.models import Scope
-from drio_mcp.tools import apps, connections, people, providers
+from drio_mcp.tools import apps, connect, connections, people, providers
 from drio_mcp.tools.tool import Tool
 
 READ = Scope.CONNECTIONS_READ
@@ -107,6 +108,27 @@ def tools_for(settings: Settings) -> Mapping[str, Tool]:
             output=ConnectionDeleted,
             handler=connections.delete_auth_connection,
             hints=frozenset({"destructive"}),
+        ),
+        Tool(
+            name="connect_auth",
+            title="Connect a URL or provider",
+            description="The easy way to a connection: finds out how target (or providerKey) signs in, makes the "
+            "connection and gives a link for the person. The same call again gives the same connection.",
+            scope=WRITE,
+            input=connect.ConnectArguments,
+            output=ConnectAnswer,
+            handler=connect.connect_auth,
+            hints=frozenset({"idempotent", "open_world"}),
+        ),
+        Tool(
+            name="register_auth_client",
+            title="Register the OAuth client",
+            description="Register our client at the provider (RFC 7591), or replace one that it no longer knows.",
+            scope=WRITE,
+            input=connect.RegisterArguments,
+            output=ConnectionAnswer,
+            handler=connect.register_auth_client,
+            hints=frozenset({"open_world"}),
         ),
     )
     return {tool.name: tool for tool in tools}

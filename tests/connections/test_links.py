@@ -92,15 +92,21 @@ async def test_a_wrong_entry_leaves_the_link_good(desk: Desk, entered: str) -> N
 
 
 async def test_what_is_known_is_filled_in_and_secrets_are_not(desk: Desk) -> None:
-    made = await desk.create(OAUTH | {"status": "draft", "config": {**OAUTH["config"], "clientSecret": "s"}})
-    assert made.wanted == ()
-    assert await desk.links.offer(desk.actor.user_id, made) is None
-    offered = await desk.links.create(desk.actor.user_id, made.auth.id)
-    shown = await desk.links.open(offered.url.rpartition("/")[2], desk.actor.user_id)
+    made = await desk.create(OAUTH | {"status": "draft"})
+    shown = await desk.links.open(await link_to(desk, made), desk.actor.user_id)
     assert [(field.name, field.value, field.is_required) for field in shown.fields] == [
         ("clientId", "client_123", True),
         ("clientSecret", "", False),
     ]
+
+
+async def test_a_client_that_is_stored_is_not_asked_for_again(desk: Desk) -> None:
+    made = await desk.create(OAUTH | {"status": "draft", "config": {**OAUTH["config"], "clientSecret": "s"}})
+    assert await desk.links.offer(desk.actor.user_id, made) is None
+    offered = await desk.links.create(desk.actor.user_id, made.auth.id)
+    shown = await desk.links.open(offered.url.rpartition("/")[2], desk.actor.user_id)
+    assert shown.fields == ()
+    assert (shown.consent_at, shown.scopes) == ("https://accounts.example.com", ("contacts:read",))
 
 
 async def test_a_deleted_connection_takes_its_links_along(desk: Desk) -> None:

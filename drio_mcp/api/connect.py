@@ -1,0 +1,44 @@
+"""`…/auth/connect` and `…/auth/{authId}/register`, and the document that says who we are to providers."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from drio_mcp.api.requests import DryRun, read_body, read_query
+from drio_mcp.api.responses import json_response
+from drio_mcp.connections.client_identity import CONNECTION_ID, DOCUMENT_PATH, client_document
+from drio_mcp.connections.history import Actor
+from drio_mcp.connections.outcomes import ConnectAuth
+from drio_mcp.errors import NotFound
+from drio_mcp.middleware.context import principal_of, services_of
+
+CACHED = {"Cache-Control": "public, max-age=3600"}
+
+
+async def connect_auth(request: Request) -> Response:
+    dry_run = read_query(request, DryRun).dry_run
+    body = await read_body(request, ConnectAuth)
+    connected = await services_of(request).connecting.connect(
+        Actor.client(principal_of(request)), request.path_params["appId"], body, dry_run=dry_run
+    )
+    return json_response(connected.answer, 201 if connected.is_new and not dry_run else 200)
+
+
+async def register_auth_client(request: Request) -> Response:
+    dry_run = read_query(request, DryRun).dry_run
+    app_id, auth_id = request.path_params["appId"], request.path_params["authId"]
+    answer = await services_of(request).connecting.register(
+        Actor.client(principal_of(request)), app_id, auth_id, dry_run=dry_run
+    )
+    return json_response(answer)
+
+
+async def _document(request: Request) -> Response:
+    """GET /connect/client/{authId}: our Client ID Metadata Document for that connection, whether or not it exists."""
+    auth_id = request.path_params["authId"]
+    if CONNECTION_ID.fullmatch(auth_id) is None:
+        raise NotFound
+    return json_response(client_document(services_of(request).settings, auth_id), headers=CACHED)
+
+
+CLIENT_DOCUMENT_ROUTE = Route(f"{DOCUMENT_PATH}{{authId}}", _document, methods=["GET"], name="client_document")
