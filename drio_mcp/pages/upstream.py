@@ -22,8 +22,9 @@ log = logging.getLogger("drio_mcp.upstream")
 async def start(request: Request) -> Response:
     """GET /sign-in/provider: on to the provider.
 
-    A link, not a form: browsers apply `form-action` to every redirect that follows a form, and through which hosts a
-    provider leads people is not ours to know. Whoever makes somebody else open it has gained nothing.
+    The browser's CSRF token, which its pages alone know, binds the sign-in to it. A link leads here, not a form:
+    browsers apply `form-action` to every redirect that follows a form, and through which hosts a provider leads people
+    is not ours to know. Whoever makes somebody else open it has gained nothing.
     """
     upstream = services_of(request).upstream
     if not upstream.is_enabled:

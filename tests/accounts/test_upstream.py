@@ -535,6 +535,7 @@ async def test_an_outage_is_told_as_one(world: World, endpoint: str, fault: Any)
     assert reason == "outage"
     assert detail.startswith(f"{endpoint}: ")
     world.upstream.faults.clear()
+    world.clock.advance(seconds=10)
     assert (await world.arrive()).person.subject == "subject-1"
 
 
@@ -546,6 +547,16 @@ async def test_a_refused_client_is_the_operators_business(world: World) -> None:
 async def test_an_answer_without_an_id_token_is_refused(world: World) -> None:
     world.upstream.faults.at("token", answers(200, {"access_token": "a", "token_type": "Bearer"}))
     assert (await world.failure())[0] == "misconfigured"
+
+
+async def test_a_provider_that_fails_is_left_alone_for_a_while(world: World) -> None:
+    world.upstream.faults.at("discovery", html_error(503))
+    for _ in range(3):
+        assert await world.failure() == ("outage", "discovery: status 503")
+    assert world.upstream.log.count("discovery") == 1
+    world.clock.advance(seconds=10)
+    await world.failure()
+    assert world.upstream.log.count("discovery") == 2
 
 
 async def test_metadata_is_kept_and_outlives_an_outage(world: World) -> None:

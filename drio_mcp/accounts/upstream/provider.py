@@ -13,12 +13,14 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from drio_mcp.accounts.upstream.failures import Reason, UpstreamSignInFailed
-from drio_mcp.clock import HOUR, MINUTE, Clock
+from drio_mcp.clock import HOUR, MINUTE, SECOND, Clock
 from drio_mcp.config import Settings
 from drio_mcp.opaque import Secret
 from drio_mcp.outbound import Outbound, OutboundError, OutboundResponse
 
 METADATA_LIFETIME_MS = HOUR
+RETRY_MS = 10 * SECOND
+"""How long a provider that failed is left alone: meanwhile people are told at once instead of waiting in a queue."""
 KEYS_LIFETIME_MS = HOUR
 KEYS_INTERVAL_MS = MINUTE
 """Tokens with unknown key ids make us ask for the keys again, but no more often than this."""
@@ -76,7 +78,8 @@ class Provider:
         self._outbound = outbound
         self._clock = clock
         self._metadata: Metadata | None = None
-        self._metadata_at = 0
+        self._metadata_due = 0
+        self._failure: UpstreamSignInFailed | None = None
         self._keys: KeySet | None = None
         self._keys_at = 0
         self._fetching = asyncio.Lock()
@@ -84,14 +87,21 @@ class Provider:
     async def metadata(self) -> Metadata:
         """The provider's metadata, at most an hour old; while the provider fails, the last that was good."""
         async with self._fetching:
-            if self._metadata is None or self._clock.now() - self._metadata_at >= METADATA_LIFETIME_MS:
-                try:
-                    self._metadata = await self._discover()
-                except UpstreamSignInFailed as failure:
-                    if self._metadata is None or failure.reason != "outage":
-                        raise
-                self._metadata_at = self._clock.now()
+            if self._clock.now() >= self._metadata_due:
+                await self._renew_metadata()
+            if self._metadata is None:
+                assert self._failure is not None
+                raise UpstreamSignInFailed(self._failure.reason, self._failure.detail)
             return self._metadata
+
+    async def _renew_metadata(self) -> None:
+        try:
+            self._metadata, lifetime = await self._discover(), METADATA_LIFETIME_MS
+        except UpstreamSignInFailed as failure:
+            self._failure, lifetime = failure, RETRY_MS
+            if failure.reason != "outage":
+                self._metadata = None
+        self._metadata_due = self._clock.now() + lifetime
 
     async def keys(self, *, anew: bool = False) -> KeySet:
         """The provider's signing keys; `anew` asks again because a token names a key that is not among them."""
