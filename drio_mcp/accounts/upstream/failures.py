@@ -42,7 +42,7 @@ FAILURES: dict[Reason, tuple[int, str, str]] = {
     "clock_skew": (
         502,
         "The clocks of this server and of the sign-in provider disagree, so the sign-in could not be verified.",
-        "Whoever runs this server has to set its clock; `drio-mcp doctor` shows the difference.",
+        "Whoever runs this server has to set its clock; `drio-mcp doctor` checks it.",
     ),
     "misconfigured": (
         502,
