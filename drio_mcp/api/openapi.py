@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from drio_mcp import __version__
+from drio_mcp.api.openapi_oauth import OAUTH_PATHS
 from drio_mcp.api.operation import Operation
 from drio_mcp.models import Model, Scope
 
@@ -51,6 +52,7 @@ def document(origin: str, operations: Sequence[Operation]) -> dict[str, Any]:
         path = PARAMETER.sub(r"{\1}", operation.path)
         for method in operation.methods:
             paths.setdefault(path, {})[method.lower()] = _operation(operation, method, references)
+    paths |= OAUTH_PATHS
     return {
         "openapi": "3.1.0",
         "info": {"title": "drio-mcp", "version": __version__, "description": "Apps and their auth connections."},

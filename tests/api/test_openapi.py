@@ -7,8 +7,12 @@ import httpx2
 import jsonschema_rs
 import pytest
 import schemathesis
+from starlette.routing import Route
 
 from drio_mcp.api.routes import OPERATIONS
+from drio_mcp.app import create_app
+from drio_mcp.middleware.families import AUTHORIZE, CALLBACK
+from tests.helpers.server import RunningServer
 
 
 @pytest.fixture
@@ -33,6 +37,20 @@ def test_every_operation_is_described_once(document: dict[str, Any]) -> None:
     expected = {(method, re.sub(r":\w+}", "}", each.path)) for each in OPERATIONS for method in each.methods}
     assert set(described) >= expected
     assert len(set(described.values())) == len(described)
+
+
+def test_every_route_below_api_v1_is_described(server: RunningServer, document: dict[str, Any]) -> None:
+    """And nothing is described that is not there; the way back from the upstream provider is for browsers alone."""
+    routed = {
+        (method, re.sub(r":\w+}", "}", route.path))
+        for route in create_app(server.services.settings, services=server.services).routes
+        if isinstance(route, Route) and route.path.startswith("/api/v1/") and route.path != CALLBACK
+        for method in (route.methods or set()) - {"HEAD"}
+    }
+    described = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
+    undescribed = {("GET", "/api/v1/openapi.json"), ("POST", AUTHORIZE), ("POST", "/api/v1/auth/userinfo")}
+    assert routed - described == undescribed
+    assert described <= routed
 
 
 def test_every_schema_is_valid_json_schema(document: dict[str, Any]) -> None:
