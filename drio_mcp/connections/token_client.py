@@ -99,7 +99,7 @@ class TokenClient:
     async def _ask_as(
         self, endpoint: TokenEndpoint, method: AuthMethod, fields: Mapping[str, str]
     ) -> TokenSet | Refusal:
-        headers, body = _authenticated(endpoint, method, fields)
+        headers, body = authenticated(endpoint, method, fields)
         sent_at = self._clock.now()
         try:
             response = await self._outbound.request(
@@ -115,7 +115,7 @@ class TokenClient:
         )
 
 
-def _authenticated(
+def authenticated(
     endpoint: TokenEndpoint, method: AuthMethod, fields: Mapping[str, str]
 ) -> tuple[dict[str, str], dict[str, str]]:
     headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}

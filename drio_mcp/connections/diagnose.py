@@ -1,0 +1,76 @@
+"""What is the matter with a connection, who must act, and the exact call or page that comes next."""
+
+from drio_mcp.clock import Clock
+from drio_mcp.connections.answers import DiagnosisAnswer
+from drio_mcp.connections.asking import needs_person
+from drio_mcp.connections.codes import CODES, Code, Remedy
+from drio_mcp.connections.conclusions import conclude
+from drio_mcp.connections.connection import Connection
+from drio_mcp.connections.diagnosis import conflict, diagnosis_of, is_registrable
+from drio_mcp.connections.examination import Examination
+from drio_mcp.connections.examine import Examiner
+from drio_mcp.connections.history import Actor
+from drio_mcp.connections.links import Links
+from drio_mcp.connections.outcomes import Diagnosis, DiagnosisEvidence
+from drio_mcp.connections.service import Connections
+from drio_mcp.connections.unusable import Unusable
+from drio_mcp.errors import Conflict, NotFound
+from drio_mcp.store import Database, upstreams
+
+MENDED_ON_PAGE = frozenset({Code.MISSING_CONFIGURATION, Code.CLIENT_UNKNOWN, Code.CLIENT_SECRET_EXPIRED})
+"""What the owner can also mend on the connection's page, where that page asks for it."""
+
+
+class Diagnoses:
+    """Examines thoroughly and says what to do."""
+
+    def __init__(self, db: Database, clock: Clock, connections: Connections, examiner: Examiner, links: Links) -> None:
+        self._db = db
+        self._clock = clock
+        self._connections = connections
+        self._examiner = examiner
+        self._links = links
+
+    async def diagnose(self, actor: Actor, app_id: str, id_or_key: str) -> DiagnosisAnswer:
+        """Run every check. What is found is kept as a validation's finding is. Raises `NotFound`."""
+        found = await self._db.read(self._connections.find_owned, actor.user_id, app_id, id_or_key)
+        examination = await self._examiner.examine(found.id, is_thorough=True)
+        if examination is None:
+            raise NotFound("Auth connection not found")
+        now = self._clock.now()
+        await self._db.write(lambda tx: conclude(tx, actor, examination, now, event=None))
+        return DiagnosisAnswer(diagnosis=await self._told(actor, examination))
+
+    async def of(self, actor: Actor, connection: Connection, error: Unusable) -> Diagnosis:
+        """The diagnosis of a use that failed, with what is known without looking any further."""
+        upstream = await self._db.read(lambda tx: tx.one(upstreams.FIND, connection_id=connection.id))
+        evidence = DiagnosisEvidence(check="use", result="failed", detail=error.sentence)
+        target = upstream.target if upstream is not None else None
+        examination = Examination(connection, error.code, error.sentence, (evidence,), target=target)
+        return await self._told(actor, examination)
+
+    async def conflict(self, actor: Actor, connection: Connection, error: Unusable) -> Conflict:
+        """The same as the 409 of contract section 3."""
+        return conflict(await self.of(actor, connection, error))
+
+    async def _told(self, actor: Actor, examination: Examination) -> Diagnosis:
+        connection, code = examination.connection, examination.code
+        connect = None
+        if CODES[code].remedy is Remedy.LINK or self._is_mended_on_page(connection, code):
+            connect = await self._links.create(actor.user_id, connection.id)
+        diagnosis = diagnosis_of(
+            connection,
+            code,
+            examination.sentence,
+            evidence=examination.evidence,
+            connect=connect,
+            target=examination.target,
+        )
+        if connect is None or diagnosis.next_step.url is not None:
+            return diagnosis
+        step = diagnosis.next_step.model_copy(update={"url": connect.url})
+        return diagnosis.model_copy(update={"next_step": step})
+
+    def _is_mended_on_page(self, connection: Connection, code: Code) -> bool:
+        is_ours = code is not Code.MISSING_CONFIGURATION and is_registrable(connection)
+        return code in MENDED_ON_PAGE and not is_ours and needs_person(connection)
