@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import click
 import pytest
 
-from drio_mcp.cli import main as command_line
+from drio_mcp.cli import cli
 from tests.generate import PARTS, with_part
 from tests.helpers.server import RunningServer, running_server
 
@@ -71,7 +71,7 @@ def test_json_is_json(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_commands_exist(page: Path) -> None:
     for words in COMMAND.findall(page.read_text(encoding="utf-8")):
-        command: click.Command | None = command_line
+        command: click.Command | None = cli
         for word in words.split():
             if not isinstance(command, click.Group):
                 break
