@@ -96,12 +96,14 @@ def _build(settings: "Settings") -> "uvicorn.Server":
     import uvicorn
 
     from drio_mcp.app import create_app
+    from drio_mcp.cli.one_write import OneWriteProtocol
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))  # uvicorn raises it again once it has stopped
     return uvicorn.Server(
         uvicorn.Config(
             create_app(settings),
+            http=OneWriteProtocol,
             access_log=False,
             log_config=None,
             server_header=False,
