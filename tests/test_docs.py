@@ -24,7 +24,8 @@ PASTED = ["README.md", "docs/quickstart.md", "docs/rest.md"]
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-COMMAND = re.compile(r"(?:^|[\s`(])(?:\.venv/bin/)?drio-mcp ((?:[a-z][a-z-]*)(?: [a-z][a-z-]*)?)", re.MULTILINE)
+CODE = re.compile(r"^```\w*\n(.*?)^```|`([^`\n]+)`", re.DOTALL | re.MULTILINE)
+COMMAND = re.compile(r"(?<![\w/-])(?:\.venv/bin/)?drio-mcp ([a-z][a-z-]*(?: [a-z][a-z-]*)?)")
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -70,7 +71,8 @@ def test_json_is_json(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_commands_exist(page: Path) -> None:
-    for words in COMMAND.findall(page.read_text(encoding="utf-8")):
+    code = "\n".join(block or span for block, span in CODE.findall(page.read_text(encoding="utf-8")))
+    for words in COMMAND.findall(code):
         command: click.Command | None = cli
         for word in words.split():
             if not isinstance(command, click.Group):
