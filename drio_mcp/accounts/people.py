@@ -10,7 +10,8 @@ from drio_mcp.accounts.texts import clean_email, clean_name
 from drio_mcp.clock import MINUTE, Clock
 from drio_mcp.errors import DrioError, NotFound, Problem, RateLimited, ValidationFailed
 from drio_mcp.opaque import Randomness, Secret, new_id
-from drio_mcp.store import Database, Transaction, UniqueViolation, apps, sessions, throttle, users
+from drio_mcp.store import Database, Transaction, UniqueViolation, apps, security_events, sessions, throttle, users
+from drio_mcp.store.security_events import SecurityEvent
 from drio_mcp.store.users import UserRow
 
 WINDOW_MS = 10 * MINUTE
@@ -133,6 +134,7 @@ class People:
             await self._db.write(_forget_attempt, email, address)  # nothing was tried
             raise
         if row is None or stored is None or not right or row.is_disabled:
+            await self._db.write(_note_failure, row, address, self._clock.now())
             raise SignInFailed
         renewed = await self._passwords.hash(password) if self._passwords.is_outdated(stored) else None
         return Person.of(await self._db.write(_succeed, row, renewed, email, address, self._clock.now()))
@@ -145,7 +147,8 @@ class People:
     async def change_password(self, user_id: str, password: Secret, keep_session: str | None = None) -> None:
         """Set another password and sign the person out everywhere but in the session `keep_session`."""
         rules.check_strength(password)
-        await self._db.write(_set_password, user_id, await self._passwords.hash(password), keep_session)
+        hashed = await self._passwords.hash(password)
+        await self._db.write(_set_password, user_id, hashed, keep_session, self._clock.now())
 
     async def rename(self, user_id: str, name: str) -> None:
         """Set the name that is shown. Raises `ValidationFailed`."""
@@ -170,7 +173,7 @@ class People:
 
         Their access tokens die at once, because a bearer is looked up together with its person.
         """
-        await self._db.write(_disable, clean_email(email))
+        await self._db.write(_disable, clean_email(email), self._clock.now())
 
 
 def add_person(tx: Transaction, row: UserRow, randomness: Randomness) -> None:
@@ -180,6 +183,7 @@ def add_person(tx: Transaction, row: UserRow, randomness: Randomness) -> None:
     except UniqueViolation:
         raise EmailTaken from None
     apps.insert(tx, first_app(row.id, row.created_at, randomness))
+    security_events.record(tx, SecurityEvent.ACCOUNT_CREATED, row.created_at, user_id=row.id)
 
 
 def _find(tx: Transaction, user_id: str) -> UserRow | None:
@@ -194,6 +198,12 @@ def _count_attempt(tx: Transaction, email: str, address: str, now: int) -> UserR
                 throttle.retry_after(tx, bucket, key, now), "Too many attempts to sign in; wait a little and try again"
             )
     return tx.one(users.FIND_BY_EMAIL, email=email)
+
+
+def _note_failure(tx: Transaction, row: UserRow | None, address: str, now: int) -> None:
+    """What was typed is not noted: it may be a password in the wrong field."""
+    user_id = None if row is None else row.id
+    security_events.record(tx, SecurityEvent.SIGN_IN_FAILED, now, user_id=user_id, address=address[:64])
 
 
 def _forget_attempt(tx: Transaction, email: str, address: str) -> None:
@@ -217,16 +227,18 @@ def _count_sign_up(tx: Transaction, address: str, now: int) -> None:
         raise RateLimited(throttle.retry_after(tx, "sign-up", key, now), "Too many accounts were asked for; try later")
 
 
-def _set_password(tx: Transaction, user_id: str, password_hash: str, keep_session: str | None) -> None:
+def _set_password(tx: Transaction, user_id: str, password_hash: str, keep_session: str | None, now: int) -> None:
     tx.run(users.SET_PASSWORD, id=user_id, password_hash=password_hash)
     tx.run(sessions.DELETE_OTHERS, user_id=user_id, id=keep_session or "")
+    security_events.record(tx, SecurityEvent.PASSWORD_CHANGED, now, user_id=user_id)
 
 
-def _disable(tx: Transaction, email: str) -> None:
+def _disable(tx: Transaction, email: str, now: int) -> None:
     user_id = tx.one(users.SET_DISABLED, email=email, is_disabled=1)
     if user_id is None:
         raise NotFound("Nobody has this e-mail address")
     tx.run(sessions.DELETE_OF_USER, user_id=user_id)
+    security_events.record(tx, SecurityEvent.ACCOUNT_DISABLED, now, user_id=user_id)
 
 
 def _windows(email: str, address: str) -> tuple[tuple[str, str, int], tuple[str, str, int]]:

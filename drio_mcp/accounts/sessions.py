@@ -12,8 +12,9 @@ from typing import TypeGuard
 from drio_mcp.accounts.people import Person
 from drio_mcp.clock import DAY, MINUTE, Clock
 from drio_mcp.opaque import Randomness, b64url, new_id
-from drio_mcp.store import Database, Transaction
+from drio_mcp.store import Database, Transaction, security_events
 from drio_mcp.store import sessions as table
+from drio_mcp.store.security_events import SecurityEvent
 from drio_mcp.store.sessions import SessionRow
 
 IDLE_MS = 14 * DAY
@@ -117,7 +118,7 @@ class Sessions:
 
     async def revoke(self, user_id: str, session_id: str) -> bool:
         """End one of the person's sessions; False when there was none."""
-        return await self._db.write(lambda tx: tx.run(table.DELETE, id=session_id, user_id=user_id)) == 1
+        return await self._db.write(_revoke, user_id, session_id, self._clock.now())
 
     async def sweep(self, now: int) -> int:
         """Delete what has ended, and give how many there were."""
@@ -154,6 +155,14 @@ def _start(tx: Transaction, row: SessionRow, cookie_hash: bytes, replaced_hash: 
         user_agent=row.user_agent,
     )
     tx.run(table.DELETE_BEYOND, user_id=row.user_id, keep=MOST_PER_PERSON)
+    security_events.record(tx, SecurityEvent.SIGNED_IN, row.seen_at, user_id=row.user_id, address=row.address)
+
+
+def _revoke(tx: Transaction, user_id: str, session_id: str, now: int) -> bool:
+    if tx.run(table.DELETE, id=session_id, user_id=user_id) == 0:
+        return False
+    security_events.record(tx, SecurityEvent.SESSION_REVOKED, now, user_id=user_id)
+    return True
 
 
 def _find(tx: Transaction, cookie_hash: bytes, now: int) -> SessionRow | None:

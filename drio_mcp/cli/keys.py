@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from drio_mcp.cli.output import progress
 from drio_mcp.cli.running import with_services
 
 if TYPE_CHECKING:
@@ -56,8 +57,10 @@ async def _rewrap(services: "Services") -> tuple[int, int]:
     from drio_mcp.connections.sealing import Rewrapping
 
     rewrapping = Rewrapping(services.db, services.vault)
-    while await rewrapping.batch():
-        pass
+    total = await rewrapping.total()
+    with progress("Sealing anew") as done:
+        while await rewrapping.batch():
+            done(rewrapping.seen, total)
     return rewrapping.rewrapped + await services.signing_keys.rewrap(), rewrapping.broken
 
 

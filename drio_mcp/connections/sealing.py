@@ -50,15 +50,21 @@ class Rewrapping:
         self._db = db
         self._vault = vault
         self._place = ("", "")
+        self.seen = 0
         self.rewrapped = 0
         self.broken = 0
         """Values that no key of the ring opens; they stay as they are."""
+
+    async def total(self) -> int:
+        """How many secrets there are."""
+        return await self._db.read(lambda tx: tx.one(secrets.COUNT)) or 0
 
     async def batch(self) -> bool:
         """Do the next batch; False when there was none."""
         rows = await self._db.write(self._rewrap, self._place)
         if rows:
             self._place = (rows[-1].connection_id, rows[-1].field)
+            self.seen += len(rows)
         return bool(rows)
 
     def _rewrap(self, tx: Transaction, place: tuple[str, str]) -> list[SecretRow]:

@@ -17,8 +17,9 @@ from drio_mcp.oauth.parameters import Parameters
 from drio_mcp.oauth.resources import check_resources
 from drio_mcp.oauth.tokens import Kind, Tokens
 from drio_mcp.opaque import Randomness
-from drio_mcp.store import Database, Transaction, clients, consents
+from drio_mcp.store import Database, Transaction, clients, consents, security_events
 from drio_mcp.store import grants as table
+from drio_mcp.store.security_events import SecurityEvent
 
 CODE_LIFETIME_MS = 60 * SECOND
 MAX_NONCE = 1024
@@ -153,8 +154,13 @@ class Authorization:
         )
         return self._answer(request.redirect_uri, request.state, code=code)
 
-    async def deny(self, request: AuthorizationRequest) -> str:
+    async def deny(self, request: AuthorizationRequest, user_id: str) -> str:
         """The URL that tells the client that the person refused (RFC 6749 section 4.1.2.1)."""
+        await self._db.write(
+            lambda tx: security_events.record(
+                tx, SecurityEvent.CONSENT_DENIED, self._clock.now(), user_id=user_id, client_id=request.client.id
+            )
+        )
         return self.refusal(request, "access_denied").redirect_url
 
     def refusal(self, request: AuthorizationRequest, error: str) -> AuthorizationRedirectError:
@@ -194,6 +200,15 @@ class Authorization:
             authenticated_at=authenticated_at,
             now=now,
             expires_at=now + CODE_LIFETIME_MS,
+        )
+        security_events.record(
+            tx,
+            SecurityEvent.CONSENT_GIVEN,
+            now,
+            user_id=user_id,
+            client_id=request.client.id,
+            grant_id=grant_id,
+            detail=scope_list.to_text(request.scopes),
         )
 
     async def _check_client(self, parameters: Parameters) -> Client:

@@ -17,9 +17,10 @@ from drio_mcp.oauth.client_metadata import ClientMetadata, read_metadata
 from drio_mcp.oauth.metadata_documents import MetadataDocuments
 from drio_mcp.oauth.redirect_uris import matching
 from drio_mcp.opaque import Randomness, Secret, b64url, new_id
-from drio_mcp.store import Database, Transaction, consents, grants
+from drio_mcp.store import Database, Transaction, consents, grants, security_events
 from drio_mcp.store import clients as table
 from drio_mcp.store.clients import ClientRow
+from drio_mcp.store.security_events import SecurityEvent
 
 UNUSED_MS = DAY
 """How long a registration that nobody has used is kept."""
@@ -214,6 +215,7 @@ def remove_client(tx: Transaction, client_id: str, now: int) -> bool:
     """Delete a client, what people allowed it and what is remembered of that; False when there was none."""
     tx.run(grants.REVOKE_OF_CLIENT, client_id=client_id, now=now)
     tx.run(consents.FORGET_CLIENT, client_id=client_id)
+    security_events.record(tx, SecurityEvent.CLIENT_REVOKED, now, client_id=client_id)
     return tx.run(table.DELETE, id=client_id) == 1
 
 

@@ -10,9 +10,10 @@ from drio_mcp.models import Scope
 from drio_mcp.oauth import scopes as scope_list
 from drio_mcp.oauth.tokens import GRANT_PREFIX, Kind, Tokens
 from drio_mcp.opaque import Randomness, b64url
-from drio_mcp.store import Database, Transaction, client_assertions, consents, initial_access_tokens
+from drio_mcp.store import Database, Transaction, client_assertions, consents, initial_access_tokens, security_events
 from drio_mcp.store import grants as table
 from drio_mcp.store.grants import GrantRow, SummaryRow
+from drio_mcp.store.security_events import SecurityEvent
 
 KEPT_MS = 7 * DAY
 """How long a grant is kept after its end, so that what is presented late is known for what it was."""
@@ -70,8 +71,9 @@ class Grants:
         secret = self._randomness.bytes(32)
         now = self._clock.now()
         expires_at = now + ttl_seconds * SECOND
-        await self._db.write(
-            lambda tx: tx.run(
+
+        def insert(tx: Transaction) -> None:
+            tx.run(
                 table.INSERT,
                 id=grant_id,
                 user_id=user_id,
@@ -89,7 +91,12 @@ class Grants:
                 now=now,
                 expires_at=expires_at,
             )
-        )
+            detail = scope_list.to_text(allowed)
+            security_events.record(
+                tx, SecurityEvent.TOKEN_CREATED, now, user_id=user_id, grant_id=grant_id, detail=detail
+            )
+
+        await self._db.write(insert)
         return self._tokens.make(
             Kind.ACCESS,
             grant_id,
@@ -135,6 +142,15 @@ class Reused:
     def of(cls, tx: Transaction, grant: GrantRow, what: str, now: int) -> "Reused":
         """Revoke the grant (RFC 6749 section 4.1.2, RFC 9700 section 4.14.2)."""
         table.revoke(tx, grant.id, now)
+        security_events.record(
+            tx,
+            SecurityEvent.REUSE_DETECTED,
+            now,
+            user_id=grant.user_id,
+            client_id=grant.client_id,
+            grant_id=grant.id,
+            detail=f"{what} presented again",
+        )
         return cls(grant.id, grant.client_id, what)
 
     def refusal(self) -> OAuthError:
@@ -147,9 +163,20 @@ class Reused:
 
 def _revoke_own(tx: Transaction, user_id: str, grant_id: str, now: int) -> bool:
     client_id = tx.one(table.REVOKE_OF_USER, id=grant_id, user_id=user_id, now=now)
+    if client_id is None:
+        return False
     if client_id:
         tx.run(consents.FORGET, user_id=user_id, client_id=client_id)
-    return client_id is not None
+    security_events.record(
+        tx,
+        SecurityEvent.GRANT_REVOKED,
+        now,
+        user_id=user_id,
+        client_id=client_id or None,
+        grant_id=grant_id,
+        detail="by its person",
+    )
+    return True
 
 
 def _sweep(tx: Transaction, now: int) -> int:

@@ -5,8 +5,9 @@ from drio_mcp.errors import OAuthError
 from drio_mcp.oauth.client_authentication import ClientAuthentication, Identify, read_credentials
 from drio_mcp.oauth.parameters import Parameters
 from drio_mcp.oauth.tokens import Kind, Token, Tokens
-from drio_mcp.store import Database, Transaction
+from drio_mcp.store import Database, Transaction, security_events
 from drio_mcp.store import grants as table
+from drio_mcp.store.security_events import SecurityEvent
 
 
 class Revocation:
@@ -40,3 +41,13 @@ class Revocation:
         if grant.client_id != client.id:
             raise OAuthError("invalid_grant", "The token was issued to another client")
         table.revoke(tx, grant.id, now)
+        if grant.state != "revoked":
+            security_events.record(
+                tx,
+                SecurityEvent.GRANT_REVOKED,
+                now,
+                user_id=grant.user_id,
+                client_id=grant.client_id,
+                grant_id=grant.id,
+                detail="by its client",
+            )

@@ -76,7 +76,7 @@ async def _decide(browser: Browser, decision: str, pairs: Pairs) -> Response:
     if decision == "allow":
         url = await authorization.approve(checked, browser.person.id, browser.session.authenticated_at)
     else:
-        url = await authorization.deny(checked)
+        url = await authorization.deny(checked, browser.person.id)
     return browser.redirect(url)
 
 

@@ -27,6 +27,13 @@ APPEND = Statement(
                :detail, 1
         FROM history WHERE connection_id = :connection_id"""  # noqa: S608
 )
+LIST_AFTER = Query(
+    f"""SELECT connection_id, app_id, {COLUMNS} FROM history
+        WHERE (at, connection_id, number) > (:at, :connection_id, :number)
+        ORDER BY at, connection_id, number LIMIT :limit""",  # noqa: S608
+    lambda connection_id, app_id, *columns: (connection_id, app_id, HistoryRow(*columns)),
+)
+"""All connections' events, oldest first, for the audit log."""
 LIST_BEFORE = Query(
     f"""SELECT {COLUMNS} FROM history WHERE connection_id = :connection_id AND number < :before
         ORDER BY number DESC LIMIT :limit""",  # noqa: S608

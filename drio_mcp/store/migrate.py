@@ -81,7 +81,7 @@ def advance(tx: Transaction, migrations: Sequence[Migration], clock: Clock, admi
     """
     tx.run(CREATE_LEDGER)
     applied = {line.version: line.checksum for line in tx.all(LIST_APPLIED)}
-    _refuse_strangers(applied, migrations)
+    refuse_strangers(applied, migrations)
     admit(tx, applied)
     for migration in migrations:
         if migration.version not in applied:
@@ -90,7 +90,8 @@ def advance(tx: Transaction, migrations: Sequence[Migration], clock: Clock, admi
     return False
 
 
-def _refuse_strangers(applied: Mapping[int, str], migrations: Sequence[Migration]) -> None:
+def refuse_strangers(applied: Mapping[int, str], migrations: Sequence[Migration]) -> None:
+    """Raises `StartupError` for a database of a newer program, or of one with other migrations."""
     newest = migrations[-1].version if migrations else 0
     if applied and max(applied) > newest:
         raise StartupError(

@@ -29,6 +29,7 @@ LIST_FIELDS_OF_APP = Query(
        JOIN secrets ON secrets.connection_id = connections.id WHERE connections.app_id = :app_id""",
     lambda connection_id, field: (connection_id, field),
 )
+COUNT = Query("SELECT count(*) FROM secrets", int)
 LIST_AFTER = Query(
     f"""SELECT {COLUMNS} FROM secrets WHERE (connection_id, field) > (:connection_id, :field)
         ORDER BY connection_id, field LIMIT :limit""",  # noqa: S608

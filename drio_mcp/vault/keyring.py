@@ -158,6 +158,7 @@ class Keyring:
     def rotated(self, randomness: Randomness | None = None) -> "Keyring":
         """A ring with a new primary key and all the old ones; it replaces the file when this one came from a file."""
         randomness = randomness or SystemRandomness()
+        self.keep()
         if self._source is None:
             return Keyring(self._ring.with_new_primary(randomness))
         with _locked(self._source.parent):

@@ -36,6 +36,9 @@ def test_the_commands_of_the_contract_exist() -> None:
         "clients revoke",
         "clients initial-token",
         "keys rotate",
+        "backup",
+        "restore",
+        "audit export",
     }
 
 

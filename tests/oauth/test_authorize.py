@@ -174,7 +174,7 @@ async def test_without_state_none_is_returned(local: AuthServer) -> None:
 async def test_a_refusal_is_told_to_the_client(local: AuthServer) -> None:
     authorization = local.services.authorization
     checked = await check(local, await local.register())
-    assert query_of(await authorization.deny(checked))["error"] == "access_denied"
+    assert query_of(await authorization.deny(checked, local.user_id))["error"] == "access_denied"
     for error in ("login_required", "consent_required"):  # OpenID Connect Core section 3.1.2.6
         assert query_of(authorization.refusal(checked, error).redirect_url)["error"] == error
 
