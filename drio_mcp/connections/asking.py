@@ -21,8 +21,6 @@ CLIENT_FAULTS = frozenset(
     }
 )
 """What is mended by another client id or secret."""
-DEAD_ENDS = frozenset(NEXT_STEPS) - {Code.UNSUPPORTED_AUTH, Code.RATE_LIMITED, Code.PROVIDER_OUTAGE, Code.TIMEOUT}
-"""Ends of a discovery at which no click helps."""
 
 
 def error_of(connection: Connection) -> Code | None:
@@ -64,4 +62,11 @@ def needs_person(connection: Connection) -> bool:
         return False
     if leads_on(connection):
         return True
-    return status != Status.PENDING and bool(fields_to_enter(connection)) and error_of(connection) not in DEAD_ENDS
+    return status != Status.PENDING and bool(fields_to_enter(connection)) and not is_lost(connection)
+
+
+def is_lost(connection: Connection) -> bool:
+    """Whether it ended with its discovery, so that no click helps: only looking again, or entering it all by hand."""
+    error = error_of(connection)
+    is_hopeless = error in NEXT_STEPS and error is not Code.UNSUPPORTED_AUTH
+    return is_hopeless and connection.row.status == Status.INVALID and not connection.secrets

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 
 from drio_mcp.clock import Clock
 from drio_mcp.config import Settings
-from drio_mcp.connections.asking import CONSENTED, error_of, leads_on, needs_person
+from drio_mcp.connections.asking import CONSENTED, WORKING, error_of, leads_on, needs_person
 from drio_mcp.connections.client_identity import document_url
 from drio_mcp.connections.connection import Connection
 from drio_mcp.connections.diagnosis import conflict, diagnosis_of
@@ -147,8 +147,9 @@ class Connecting:
             return await self._db.read(self._read, connection.id)
 
     async def _invite(self, actor: Actor, connection: Connection, wish: Wish) -> Connect | None:
-        has_more_to_allow = leads_on(connection) and not _has_asked_for(connection, wish)
-        if not needs_person(connection) and not has_more_to_allow:
+        is_working = connection.row.status in WORKING
+        lacks_scopes = not set(wish.scopes or ()) <= set(json.loads(connection.row.grants))
+        if not needs_person(connection) and not (is_working and leads_on(connection) and lacks_scopes):
             return None
         return await self._links.create(actor.user_id, connection.id)
 
