@@ -10,6 +10,7 @@ BIN := .venv/bin
 RUNTIME := .venv/.runtime-installed
 DEV := .venv/.dev-installed
 CLIENTS := .venv/.clients-installed
+DOCS := .venv/.docs-installed
 INPUTS := pyproject.toml drio_mcp/__init__.py
 
 ifdef UV
@@ -18,7 +19,7 @@ else
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --compile
 endif
 
-.PHONY: help install serve test test-all check format lock bench clean
+.PHONY: help install serve test test-all check format lock bench docs clean
 
 help: ## Say what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -49,12 +50,16 @@ lock: ## Write the lock files anew from pyproject.toml (needs uv)
 	$(UV) pip compile $(LOCK_OPTIONS) --extra postgres --group build --group dev -c requirements.lock \
 		-o requirements-dev.lock pyproject.toml
 	$(UV) pip compile $(LOCK_OPTIONS) --group clients -c requirements-dev.lock -o requirements-clients.lock pyproject.toml
+	$(UV) pip compile $(LOCK_OPTIONS) --group docs -c requirements-dev.lock -o requirements-docs.lock
 
 LOCK_OPTIONS := --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 bench: $(DEV) ## Measure, side by side with the SDK's own example server
 	$(BIN)/python -m bench
+
+docs: $(DOCS) ## Build the documentation into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean: ## Remove what these targets built
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
@@ -88,4 +93,8 @@ $(DEV): .venv/pyvenv.cfg requirements-dev.lock $(INPUTS)
 $(CLIENTS): $(DEV) requirements-clients.lock
 	@echo "Installing Node and the clients that the slow tests drive …"
 	@$(INSTALL) --require-hashes -r requirements-clients.lock
+	@touch $@
+
+$(DOCS): $(DEV) requirements-docs.lock
+	@$(INSTALL) --require-hashes -r requirements-docs.lock
 	@touch $@

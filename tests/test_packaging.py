@@ -38,7 +38,7 @@ def test_a_lock_names_no_address(lock: str) -> None:
 @pytest.mark.parametrize("lock", LOCKS)
 def test_every_locked_requirement_is_pinned_and_hashed(lock: str) -> None:
     lines = requirements(lock)
-    assert len(lines) > 30
+    assert len(lines) > 20
     for line in lines:
         assert re.match(r"[a-z0-9._-]+==\S+ .*--hash=sha256:[0-9a-f]{64}", line), line[:80]
 
