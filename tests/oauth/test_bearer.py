@@ -45,14 +45,14 @@ async def test_a_token_for_another_resource_is_refused(make_server: MakeServer, 
     """RFC 9700 section 4.10: the same keys and database behind another public URL."""
     _, answer = await local.connect()
     moved = make_server(public_url="https://elsewhere.example")
-    async with moved.services.db:
+    async with moved.services.running():
         assert not await moved.works(answer["access_token"])
 
 
 async def test_another_process_sees_a_revocation_at_once(make_server: MakeServer, local: AuthServer) -> None:
     _, answer = await local.connect()
     other = make_server()
-    async with other.services.db:
+    async with other.services.running():
         assert await other.works(answer["access_token"])
         [grant] = await local.services.grants.for_user(local.user_id)
         await local.services.grants.revoke(local.user_id, grant.id)

@@ -6,7 +6,7 @@ import pytest
 
 from drio_mcp.errors import OAuthError
 
-from .conftest import CALLBACK, AuthServer, MakeServer, challenge_of, refused
+from .conftest import CALLBACK, AuthServer, MakeServer, challenge_of, opened, refused
 
 
 async def test_a_code_gives_the_members_of_the_reference_and_what_was_granted(server: AuthServer) -> None:
@@ -161,9 +161,7 @@ async def test_a_disabled_person_gets_nothing_for_a_code(local: AuthServer) -> N
 
 
 async def test_lifetimes_are_the_settings(make_server: MakeServer) -> None:
-    server = make_server(access_token_ttl=2, refresh_token_ttl=60)
-    async with server.services.db:
-        server.user_id = (await server.services.people.create("ada@example.com", "Ada", None)).id
+    async for server in opened(make_server(access_token_ttl=2, refresh_token_ttl=60)):
         client_id, answer = await server.connect()
         assert answer["expires_in"] == 2
         server.clock.advance(seconds=2)

@@ -196,7 +196,7 @@ async def test_old_tokens_survive_a_rotation_of_the_keys(local: AuthServer) -> N
     client_id, answer = await local.connect()
     local.services.keyring.rotated()
     restarted = AuthServer(_rebuilt(local), local.clock)
-    async with restarted.services.db:
+    async with restarted.services.running():
         assert await is_alive(restarted, answer)
         after = await restarted.refresh(client_id, answer["refresh_token"])
         assert await is_alive(local, after), "a process that started before the rotation reads the new key"

@@ -19,7 +19,7 @@ async def test_the_first_key_is_made_when_it_is_needed_and_is_the_same_everywher
     assert len(first) == 1
     assert (await server.services.signing_keys.signer()).kid == first[0]
     again = AuthServer(build_services(server.services.settings, clock=server.clock), server.clock)
-    async with again.services.db:
+    async with again.services.running():
         assert await kids(again) == first
 
 
@@ -52,7 +52,7 @@ async def test_a_new_key_is_published_a_day_before_it_signs_and_the_old_one_stay
 
 async def test_another_process_notices_within_a_minute(local: AuthServer, make_server: MakeServer) -> None:
     other = make_server()
-    async with other.services.db:
+    async with other.services.running():
         assert await kids(other) == await kids(local)
         await local.services.signing_keys.rotate(local.clock.now())
         local.clock.advance(milliseconds=MINUTE)
@@ -63,7 +63,7 @@ async def test_private_keys_are_sealed_anew_when_the_key_ring_rotates(local: Aut
     before = await kids(local)
     local.services.keyring.rotated()
     later = make_server()
-    async with later.services.db:
+    async with later.services.running():
         assert await later.services.signing_keys.rewrap() == 1
         assert await later.services.signing_keys.rewrap() == 0
         assert (await later.services.signing_keys.signer()).kid == before[0]
