@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute, Route
 
 from drio_mcp.accounts.answers import AppAnswer, AppsAnswer, DeletedAnswer, UserAnswer
 from drio_mcp.accounts.apps import CreateApp, UpdateApp
-from drio_mcp.api import apps, connect, connections, me, providers
+from drio_mcp.api import apps, connect, connections, me, providers, use
 from drio_mcp.api.auth import AUTH_ROUTES
 from drio_mcp.api.health import healthz, readyz
 from drio_mcp.api.openapi import document
@@ -16,6 +16,7 @@ from drio_mcp.api.operation import Operation
 from drio_mcp.api.requests import DryRun
 from drio_mcp.api.responses import json_response
 from drio_mcp.api.well_known import WELL_KNOWN_ROUTES
+from drio_mcp.connections.answers import DiagnosisAnswer, TokenAnswer, TokenRequest, ValidationAnswer
 from drio_mcp.connections.outcomes import ConnectAnswer, ConnectAuth
 from drio_mcp.connections.schemas import (
     ConnectionAnswer,
@@ -23,6 +24,8 @@ from drio_mcp.connections.schemas import (
     ConnectionQuery,
     ConnectionsAnswer,
     CreateAuthConnection,
+    HistoryAnswer,
+    HistoryQuery,
     ProviderAnswer,
     ProvidersAnswer,
     UpdateAuthConnection,
@@ -200,6 +203,71 @@ OPERATIONS: tuple[Operation, ...] = (
         result=ConnectionAnswer,
         query=DryRun,
         needs_body=False,
+    ),
+    Operation(
+        name="validate_auth_connection",
+        methods=("POST",),
+        path=f"{ONE_AUTH}/validate",
+        summary="Ask the provider whether the connection works",
+        scope=WRITE,
+        handler=use.validate_auth_connection,
+        result=ValidationAnswer,
+        query=DryRun,
+        needs_body=False,
+    ),
+    Operation(
+        name="diagnose_auth_connection",
+        methods=("GET",),
+        path=f"{ONE_AUTH}/diagnosis",
+        summary="What is the matter with the connection, who must act, and what comes next",
+        scope=READ,
+        handler=use.diagnose_auth_connection,
+        result=DiagnosisAnswer,
+    ),
+    Operation(
+        name="refresh_auth_connection",
+        methods=("POST",),
+        path=f"{ONE_AUTH}/refresh",
+        summary="Renew the connection's token at the provider now",
+        scope=WRITE,
+        handler=use.refresh_auth_connection,
+        result=ConnectionAnswer,
+        query=DryRun,
+        needs_body=False,
+    ),
+    Operation(
+        name="list_auth_history",
+        methods=("GET",),
+        path=f"{ONE_AUTH}/history",
+        summary="What happened to the connection, newest first",
+        scope=READ,
+        handler=use.list_auth_history,
+        result=HistoryAnswer,
+        query=HistoryQuery,
+        is_tool=False,
+    ),
+    Operation(
+        name="issue_auth_token",
+        methods=("POST",),
+        path=f"{ONE_AUTH}/token",
+        summary="A fresh access token of the provider, for the types that have one",
+        scope=Scope.CONNECTIONS_USE,
+        handler=use.issue_auth_token,
+        result=TokenAnswer,
+        body=TokenRequest,
+        query=DryRun,
+        needs_body=False,
+        is_tool=False,
+    ),
+    use.ProxyOperation(
+        name="call_through_proxy",
+        methods=use.ANY,
+        path=f"{ONE_AUTH}/proxy/{{path:path}}",
+        summary="Call the provider's API with the credential put in by the server; the answer is the provider's",
+        scope=Scope.CONNECTIONS_USE,
+        handler=use.call_through_proxy,
+        result=None,
+        is_tool=False,
     ),
 )
 

@@ -6,14 +6,15 @@ when another origin is admitted.
 """
 
 import base64
+import json
 from dataclasses import dataclass
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import unquote_plus, urlencode, urlsplit, urlunsplit
 
 from drio_mcp.connections.asking import error_of
 from drio_mcp.connections.codes import Code
 from drio_mcp.connections.connection import Connection
 from drio_mcp.connections.references import References, SecretUnavailable
-from drio_mcp.connections.renewal import Renewal
+from drio_mcp.connections.renewal import AccessToken, Renewal
 from drio_mcp.connections.rules import missing, path_of
 from drio_mcp.connections.schemas import Status
 from drio_mcp.connections.types import NEEDS, ConfigType
@@ -50,7 +51,7 @@ class Credential:
             return url
         name, value = self.parameter
         parts = urlsplit(url)
-        kept = [pair for pair in parts.query.split("&") if pair and pair.partition("=")[0] != name]
+        kept = [pair for pair in parts.query.split("&") if pair and unquote_plus(pair.partition("=")[0]) != name]
         return urlunsplit(parts._replace(query="&".join([*kept, urlencode({name: value.reveal()})])))
 
 
@@ -87,12 +88,30 @@ class Credentials:
         token = await self._renewal.access_token(connection.id)
         return _bearer(connection, token.value, token.token_type, await self._renewal.generation(connection.id))
 
-    def _present(self, tx: Transaction, connection: Connection) -> Credential:
+    async def token(self, connection: Connection, *, renew: bool = True) -> AccessToken:
+        """The token to hand to its owner, for the types that have one. Raises `Unusable`."""
+        require_usable(connection)
+        kind = ConfigType(connection.config["type"])
+        if kind is ConfigType.BEARER:
+            value = await self._db.read(self._value, connection, "access_token", None)
+            return AccessToken(value, "Bearer", None, ())
+        if kind not in ISSUED:
+            sentence = "A connection of this type has no token to hand out; call the API through its proxy"
+            raise Unusable(Code.UNSUPPORTED_AUTH, sentence)
+        if renew:
+            return await self._renewal.access_token(connection.id)
+        return await self._db.read(self._present_token, connection)
+
+    def _present_token(self, tx: Transaction, connection: Connection) -> AccessToken:
         row = tx.one(token_sets.FIND, connection_id=connection.id)
         value = self._open(tx, connection, ACCESS_TOKEN, None)
         if row is None or value is None:
             raise Unusable(Code.AWAITING_CONSENT)
-        return _bearer(connection, value, row.token_type, row.generation)
+        return AccessToken(value, row.token_type, row.expires_at, tuple(json.loads(row.scopes or "[]")))
+
+    def _present(self, tx: Transaction, connection: Connection) -> Credential:
+        token = self._present_token(tx, connection)
+        return _bearer(connection, token.value, token.token_type, None)
 
     def _static(self, tx: Transaction, connection: Connection, kind: ConfigType, origin: str) -> Credential:
         value = self._value(tx, connection, str(NEEDS[kind].credential), origin)
@@ -109,7 +128,7 @@ class Credentials:
                 return Credential((header,), values=(value,))
         return _bearer(connection, value, "Bearer", None)
 
-    def _value(self, tx: Transaction, connection: Connection, field: str, origin: str) -> Secret:
+    def _value(self, tx: Transaction, connection: Connection, field: str, origin: str | None) -> Secret:
         reference = connection.row.secret_ref
         if reference is not None:
             try:

@@ -7,19 +7,23 @@ from pydantic_core import from_json
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from drio_mcp.errors import BadRequest, PayloadTooLarge
+from drio_mcp.middleware.families import is_proxied
 from drio_mcp.middleware.validation import refuse_unstorable
 
 MAX_BODY_BYTES = 1024 * 1024
 
 
 class BodyLimit:
-    """Refuses a body above `MAX_BODY_BYTES`, by its declared length or as soon as that much has arrived."""
+    """Refuses a body above `MAX_BODY_BYTES`, by its declared length or as soon as that much has arrived.
+
+    What is passed on to a provider is streamed, and bounded where that is done.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] in {"GET", "HEAD", "OPTIONS"}:
+        if scope["type"] != "http" or scope["method"] in {"GET", "HEAD", "OPTIONS"} or is_proxied(scope["path"]):
             await self._app(scope, receive, send)
             return
         for name, value in scope["headers"]:

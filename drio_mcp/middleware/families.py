@@ -1,5 +1,6 @@
 """The families of routes: each has one form of error, and its own rule for requests from other origins."""
 
+import re
 from enum import Enum
 
 
@@ -21,6 +22,10 @@ CALLBACK = "/api/v1/auth/callback"
 
 WELL_KNOWN = ("/.well-known/", "/mcp/.well-known/")
 """Where metadata stands: some clients put the well-known part behind the endpoint's path."""
+
+PROXY = "/proxy/"
+PROXIED = re.compile(r"/api/v1/apps/[^/]+/auth/[^/]+/proxy/")
+"""What is passed on to providers; its bodies are streamed and bounded by the proxy itself."""
 
 OPEN_PATHS = frozenset(
     {
@@ -51,3 +56,8 @@ def family_of(path: str) -> Family:
 def is_open(path: str) -> bool:
     """Whether a browser script of any origin may read the answers of `path`."""
     return path in OPEN_PATHS or path.startswith((*WELL_KNOWN, "/api/v1/auth/register/"))
+
+
+def is_proxied(path: str) -> bool:
+    """Whether what is sent to `path` is meant for a provider."""
+    return PROXIED.match(path) is not None

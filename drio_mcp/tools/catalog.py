@@ -4,11 +4,12 @@ from collections.abc import Mapping
 
 from drio_mcp.accounts.answers import AppAnswer, AppsAnswer, UserAnswer
 from drio_mcp.config import Settings
+from drio_mcp.connections.answers import DiagnosisAnswer, ValidationAnswer
 from drio_mcp.connections.outcomes import ConnectAnswer
 from drio_mcp.connections.schemas import ConnectionAnswer, ConnectionDeleted, ConnectionsAnswer, ProvidersAnswer
 from drio_mcp.middleware.bearer import FULL_ACCESS
 from drio_mcp.models import Scope
-from drio_mcp.tools import apps, connect, connections, people, providers
+from drio_mcp.tools import apps, care, connect, connections, people, providers
 from drio_mcp.tools.tool import Tool
 
 READ = Scope.CONNECTIONS_READ
@@ -128,6 +129,36 @@ def tools_for(settings: Settings) -> Mapping[str, Tool]:
             input=connect.RegisterArguments,
             output=ConnectionAnswer,
             handler=connect.register_auth_client,
+            hints=frozenset({"open_world"}),
+        ),
+        Tool(
+            name="validate_auth_connection",
+            title="Check an auth connection",
+            description="Ask the provider whether the connection works; sets its status.",
+            scope=WRITE,
+            input=care.OnConnectionDry,
+            output=ValidationAnswer,
+            handler=care.validate_auth_connection,
+            hints=frozenset({"idempotent", "open_world"}),
+        ),
+        Tool(
+            name="diagnose_auth_connection",
+            title="Diagnose an auth connection",
+            description="What is wrong with the connection, who must act, and the next call or link.",
+            scope=READ,
+            input=connections.OnConnection,
+            output=DiagnosisAnswer,
+            handler=care.diagnose_auth_connection,
+            hints=frozenset({"read_only", "open_world"}),
+        ),
+        Tool(
+            name="refresh_auth_connection",
+            title="Renew a token",
+            description="Renew the connection's token at the provider now.",
+            scope=WRITE,
+            input=care.OnConnectionDry,
+            output=ConnectionAnswer,
+            handler=care.refresh_auth_connection,
             hints=frozenset({"open_world"}),
         ),
     )

@@ -107,7 +107,9 @@ async def get_auth_connection(call: Call, arguments: OnConnection) -> Answer:
     lines = [f"{auth.name}: {summary(auth)}", f"config: {config}"]
     if auth.last_error is not None:
         lines.append(f"Last error: {auth.last_error}")
-    return Answer(ConnectionAnswer(auth=auth), "\n".join(lines))
+    history = await call.services.journal.last(auth.id)
+    lines += [f"{each.at} {each.event} by {each.actor.name}: {each.outcome}" for each in history]
+    return Answer(ConnectionAnswer(auth=auth, history=history), "\n".join(lines))
 
 
 async def create_auth_connection(call: Call, arguments: CreateConnection | CreateConnectionWithSecrets) -> Answer:

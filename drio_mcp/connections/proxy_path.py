@@ -1,0 +1,57 @@
+"""The URL of a proxied call: the caller's path below the connection's address, and never beside it.
+
+Servers and gateways read `..`, `%2e%2e`, `\\` and `//` in more than one way. Whatever one of them could take for a step
+upwards or for another host is refused, however often it was encoded; everything else is passed on as it came.
+"""
+
+import re
+from urllib.parse import quote, unquote, urlsplit
+
+from drio_mcp.errors import BadRequest
+
+LONGEST = 8_192
+DEPTH = 5
+"""How many layers of percent-encoding are undone when looking for steps upwards."""
+PATH_SAFE = "%/:@!$&'()*+,;=-._~"
+"""RFC 3986 section 3.3: what stands in a path as it is."""
+QUERY_SAFE = PATH_SAFE + "?[]"
+BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+
+def proxied_url(base: str, path: str, query: str) -> str:
+    """The URL of `path` (as it was sent, still encoded) below `base`. Raises `BadRequest`.
+
+    `path` has no slash before it; a query of the base stays, in front of the caller's.
+    """
+    if len(path) + len(query) > LONGEST:
+        raise BadRequest("The path is too long to be passed on")
+    _check(path)
+    parts = urlsplit(base)
+    whole = quote(path, safe=PATH_SAFE)
+    below = f"{parts.path.rstrip('/')}/{whole}" if whole else parts.path
+    both = "&".join(each for each in (parts.query, quote(query, safe=QUERY_SAFE)) if each)
+    return f"{parts.scheme}://{parts.netloc}{below}" + (f"?{both}" if both else "")
+
+
+def _check(path: str) -> None:
+    if path.startswith("/"):
+        raise BadRequest("The path must not begin with a second slash")
+    if BROKEN_ESCAPE.search(path):
+        raise BadRequest("The path holds a percent sign that encodes nothing")
+    text = path
+    for _ in range(DEPTH):
+        _check_segments(text)
+        decoded = unquote(text, errors="replace")
+        if decoded == text:
+            return
+        text = decoded
+    raise BadRequest("The path is encoded too many times")
+
+
+def _check_segments(text: str) -> None:
+    if any(char < " " or char in "\x7f\\" for char in text):
+        raise BadRequest("The path must not hold control characters or backslashes")
+    for segment in text.split("/"):
+        # what follows a semicolon is a parameter to some servers, which then look at the rest
+        if segment.partition(";")[0].strip() in {".", ".."}:
+            raise BadRequest("The path must not hold the segments . and ..")
