@@ -1,6 +1,5 @@
 """`private_key_jwt`: clients that prove who they are with a signature (RFC 7523, OpenID Connect Core section 9)."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -9,6 +8,7 @@ from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
+from pydantic_core import from_json
 
 from drio_mcp.clock import HOUR, MINUTE, SECOND, Clock
 from drio_mcp.config import Settings
@@ -92,7 +92,7 @@ class ClientAssertions:
         now = self._clock.now()
         audience = claims.get("aud")
         named = audience if isinstance(audience, list) else [audience]
-        if len(named) != 1 or named[0] not in self._audiences:
+        if len(named) != 1 or not isinstance(named[0], str) or named[0] not in self._audiences:
             _refuse("aud of client_assertion must be this server's issuer or the URL of its token endpoint")
         expires_at = _moment(claims.get("exp"))
         if expires_at is None or expires_at + LEEWAY <= now:
@@ -102,7 +102,8 @@ class ClientAssertions:
         for name in ("nbf", "iat"):
             if name in claims and (_moment(claims[name]) or 2 * now) > now + LEEWAY:
                 _refuse(f"{name} of client_assertion lies in the future")
-        if not isinstance(claims.get("jti"), str) or not 0 < len(claims["jti"]) <= MAX_JTI:
+        jti = claims.get("jti")
+        if not isinstance(jti, str) or not 0 < len(jti) <= MAX_JTI or "\0" in jti:
             _refuse("client_assertion needs a jti of at most 256 characters")
         return expires_at + LEEWAY
 
@@ -113,8 +114,10 @@ def _peek(assertion: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         if len(assertion) > MAX_LENGTH:
             raise ValueError
         extracted = jws.extract_compact(assertion.encode("ascii"))
-        claims = json.loads(extracted.payload)
-    except (JoseError, ValueError, TypeError, RecursionError):
+        claims = from_json(
+            extracted.payload
+        )  # unlike `json` it refuses half of a surrogate pair, which no text may hold
+    except (JoseError, ValueError, TypeError):
         _refuse("client_assertion is not a signed JWT")
     if not isinstance(claims, dict):
         _refuse("client_assertion is not a signed JWT")

@@ -15,6 +15,9 @@ KNOWN_SCHEMES = frozenset({"cursor", "vscode", "vscode-insiders", "windsurf", "z
 _URI = re.compile(r"[!$%&'()+,\-./0-9:;=?@A-Z\[\]_a-z~]+")
 """The characters of RFC 3986 without `#` (no fragment, RFC 6749 section 3.1.2) and `*` (no wildcard, RFC 9700
 section 4.1)."""
+_HOST = re.compile(r"[a-z0-9._:-]+")
+"""Names and IP addresses. Whatever else RFC 3986 section 3.2.2 admits there, browsers read otherwise than people do,
+and it could end the `form-action` of the page that leads there."""
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 _SCRIPTING = frozenset({"javascript", "data", "vbscript", "file", "blob", "about", "view-source"})
 
@@ -54,8 +57,8 @@ def check_redirect_uri(uri: str, further_schemes: Collection[str] = ()) -> None:
 
 
 def _check_web(parts: SplitResult) -> None:
-    if not parts.hostname:
-        _refuse("A redirect URI needs a host")
+    if not _HOST.fullmatch(parts.hostname or ""):
+        _refuse("A redirect URI needs a host, by its name or its address")
     if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
         _refuse("A redirect URI must be https unless its host is 127.0.0.1, [::1] or localhost")
 

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from joserfc import jwt
+from joserfc import jws, jwt
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from drio_mcp.oauth.client_assertions import ASSERTION_TYPE
@@ -83,6 +83,8 @@ async def test_a_failed_request_does_not_use_the_assertion_up_for_another_code(s
         {"aud": "https://elsewhere.example"},
         {"aud": [ISSUER, "https://elsewhere.example"]},
         {"aud": None},
+        {"aud": {}},
+        {"aud": [{}]},
         {"exp": 1},
         {"exp": None},
         {"exp": 1 << 39},
@@ -92,6 +94,7 @@ async def test_a_failed_request_does_not_use_the_assertion_up_for_another_code(s
         {"jti": None},
         {"jti": "j" * 257},
         {"jti": 5},
+        {"jti": "\0"},
         {"iss": "client_other"},
         {"sub": None},
     ],
@@ -102,6 +105,16 @@ async def test_wrong_claims_are_refused(local: AuthServer, changes: dict[str, An
     code = await local.approve(client_id)
     with refused("invalid_client"):
         await redeem(local, client_id, code, assertion(local, client_id, **changes))
+
+
+@pytest.mark.parametrize("name", ["sub", "jti"])
+async def test_half_of_a_surrogate_pair_is_no_text(local: AuthServer, name: str) -> None:
+    """RFC 8259 section 8.2: what no database takes is the sender's mistake, not a failure of ours."""
+    client_id = await signing_client(local)
+    claims = json.loads(jws.extract_compact(assertion(local, client_id).encode()).payload) | {name: "\ud800"}
+    signed = jws.serialize_compact({"alg": "ES256"}, json.dumps({**claims, "iss": claims["sub"]}), KEY)
+    with refused("invalid_client"):
+        await redeem(local, client_id, await local.approve(client_id), signed)
 
 
 async def test_another_key_is_refused(local: AuthServer) -> None:
