@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 from urllib.parse import urljoin
 
 import httpx2
@@ -12,8 +13,8 @@ import pytest
 
 from tests.clients.emulations.hosted import HostedClient
 from tests.clients.node import HERE, environment, install, node
-from tests.clients.person import Forms, Person
 from tests.clients.running import RunningServer, free_port, running_server
+from tests.helpers.browser import Form, FormParser
 
 pytestmark = pytest.mark.slow
 
@@ -25,19 +26,26 @@ ACCOUNT = {
 }
 CLIENT = {"client_id": "drio", "client_secret": "the secret of this server at the provider"}
 MOST_STEPS = 20
+SUBJECT = "subject-of-grace"
 
 
-class Visitor(Person):
+class Visitor:
     """Somebody whose account is at the provider. Drives both servers' pages, as one browser shows them."""
 
-    def __init__(self, server: RunningServer, subject: str = "subject-of-grace") -> None:
-        super().__init__(server.origin)
-        self._subject = subject
+    def __init__(self, server: RunningServer) -> None:
+        self.http = httpx2.Client(trust_env=False)
+        self._server = server
         self.visited: list[httpx2.URL] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.http.close()
 
     def visit(self, url: str, until: str = "") -> httpx2.Response:
         """Open a page and do what it asks, up to a page that asks for nothing, or a URL that begins with `until`."""
-        page = self.http.get(url)
+        page = self.http.get(urljoin(self._server.origin, url))
         for _ in range(MOST_STEPS):
             if page.has_redirect_location:
                 location = urljoin(str(page.url), page.headers["location"])
@@ -56,14 +64,27 @@ class Visitor(Person):
         link = provider_link(page)
         if link is not None:
             return self.http.get(urljoin(str(page.url), link))
-        for form in Forms(page.text).found:
+        for form in forms_of(page):
             if "login" in form.fields:
-                return self.submit(page, form, {"login": self._subject, "password": "any"})
+                return self.submit(page, form, login=SUBJECT, password="any")
             if form.fields.get("prompt") == "consent":
-                return self.submit(page, form, {})
+                return self.submit(page, form)
             if ("decision", "allow") in form.buttons:
-                return self.submit(page, form, {"decision": "allow"})
+                return self.submit(page, form, decision="allow")
         return None
+
+    def submit(self, page: httpx2.Response, form: Form, **typed: str) -> httpx2.Response:
+        """Send a form as a browser does."""
+        origin = f"{page.url.scheme}://{page.url.netloc.decode()}"
+        return self.http.post(
+            urljoin(str(page.url), form.action), data={**form.fields, **typed}, headers={"Origin": origin}
+        )
+
+
+def forms_of(page: httpx2.Response) -> list[Form]:
+    parser = FormParser()
+    parser.feed(page.text)
+    return parser.forms
 
 
 def provider_link(page: httpx2.Response) -> str | None:
@@ -129,8 +150,8 @@ def test_a_person_signs_in_and_out_and_in_again(server: RunningServer) -> None:
         assert (page.status_code, page.url.path) == (200, "/account")
         assert "Grace Hopper" in page.text
         assert "grace@example.com" in page.text
-        [form] = [form for form in Forms(page.text).found if form.action == "/sign-out"]
-        visitor.submit(page, form, {})
+        [form] = [form for form in forms_of(page) if form.action == "/sign-out"]
+        visitor.submit(page, form)
         again = visitor.visit(f"{server.origin}/sign-in?next=/apps")
         assert (again.status_code, again.url.path) == (200, "/apps")
         assert "My app" in again.text
@@ -149,7 +170,7 @@ def test_a_client_learns_who_signed_in_there(server: RunningServer) -> None:
         "GET", f"{server.origin}/api/v1/me", headers={"Authorization": f"Bearer {client.tokens['access_token']}"}
     )
     user = told.json()["user"]
-    assert user["workosUserId"] == "subject-of-grace"
+    assert user["workosUserId"] == SUBJECT
     assert (user["email"], user["name"], user["image"]) == ("grace@example.com", "Grace Hopper", ACCOUNT["picture"])
 
 
