@@ -39,17 +39,21 @@ def is_registered_by_us(connection: Connection) -> bool:
     return "last_registered_at" in connection.config and "registration_endpoint" in connection.config
 
 
+def is_document_client(connection: Connection) -> bool:
+    """Whether the client is named by the URL of our own metadata document."""
+    return is_document_of(connection.config.get("client_id", ""), connection.id)
+
+
 def fields_to_enter(connection: Connection) -> tuple[str, ...]:
     """The fields of the page. Where we have a client, or get one ourselves, none is asked for."""
     config, error = connection.config, error_of(connection)
     if not leads_on(connection):
         return NEEDS[ConfigType(config["type"])].asked
-    client_id = config.get("client_id")
-    if client_id is None:
-        is_ours_to_get = "registration_endpoint" in config and error is not Code.REGISTRATION_REFUSED
+    is_ours_to_get = "registration_endpoint" in config and error is not Code.REGISTRATION_REFUSED
+    if "client_id" not in config:
         return () if is_ours_to_get else CLIENT
-    if is_document_of(client_id, connection.id) or is_registered_by_us(connection):
-        return ()
+    if is_registered_by_us(connection) or is_document_client(connection):
+        return () if is_ours_to_get or error not in CLIENT_FAULTS else CLIENT
     has_secret = "client_secret" in connection.secrets or connection.row.secret_ref is not None
     is_open = error in CLIENT_FAULTS or (connection.row.status == Status.DRAFT and not has_secret)
     return CLIENT if is_open else ()

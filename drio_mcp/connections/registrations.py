@@ -11,7 +11,7 @@ from typing import Any
 from drio_mcp.clock import DAY, HOUR, MINUTE, Clock
 from drio_mcp.config import Settings
 from drio_mcp.connections import sealing
-from drio_mcp.connections.asking import CLIENT_FAULTS, error_of
+from drio_mcp.connections.asking import CLIENT_FAULTS, error_of, is_document_client, is_registered_by_us
 from drio_mcp.connections.client_identity import client_metadata
 from drio_mcp.connections.codes import Code
 from drio_mcp.connections.connection import Connection
@@ -154,16 +154,17 @@ class Registrations:
         return await self._db.write(self._keep, actor, asked, answer)
 
     async def _is_lost(self, connection: Connection) -> bool:
-        """Whether the client that we registered is gone: the provider refused it, or says so when asked.
+        """Whether the client that we got ourselves is gone: the provider refused it, or says so when asked.
 
         At its authorization endpoint the person would be left standing before an error page.
         """
         config = connection.config
-        if "last_registered_at" not in config or "registration_endpoint" not in config:
+        is_registered = is_registered_by_us(connection)
+        if "registration_endpoint" not in config or not (is_registered or is_document_client(connection)):
             return False
         if error_of(connection) in CLIENT_FAULTS:
             return True
-        if self._clock.now() - config["last_registered_at"] < FRESH_FOR:
+        if not is_registered or self._clock.now() - config["last_registered_at"] < FRESH_FOR:
             return False
         management = (await self._db.read(self._ask, connection.id)).management
         return management is not None and await self._client.is_gone(management.uri, management.token)

@@ -90,7 +90,9 @@ async def _submit(browser: Browser) -> Response:
         labels = {field.name: field.label for field in view.fields}
         problems = {name: f"{labels.get(name, name)} {words}" for name, words in problems_by_field(error).items()}
         return await _show(browser, 400, form.filled(*shown), problems)
-    if view.consent_at is not None:
+    if view.consent_at is None:
+        await services.validation.validate(actor, auth.app_id, auth.id)
+    else:
         try:
             return browser.redirect(await services.consent.begin(actor, auth.id, browser.csrf))
         except Unusable as error:
@@ -145,15 +147,16 @@ def _warning(view: LinkView) -> str | None:
 
 
 def _told(auth: AuthConnection) -> dict[str, Any]:
-    """The result in plain words: a headline, what it means, and whether trying again makes sense."""
+    """The result in plain words: a headline, why it is not better, and whether trying again makes sense."""
     reason = (auth.last_error or "").partition(": ")[2]
     if auth.status in WORKING:
-        return {"title": "Connected", "kind": "done", "reason": reason, "can_retry": False}
+        return {"title": "Connected", "is_done": True, "reason": reason, "can_retry": False}
     if auth.status == Status.DISABLED:
-        return {"title": "This connection is disabled", "kind": "error", "reason": reason, "can_retry": False}
-    if not reason and auth.config.type not in CONSENTED:
-        return {"title": "Saved", "kind": "done", "reason": "", "can_retry": False}
-    return {"title": "Not connected yet", "kind": "error", "reason": reason, "can_retry": True}
+        return {"title": "This connection is disabled", "is_done": False, "reason": reason, "can_retry": False}
+    if auth.status == Status.PENDING and auth.config.type not in CONSENTED:
+        untested = reason and f"It could not be tested yet. {reason}"
+        return {"title": "Saved", "is_done": True, "reason": untested, "can_retry": False}
+    return {"title": "Not connected yet", "is_done": False, "reason": reason, "can_retry": True}
 
 
 def _message(browser: Browser, status: int, title: str, message: str) -> Response:

@@ -1,5 +1,6 @@
 import asyncio
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -8,7 +9,9 @@ import pytest
 from drio_mcp.connections.history import Actor
 from drio_mcp.connections.schemas import CreateAuthConnection
 from tests.conftest import FakeClock
-from tests.pages.conftest import PASSWORD, Site, Visitor, form_to, forms_of
+from tests.pages.conftest import PASSWORD, Site, Visitor, form_to, forms_of, make_site
+from tests.upstreams import api as bench
+from tests.upstreams import upstream
 
 KEY = "sk-canary-0123456789"
 
@@ -44,7 +47,7 @@ async def api_key(site: Site, name: str = "Weather") -> Waiting:
         name,
         type="api_key_header",
         headerName="X-Api-Key",
-        apiBaseUrl="https://api.weather.example",
+        allowedOrigins=["https://api.weather.example"],
     )
 
 
@@ -56,7 +59,7 @@ async def waiting(site: Site, visitor: Visitor) -> Waiting:
     return made
 
 
-async def test_the_owner_enters_the_key_and_sees_the_result(waiting: Waiting, visitor: Visitor) -> None:
+async def test_the_owner_enters_the_key_and_sees_that_it_was_saved(waiting: Waiting, visitor: Visitor) -> None:
     page = await visitor.get(waiting.path)
     assert page.status_code == 200
     assert "Weather" in page.text
@@ -68,6 +71,26 @@ async def test_the_owner_enters_the_key_and_sees_the_result(waiting: Waiting, vi
     assert "was saved" in result.text
     assert KEY not in page.text + result.text + answer.headers["location"]
     assert (await waiting.stored()).config.api_key == "********"
+
+
+@pytest.mark.parametrize(
+    ("key", "title", "status", "error"),
+    [(bench.KEY, "Connected", "valid", None), ("wrong", "Not connected yet", "invalid", "key_rejected")],
+)
+async def test_a_key_is_tested_as_it_is_entered(
+    tmp_path: Path, clock: FakeClock, key: str, title: str, status: str, error: str | None
+) -> None:
+    with upstream(bench.KeyedApi()) as provider:
+        site = make_site(tmp_path, clock, outbound_allow=(provider.host_port,))
+        async with site.services.running():
+            config = {"type": "api_key_header", "headerName": "X-Api-Key", "apiBaseUrl": f"{provider.origin}/v1/me"}
+            waiting = await make_waiting(site, "custom-api-key", **config)
+            visitor = site.visitor()
+            await visitor.sign_in()
+            answer = await visitor.submit(await visitor.get(waiting.path), "", apiKey=key)
+            assert title in (await visitor.get(answer.headers["location"])).text
+            auth = await waiting.stored()
+            assert (auth.status, (auth.last_error or "").partition(":")[0] or None) == (status, error)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +195,7 @@ async def test_fields_that_the_page_does_not_have_are_ignored(waiting: Waiting, 
     answer = await visitor.submit(page, "", apiKey=KEY, apiBaseUrl="https://evil.example", accessToken="x")
     assert answer.status_code == 303
     config = (await waiting.stored()).config
-    assert config.api_base_url == "https://api.weather.example"
+    assert config.api_base_url is None
     assert config.access_token is None
 
 
