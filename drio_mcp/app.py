@@ -1,6 +1,7 @@
 """The one ASGI application: routes, middleware, lifespan. Nothing else."""
 
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Mapping
 
 from starlette.applications import Starlette
@@ -12,6 +13,7 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Scope
 
 from drio_mcp import background
+from drio_mcp.api import metrics
 from drio_mcp.api.auth import AUTH_ROUTES
 from drio_mcp.api.responses import oauth_error, rest_error
 from drio_mcp.api.routes import api_routes
@@ -24,14 +26,18 @@ from drio_mcp.middleware.errors import Challenges, Render, from_http_exception
 from drio_mcp.middleware.families import Family, family_of
 from drio_mcp.middleware.logs import configure_logging
 from drio_mcp.middleware.shortcut import Shortcut
+from drio_mcp.middleware.tracing import Tracing
 from drio_mcp.pages import PAGES
 from drio_mcp.pages.errors import page_error
 from drio_mcp.services import Services, build_services
 from drio_mcp.tools.endpoint import McpEndpoint
+from drio_mcp.tracing import tracer
 
 
-def create_app(settings: Settings, *, services: Services | None = None) -> Starlette:
-    """The application for `settings`.
+def create_app(
+    settings: Settings, *, services: Services | None = None, metrics_listener: socket.socket | None = None
+) -> Starlette:
+    """The application for `settings`; its numbers are shown on `metrics_listener` as well, where that is given.
 
     Raises `StartupError` when the keys or the database URL cannot be used; the database itself is opened by the
     lifespan.
@@ -43,7 +49,12 @@ def create_app(settings: Settings, *, services: Services | None = None) -> Starl
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with services.running(), mcp.running(), background.running(services):
+        async with (
+            services.running(),
+            mcp.running(),
+            background.running(services),
+            metrics.shown(services, metrics_listener),
+        ):
             yield
 
     async def refused(request: Request, error: Exception) -> Response:
@@ -53,10 +64,11 @@ def create_app(settings: Settings, *, services: Services | None = None) -> Starl
         return render(request.scope, from_http_exception(error), error.headers or {})
 
     mcp_route = Route("/mcp", mcp)
-    routes: list[BaseRoute] = [mcp_route, *api_routes(), *PAGES]
+    routes: list[BaseRoute] = [mcp_route, *api_routes(), *metrics.routes(settings), *PAGES]
     app = Starlette(
         routes=routes,
         middleware=[
+            *([Middleware(Tracing)] if tracer() is not None else []),
             Middleware(Edge, settings=settings, render=render),
             Middleware(BodyLimit),
             Middleware(Shortcut, routes=[mcp_route, *AUTH_ROUTES]),
@@ -66,6 +78,7 @@ def create_app(settings: Settings, *, services: Services | None = None) -> Starl
     )
     app.router.redirect_slashes = False
     app.state.services = services
+    app.state.is_closing = False
     return app
 
 

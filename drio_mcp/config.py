@@ -131,6 +131,15 @@ class Settings(BaseSettings):
             raise ValueError("must be an origin, without a path")
         return value
 
+    @field_validator("metrics")
+    @classmethod
+    def _check_metrics(cls, value: str | None) -> str | None:
+        if value not in {None, "public"}:
+            host, _, port = value.rpartition(":")
+            if not host or not port.isdigit() or int(port) > 65535:
+                raise ValueError("must be public, or host:port")
+        return value
+
     @field_validator("database_url")
     @classmethod
     def _check_database_url(cls, value: str) -> str:
@@ -244,6 +253,7 @@ def load_settings(**overrides: Any) -> Settings:
         if not first["loc"]:
             raise StartupError(problem) from None
         name = str(first["loc"][0])
+        example = EXAMPLES.get(name, "…")
         raise StartupError(
-            f"DRIO_{name.upper()} is wrong: {problem[:1].lower()}{problem[1:]}; a right value is {EXAMPLES.get(name, '…')}"
+            f"DRIO_{name.upper()} is wrong: {problem[:1].lower()}{problem[1:]}; a right value is {example}"
         ) from None

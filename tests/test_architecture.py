@@ -23,6 +23,7 @@ ROOMS = {
     "config",
     "connections",
     "errors",
+    "metrics",
     "middleware",
     "models",
     "oauth",
@@ -32,6 +33,7 @@ ROOMS = {
     "services",
     "store",
     "tools",
+    "tracing",
     "vault",
 }
 SOURCES = sorted(PACKAGE.rglob("*.py"))

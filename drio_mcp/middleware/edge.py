@@ -8,9 +8,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from drio_mcp.config import Settings
 from drio_mcp.errors import DrioError
+from drio_mcp.metrics import REQUEST_SECONDS, REQUESTS
 from drio_mcp.middleware import cors
-from drio_mcp.middleware.errors import Render, from_http_exception, from_unexpected
-from drio_mcp.middleware.families import is_open
+from drio_mcp.middleware.errors import Render, from_http_exception, from_unexpected, note_cause
+from drio_mcp.middleware.families import family_of, is_open
 from drio_mcp.middleware.logs import RequestLog
 from drio_mcp.middleware.proxies import TrustedProxies
 
@@ -64,12 +65,16 @@ class Edge:
                 raise  # the answer is under way: only closing the connection tells that it is incomplete
             await self._answer_failure(error, scope, receive, send_dressed)
         finally:
+            took = perf_counter_ns() - began
+            family = family_of(path).value
+            REQUESTS.add(family, status)
+            REQUEST_SECONDS.observe(took / 1e9, family)
             self._log.write(
                 request_id=request_id,
                 method=scope["method"],
                 route=route_name(scope),
                 status=status,
-                ms=round((perf_counter_ns() - began) / 1e6, 1),
+                ms=round(took / 1e6, 1),
                 address=address,
             )
 
@@ -78,7 +83,9 @@ class Edge:
         if isinstance(error, HTTPException):
             headers = dict(error.headers or {})
             error = from_http_exception(error)
-        elif not isinstance(error, DrioError):
+        elif isinstance(error, DrioError):
+            note_cause(error, scope["state"]["request_id"])
+        else:
             error = from_unexpected(error, scope["state"]["request_id"])
         await self._render(scope, error, headers)(scope, receive, send)
 

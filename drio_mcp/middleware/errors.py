@@ -40,6 +40,22 @@ def from_http_exception(error: HTTPException) -> DrioError:
     return STATUS_ERRORS.get(error.status_code, errors.BadRequest)()
 
 
+def note_cause(error: DrioError, request_id: str) -> None:
+    """Log why the database could not be used, in the driver's code words: its text may quote what was stored."""
+    if isinstance(error, errors.Unavailable) and error.__cause__ is not None:
+        log.warning("unavailable", extra=fields(request_id=request_id, reason=reason_of(error.__cause__)))
+
+
+def reason_of(cause: BaseException | None) -> str:
+    """The chain of causes: types, with SQLite's name of the error or PostgreSQL's SQLSTATE."""
+    words = []
+    while cause is not None:
+        code = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None)
+        words.append(f"{type(cause).__qualname__} {code}" if code else type(cause).__qualname__)
+        cause = cause.__cause__
+    return " < ".join(words)
+
+
 def from_unexpected(error: Exception, request_id: str) -> DrioError:
     """An `internal_error`, after logging where it came from; its own text is neither told nor logged."""
     log.error("request failed", exc_info=error, extra=fields(request_id=request_id))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from drio_mcp.clock import DAY, SECOND, Clock
 from drio_mcp.errors import NotFound, OAuthError
+from drio_mcp.metrics import REUSE_REVOCATIONS
 from drio_mcp.models import Scope
 from drio_mcp.oauth import scopes as scope_list
 from drio_mcp.oauth.tokens import GRANT_PREFIX, Kind, Tokens
@@ -155,6 +156,7 @@ class Reused:
 
     def refusal(self) -> OAuthError:
         """The answer, after noting in the log what happened."""
+        REUSE_REVOCATIONS.add()
         log.warning("%s was used again: grant %s of client %s is revoked", self.what, self.grant_id, self.client_id)
         return OAuthError(
             "invalid_grant", f"This {self.what} was used before, so the access it gave was ended; authorize again"

@@ -1,8 +1,10 @@
 """The token endpoint (RFC 6749 section 3.2): which grant a request is for, and what it must bring."""
 
+from collections.abc import Awaitable
 from typing import Any
 
-from drio_mcp.errors import OAuthError
+from drio_mcp.errors import DrioError, OAuthError
+from drio_mcp.metrics import TOKEN_REQUESTS
 from drio_mcp.oauth.client_authentication import ClientAuthentication, Credentials, read_credentials
 from drio_mcp.oauth.code_exchange import CodeExchange
 from drio_mcp.oauth.parameters import Parameters
@@ -31,7 +33,8 @@ class TokenEndpoint:
         credentials = read_credentials(parameters, authorization)
         _require_client(parameters, credentials, "code", "code_verifier")
         parameters.require("grant_type")
-        return await self._code_exchange.redeem(parameters, await self._authentication.prepare(credentials))
+        identify = await self._authentication.prepare(credentials)
+        return await counted("authorization_code", self._code_exchange.redeem(parameters, identify))
 
     async def refresh(
         self, parameters: Parameters, authorization: str | None, *, needs_grant_type: bool = False
@@ -45,7 +48,19 @@ class TokenEndpoint:
         credentials = read_credentials(parameters, authorization)
         parameters.require("refresh_token")
         _require_client(parameters, credentials)
-        return await self._refresh.renew(parameters, await self._authentication.prepare(credentials))
+        identify = await self._authentication.prepare(credentials)
+        return await counted("refresh_token", self._refresh.renew(parameters, identify))
+
+
+async def counted(grant_type: str, answer: Awaitable[dict[str, Any]]) -> dict[str, Any]:
+    """Await the answer and count how it turned out."""
+    try:
+        issued = await answer
+    except DrioError as error:
+        TOKEN_REQUESTS.add(grant_type, error.error if isinstance(error, OAuthError) else error.code)
+        raise
+    TOKEN_REQUESTS.add(grant_type, "issued")
+    return issued
 
 
 def _require_client(parameters: Parameters, credentials: Credentials, *further: str) -> None:

@@ -7,9 +7,10 @@ from the environment, no cookies, no `.netrc`, no silent redirects, no unbounded
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any, NoReturn
 from urllib.parse import urljoin
 from weakref import WeakValueDictionary
@@ -17,8 +18,9 @@ from weakref import WeakValueDictionary
 import httpcore2
 from httpx2 import Headers
 
-from drio_mcp import __version__
+from drio_mcp import __version__, tracing
 from drio_mcp.config import Settings
+from drio_mcp.metrics import UPSTREAM_CALLS, UPSTREAM_SECONDS
 from drio_mcp.outbound.addresses import is_public_text
 from drio_mcp.outbound.body import Decoder, declared_length
 from drio_mcp.outbound.error import OutboundError
@@ -172,18 +174,8 @@ class Outbound:
         judges each like a first URL, never goes from https to http and takes no credential to another origin.
         Raises `OutboundError`.
         """
-        try:
-            async with asyncio.timeout(timeout):
-                target, sent = self.check(url), _headers(headers)
-                for _ in range(MAX_HOPS + 1):
-                    async with self._slot(target.host):
-                        response = await self._exchange(method, target, sent, content, max_bytes, timeout)
-                    if response.status not in REDIRECTS:
-                        return response
-                    target, sent = self._redirected(method, target, sent, response.headers, follow)
-                raise OutboundError("redirect_refused", f"The answer redirects more than {MAX_HOPS} times")
-        except TimeoutError:
-            raise OutboundError("timeout", f"There was no complete answer within {timeout:g} seconds") from None
+        with counted(method):
+            return await self._follow(method, url, headers, content, max_bytes, timeout, follow)
 
     @asynccontextmanager
     async def stream(
@@ -207,17 +199,44 @@ class Outbound:
         target = self.check(url)
         request = _request(method, target, _headers(headers), content, idle_timeout)
         async with self._slot(target.host):
-            try:
-                async with asyncio.timeout(timeout):
-                    response = await self._pool.handle_async_request(request)
-            except TimeoutError:
-                raise OutboundError("timeout", f"There was no answer within {timeout:g} seconds") from None
-            except _HTTPCORE_ERRORS as error:
-                raise _explain(error) from None
+            with counted(method):
+                response = await self._head(request, timeout)
             try:
                 yield StreamedResponse(response, target.url, max_bytes, lifetime)
             finally:
                 await response.aclose()
+
+    async def _follow(
+        self,
+        method: str,
+        url: str,
+        headers: HeaderInput | None,
+        content: bytes | None,
+        max_bytes: int,
+        seconds: float,
+        follow: bool,
+    ) -> OutboundResponse:
+        try:
+            async with asyncio.timeout(seconds):
+                target, sent = self.check(url), _headers(headers)
+                for _ in range(MAX_HOPS + 1):
+                    async with self._slot(target.host):
+                        response = await self._exchange(method, target, sent, content, max_bytes, seconds)
+                    if response.status not in REDIRECTS:
+                        return response
+                    target, sent = self._redirected(method, target, sent, response.headers, follow)
+                raise OutboundError("redirect_refused", f"The answer redirects more than {MAX_HOPS} times")
+        except TimeoutError:
+            raise OutboundError("timeout", f"There was no complete answer within {seconds:g} seconds") from None
+
+    async def _head(self, request: httpcore2.Request, seconds: float) -> httpcore2.Response:
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._pool.handle_async_request(request)
+        except TimeoutError:
+            raise OutboundError("timeout", f"There was no answer within {seconds:g} seconds") from None
+        except _HTTPCORE_ERRORS as error:
+            raise _explain(error) from None
 
     @asynccontextmanager
     async def _slot(self, host: str) -> AsyncIterator[None]:
@@ -265,6 +284,23 @@ class Outbound:
         if target.origin == source.origin:
             return target, sent
         return target, Headers([(name, value) for name, value in sent.multi_items() if name in _CROSS_ORIGIN_HEADERS])
+
+
+@contextmanager
+def counted(method: str) -> Iterator[None]:
+    """Measure the call inside, and trace it where somebody traces; not its address, which may hold anything."""
+    began = perf_counter()
+    outcome = "failed"
+    try:
+        with tracing.span(f"{method} upstream", {"http.request.method": method}):
+            yield
+        outcome = "answered"
+    except OutboundError as error:
+        outcome = error.code
+        raise
+    finally:
+        UPSTREAM_CALLS.add(outcome)
+        UPSTREAM_SECONDS.observe(perf_counter() - began)
 
 
 def _headers(headers: HeaderInput | None) -> Headers:

@@ -32,6 +32,7 @@ LIST = Query(
         ORDER BY s.seen_at DESC""",  # noqa: S608
     SessionRow,
 )
+COUNT_LIVE = Query("SELECT count(*) FROM sessions WHERE expires_at > :now AND seen_at > :idle_since", int)
 INSERT = Statement(
     """INSERT INTO sessions (id, user_id, cookie_hash, authenticated_at, seen_at, expires_at, address, user_agent)
        VALUES (:id, :user_id, :cookie_hash, :authenticated_at, :now, :expires_at, :address, :user_agent)"""

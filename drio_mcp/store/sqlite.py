@@ -19,6 +19,7 @@ import aiosqlite
 
 from drio_mcp.clock import Clock
 from drio_mcp.errors import StartupError
+from drio_mcp.metrics import COMMIT_BATCH
 from drio_mcp.store import migrate
 from drio_mcp.store.database import Database, StoreFailure, Transaction
 from drio_mcp.store.sqlite_transaction import Decision, Outcome, commit_together, read_together, unavailable
@@ -110,6 +111,8 @@ class Lane:
 
     async def _run(self, batch: list[Job]) -> None:
         decisions = [job.decision for job in batch]
+        if self.together is commit_together:
+            COMMIT_BATCH.observe(len(batch))
         try:
             outcomes = await self.connection.call(lambda connection: self.together(connection, decisions))
         except asyncio.CancelledError:

@@ -34,6 +34,7 @@ COLUMNS = (
 
 FIND = Query(f"SELECT {COLUMNS} FROM token_sets WHERE connection_id = :connection_id", TokenSetRow)  # noqa: S608
 LIST_DUE = Query("SELECT connection_id FROM token_sets WHERE due_at <= :now ORDER BY due_at LIMIT :limit", str)
+COUNT_DUE = Query("SELECT count(*) FROM token_sets WHERE due_at <= :now", int)
 PUT = Statement(
     f"""INSERT INTO token_sets ({COLUMNS})
         VALUES (:connection_id, 1, :token_type, :scopes, :obtained_at, :expires_at, :is_renewable, :due_at, 0, 0,

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from drio_mcp import __version__
 from drio_mcp.errors import DrioError, Forbidden, ValidationFailed
 from drio_mcp.middleware.bearer import require_scope
-from drio_mcp.middleware.errors import Challenges, error_object, from_unexpected
+from drio_mcp.middleware.errors import Challenges, error_object, from_unexpected, note_cause
 from drio_mcp.middleware.validation import problems_of, refuse_unstorable
 from drio_mcp.services import Services
 from drio_mcp.tools import transport
@@ -70,6 +70,7 @@ class McpServer:
             require_scope(call.principal, tool.scope)
             answer = await tool.handler(call, read_arguments(tool, params.arguments or {}))
         except DrioError as error:
+            note_cause(error, call.request_id)
             return self._failure(tool, error, call.request_id)
         except Exception as error:
             return self._failure(tool, from_unexpected(error, call.request_id), call.request_id)
@@ -95,13 +96,13 @@ class McpServer:
 
 
 def describe(tool: Tool) -> dict[str, Any]:
-    """The tool as `tools/list` shows it. What a write gives back in detail is what the reading tools show."""
+    """The tool as `tools/list` shows it."""
     return {
         "name": tool.name,
         "title": tool.title,
         "description": tool.description,
         "inputSchema": input_schema(tool.input, shows_null=tool.is_patch),
-        "outputSchema": output_schema(tool.output, levels=2 if "read_only" in tool.hints else 1),
+        "outputSchema": output_schema(tool.output, tool.detailed),
         "annotations": tool.annotations,
         "_meta": {"securitySchemes": [{"type": "oauth2", "scopes": tool.scope.split()}]},
     }

@@ -17,6 +17,9 @@ from drio_mcp.middleware.families import Family, family_of, is_open
         ("/api/v1/auth/authorize", Family.PAGE),
         ("/api/v1/auth/callback", Family.PAGE),
         ("/.well-known/nope", Family.OAUTH),
+        ("/token", Family.OAUTH),
+        ("/register", Family.OAUTH),
+        ("/authorize", Family.PAGE),
         ("/mcp", Family.MCP),
         ("/mcpx", Family.PAGE),
         ("/", Family.PAGE),
@@ -40,6 +43,8 @@ def test_family(path: str, family: Family) -> None:
         "/api/v1/auth/refresh",
         "/api/v1/auth/revoke",
         "/api/v1/auth/jwks",
+        "/token",
+        "/register",
     ],
 )
 def test_open_to_scripts_of_every_origin(path: str) -> None:
@@ -47,6 +52,8 @@ def test_open_to_scripts_of_every_origin(path: str) -> None:
     assert is_open(path)
 
 
-@pytest.mark.parametrize("path", ["/", "/sign-in", "/api/v1/me", "/api/v1/auth/authorize", "/api/v1/auth/introspect"])
+@pytest.mark.parametrize(
+    "path", ["/", "/sign-in", "/api/v1/me", "/api/v1/auth/authorize", "/authorize", "/api/v1/auth/introspect"]
+)
 def test_closed_to_scripts_of_other_origins(path: str) -> None:
     assert not is_open(path)

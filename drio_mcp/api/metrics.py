@@ -1,0 +1,131 @@
+"""`/metrics`: the numbers of `drio_mcp.metrics`, and some of the database, as Prometheus' text (DRIO_METRICS)."""
+
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterable, Iterator
+from functools import cache
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from drio_mcp import __version__, metrics
+from drio_mcp.accounts.sessions import IDLE_MS
+from drio_mcp.api.plain_http import PlainAnswer, answering
+from drio_mcp.config import Settings
+from drio_mcp.errors import Unavailable
+from drio_mcp.middleware.context import services_of
+from drio_mcp.services import Services
+from drio_mcp.store import Transaction, sessions, token_sets
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry, Metric
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+async def show_metrics(request: Request) -> Response:
+    """`GET /metrics`, on the public port where `DRIO_METRICS=public` asks for it."""
+    return Response(await exposition(services_of(request)), headers={"Content-Type": CONTENT_TYPE})
+
+
+def routes(settings: Settings) -> list[Route]:
+    """The route, where it was asked for."""
+    return [Route("/metrics", show_metrics)] if settings.metrics == "public" else []
+
+
+@contextlib.asynccontextmanager
+async def shown(services: Services, listener: socket.socket | None) -> AsyncIterator[None]:
+    """Show the numbers on a port of their own while the context is open."""
+
+    async def answer(path: str) -> PlainAnswer:
+        if path != "/metrics":
+            return PlainAnswer(404, "text/plain; charset=utf-8", b"There is only /metrics\n")
+        try:
+            return PlainAnswer(200, CONTENT_TYPE, await exposition(services))
+        except Unavailable as error:
+            return PlainAnswer(error.status, "text/plain; charset=utf-8", f"{error.message}\n".encode())
+
+    if listener is None:
+        yield
+        return
+    async with answering(listener, answer):
+        yield
+
+
+async def exposition(services: Services) -> bytes:
+    """Everything as text. What the database is asked for, it answers from an index."""
+    from prometheus_client import generate_latest
+
+    gauges = await services.db.read(_gauges, services.clock.now())
+    registry, numbers = _registry()
+    numbers.gauges = gauges
+    return generate_latest(registry)
+
+
+def _gauges(tx: Transaction, now: int) -> dict[str, tuple[str, int]]:
+    """By name: what it is, and how many."""
+    live = tx.one(sessions.COUNT_LIVE, now=now, idle_since=now - IDLE_MS) or 0
+    due = tx.one(token_sets.COUNT_DUE, now=now) or 0
+    return {
+        "drio_sessions": ("Browsers in which somebody is signed in.", live),
+        "drio_renewals_due": ("Upstream tokens whose renewal is due and not done.", due),
+    }
+
+
+class Numbers:
+    """Collects for prometheus_client."""
+
+    def __init__(self) -> None:
+        self.gauges: dict[str, tuple[str, int]] = {}
+
+    def collect(self) -> "Iterator[Metric]":
+        from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
+
+        yield InfoMetricFamily("drio_build", "The running program.", {"version": __version__})
+        for counter in metrics.COUNTERS:
+            yield _counter(counter)
+        for histogram in metrics.HISTOGRAMS:
+            yield _histogram(histogram)
+        for name, (description, value) in self.gauges.items():
+            yield GaugeMetricFamily(name, description, value)
+
+
+def _counter(counter: metrics.Counter) -> "Metric":
+    from prometheus_client.core import CounterMetricFamily
+
+    family = CounterMetricFamily(counter.name, counter.description, labels=counter.labels)
+    if not counter.labels:
+        counter.values.setdefault((), 0)
+    for labels, value in list(counter.values.items()):
+        family.add_metric(_texts(labels), value)
+    return family
+
+
+def _histogram(histogram: metrics.Histogram) -> "Metric":
+    from prometheus_client.core import HistogramMetricFamily
+
+    family = HistogramMetricFamily(histogram.name, histogram.description, labels=histogram.labels)
+    bounds = [*(str(float(bound)) for bound in histogram.bounds), "+Inf"]
+    for labels, counts in list(histogram.counts.items()):
+        buckets = [(bound, float(total)) for bound, total in zip(bounds, accumulate(counts), strict=True)]
+        family.add_metric(_texts(labels), buckets, histogram.sums[labels])
+    return family
+
+
+def _texts(labels: Iterable[str | int]) -> list[str]:
+    return [str(label) for label in labels]
+
+
+@cache
+def _registry() -> "tuple[CollectorRegistry, Numbers]":
+    from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+
+    registry = CollectorRegistry()
+    numbers = Numbers()
+    registry.register(numbers)
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    return registry, numbers

@@ -1,0 +1,71 @@
+"""What is counted while the program runs: plain numbers in memory, cheap enough for every request.
+
+`/metrics` turns them into Prometheus' text (`api/metrics.py`), which nobody pays for who does not ask. Labels have few
+values, all of them ours: never an address, an id, a path or anything that was submitted. docs/operations.md lists all.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+
+Labels = tuple[str | int, ...]
+
+
+class Counter:
+    """A number that only rises, for each combination of labels."""
+
+    __slots__ = ("description", "labels", "name", "values")
+
+    def __init__(self, name: str, description: str, labels: tuple[str, ...] = ()) -> None:
+        self.name = name
+        self.description = description
+        self.labels = labels
+        self.values: dict[Labels, int] = {}
+
+    def add(self, *labels: str | int) -> None:
+        """Count one."""
+        values = self.values
+        values[labels] = values.get(labels, 0) + 1
+
+
+class Histogram:
+    """How often a value was at most each of `bounds`, for each combination of labels."""
+
+    __slots__ = ("bounds", "counts", "description", "labels", "name", "sums")
+
+    def __init__(self, name: str, description: str, bounds: Sequence[float], labels: tuple[str, ...] = ()) -> None:
+        self.name = name
+        self.description = description
+        self.bounds = bounds
+        self.labels = labels
+        self.counts: dict[Labels, list[int]] = {}
+        """Per bound and, last, above all of them; not cumulated."""
+        self.sums: dict[Labels, float] = {}
+
+    def observe(self, value: float, *labels: str | int) -> None:
+        """Note one value."""
+        counts = self.counts.get(labels)
+        if counts is None:
+            counts = self.counts[labels] = [0] * (len(self.bounds) + 1)
+            self.sums[labels] = 0.0
+        counts[bisect_left(self.bounds, value)] += 1
+        self.sums[labels] += value
+
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+REQUESTS = Counter("drio_http_requests", "Requests answered.", ("family", "status"))
+REQUEST_SECONDS = Histogram("drio_http_request_duration_seconds", "Time to answer a request.", SECONDS, ("family",))
+TOKEN_REQUESTS = Counter(
+    "drio_token_requests", "Requests to the token endpoint: issued, or the OAuth error.", ("grant_type", "outcome")
+)
+REUSE_REVOCATIONS = Counter(
+    "drio_reuse_revocations", "Grants revoked because a code or refresh token came a second time."
+)
+UPSTREAM_CALLS = Counter("drio_upstream_calls", "Calls to the outside: answered, or the failure's code.", ("outcome",))
+UPSTREAM_SECONDS = Histogram("drio_upstream_call_duration_seconds", "Time that calls to the outside took.", SECONDS)
+COMMIT_BATCH = Histogram(
+    "drio_database_commit_decisions", "Decisions that shared a commit (SQLite).", (1, 2, 4, 8, 16, 32, 64, 128)
+)
+
+COUNTERS = (REQUESTS, TOKEN_REQUESTS, REUSE_REVOCATIONS, UPSTREAM_CALLS)
+HISTOGRAMS = (REQUEST_SECONDS, UPSTREAM_SECONDS, COMMIT_BATCH)
