@@ -10,21 +10,15 @@ from drio_mcp.accounts.audit import Audit
 from drio_mcp.accounts.upstream import UpstreamSignIn
 from drio_mcp.clock import Clock, SystemClock
 from drio_mcp.config import Settings, secret_variables
+from drio_mcp.connections.care import Care, build_care
 from drio_mcp.connections.catalog import Catalog
 from drio_mcp.connections.connect import Connecting
 from drio_mcp.connections.consent import Consent
-from drio_mcp.connections.credentials import Credentials
-from drio_mcp.connections.diagnose import Diagnoses
 from drio_mcp.connections.discover import Discoverer
 from drio_mcp.connections.endpoints import Endpoints
-from drio_mcp.connections.examine import Examiner
 from drio_mcp.connections.hints import CatalogHints
-from drio_mcp.connections.journal import Journal
 from drio_mcp.connections.links import Links
-from drio_mcp.connections.metadata_check import MetadataCheck
-from drio_mcp.connections.probes import Prober
 from drio_mcp.connections.providers import Providers
-from drio_mcp.connections.proxy import Proxy
 from drio_mcp.connections.references import References
 from drio_mcp.connections.registration_client import RegistrationClient
 from drio_mcp.connections.registrations import Registrations
@@ -34,8 +28,6 @@ from drio_mcp.connections.service import Connections
 from drio_mcp.connections.strays import Strays
 from drio_mcp.connections.token_client import TokenClient
 from drio_mcp.connections.upstream_tokens import UpstreamTokens
-from drio_mcp.connections.use import Use
-from drio_mcp.connections.validate import Validation
 from drio_mcp.errors import Unavailable
 from drio_mcp.oauth.authorize import Authorization
 from drio_mcp.oauth.bearer import Bearer
@@ -101,11 +93,7 @@ class Services:
     registrations: Registrations
     consent: Consent
     renewal: Renewal
-    validation: Validation
-    diagnoses: Diagnoses
-    journal: Journal
-    use: Use
-    proxy: Proxy
+    care: Care
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -186,12 +174,6 @@ def build_services(
     discoverer = Discoverer(outbound, settings, CatalogHints(catalog).find)
     registrations = Registrations(db, clock, settings, vault, providers, RegistrationClient(outbound))
 
-    credentials = Credentials(db, references, upstream_tokens, renewal)
-    prober, metadata = Prober(outbound), MetadataCheck(outbound)
-    examiner = Examiner(db, clock, providers, upstream_tokens, endpoints, renewal, credentials, prober, metadata)
-    validation = Validation(db, clock, randomness, providers, connections, examiner)
-    diagnoses = Diagnoses(db, clock, connections, examiner, links)
-
     return Services(
         settings=settings,
         clock=clock,
@@ -225,20 +207,7 @@ def build_services(
         registrations=registrations,
         consent=Consent(db, clock, randomness, settings, providers, registrations, endpoints, token_client, renewal),
         renewal=renewal,
-        validation=validation,
-        diagnoses=diagnoses,
-        journal=Journal(db, connections),
-        use=Use(db, clock, connections, credentials, renewal, diagnoses),
-        proxy=Proxy(
-            db,
-            clock,
-            outbound,
-            providers,
-            connections,
-            upstream_tokens,
-            credentials,
-            renewal,
-            validation,
-            diagnoses,
+        care=build_care(
+            db, clock, randomness, outbound, providers, references, connections, links, upstream_tokens, renewal
         ),
     )

@@ -13,6 +13,7 @@ from drio_mcp.connections.schemas import (
     ConnectionAnswer,
     ConnectionDeleted,
     ConnectionQuery,
+    ConnectionRead,
     CreateAuthConnection,
     UpdateAuthConnection,
 )
@@ -33,8 +34,8 @@ async def get_auth_connection(request: Request) -> Response:
     read_query(request, NoQuery)
     user_id, app_id, auth_id = principal_of(request).user_id, *_target(request)
     view = await services_of(request).connections.get(user_id, app_id, auth_id)
-    history = await services_of(request).journal.last(view.auth.id)
-    return json_response(ConnectionAnswer(auth=view.auth, history=history), headers=_tag(view))
+    history = await services_of(request).care.journal.last(view.auth.id)
+    return json_response(ConnectionRead(auth=view.auth, history=history), headers=_tag(view))
 
 
 async def create_auth_connection(request: Request) -> Response:

@@ -22,6 +22,7 @@ from drio_mcp.connections.schemas import (
     ConnectionAnswer,
     ConnectionDeleted,
     ConnectionQuery,
+    ConnectionRead,
     ConnectionsAnswer,
     CreateAuthConnection,
     HistoryAnswer,
@@ -168,7 +169,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="One auth connection, by id or key",
         scope=READ,
         handler=connections.get_auth_connection,
-        result=ConnectionAnswer,
+        result=ConnectionRead,
     ),
     Operation(
         name="update_auth_connection",

@@ -19,29 +19,30 @@ from drio_mcp.middleware.context import principal_of, request_id_of, services_of
 from drio_mcp.middleware.errors import Challenges
 from drio_mcp.middleware.families import PROXY
 
-ANY = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+ANY = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+"""HEAD comes with GET."""
 
 
 async def validate_auth_connection(request: Request) -> Response:
     dry_run = read_query(request, DryRun).dry_run
-    return json_response(await services_of(request).validation.validate(*_target(request), dry_run=dry_run))
+    return json_response(await services_of(request).care.validation.validate(*_target(request), dry_run=dry_run))
 
 
 async def refresh_auth_connection(request: Request) -> Response:
     dry_run = read_query(request, DryRun).dry_run
-    view = await services_of(request).use.refresh(*_target(request), dry_run=dry_run)
+    view = await services_of(request).care.use.refresh(*_target(request), dry_run=dry_run)
     return json_response(ConnectionAnswer(auth=view.auth, dry_run=dry_run or None))
 
 
 async def diagnose_auth_connection(request: Request) -> Response:
     read_query(request, NoQuery)
-    return json_response(await services_of(request).diagnoses.diagnose(*_target(request)))
+    return json_response(await services_of(request).care.diagnoses.diagnose(*_target(request)))
 
 
 async def list_auth_history(request: Request) -> Response:
     query = read_query(request, HistoryQuery)
     actor, app_id, auth_id = _target(request)
-    return json_response(await services_of(request).journal.list(actor.user_id, app_id, auth_id, query))
+    return json_response(await services_of(request).care.journal.list(actor.user_id, app_id, auth_id, query))
 
 
 async def issue_auth_token(request: Request) -> Response:
@@ -52,7 +53,7 @@ async def issue_auth_token(request: Request) -> Response:
     if body and media_type != "application/json":
         raise UnsupportedMediaType
     wanted = validated(TokenRequest, parse_json_object(body) if body else {})
-    return json_response(await services_of(request).use.token(*_target(request), wanted, dry_run=dry_run))
+    return json_response(await services_of(request).care.use.token(*_target(request), wanted, dry_run=dry_run))
 
 
 async def call_through_proxy(request: Request) -> Response:
@@ -78,7 +79,7 @@ class PassedOn(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        async with services_of(request).proxy.call(*_target(request), self._call) as passed:
+        async with services_of(request).care.proxy.call(*_target(request), self._call) as passed:
             response = StreamingResponse(passed.chunks, passed.status)
             response.raw_headers = [
                 (name.lower().encode("latin-1", "replace"), value.encode("latin-1", "replace"))

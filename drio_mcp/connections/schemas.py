@@ -236,15 +236,18 @@ class HistoryAnswer(Model):
 
 
 class ConnectionAnswer(Model):
-    """One connection; `connect` stands there when a person must enter a secret, `dryRun` when nothing was changed.
-
-    `history` are the last three lines of it, where a connection is read.
-    """
+    """One connection; `connect` stands there when a person must enter a secret, `dryRun` when nothing was changed."""
 
     auth: AuthConnection
     connect: Connect | None = _set()
-    history: tuple[HistoryEntry, ...] | None = _set()
     dry_run: bool | None = _set()
+
+
+class ConnectionRead(Model):
+    """One connection, and the last three lines of its history."""
+
+    auth: AuthConnection
+    history: tuple[HistoryEntry, ...]
 
 
 class ConnectionsAnswer(Model):

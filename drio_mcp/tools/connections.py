@@ -4,6 +4,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, WithJsonSchema
 
+from drio_mcp.connections.fields import Text
 from drio_mcp.connections.history import Actor
 from drio_mcp.connections.schemas import (
     AuthConnection,
@@ -14,6 +15,7 @@ from drio_mcp.connections.schemas import (
     ConnectionDeleted,
     ConnectionPatch,
     ConnectionQuery,
+    ConnectionRead,
     CreateAuthConnection,
     NewConnection,
     UpdateAuthConnection,
@@ -66,6 +68,7 @@ class UpdateConnection(ConnectionPatch, OnConnection, Write):
 
     app_id: str | None = None
     config: Annotated[ConfigInput | None, PatchedConfig] = None
+    secret_ref: Text | None = None
 
 
 class UpdateConnectionWithSecrets(UpdateAuthConnection, OnConnection, Write):
@@ -73,6 +76,7 @@ class UpdateConnectionWithSecrets(UpdateAuthConnection, OnConnection, Write):
 
     app_id: str | None = None
     config: Annotated[ConfigWithSecrets | None, PatchedConfig] = None
+    secret_ref: Text | None = None
 
 
 class DeleteConnection(OnConnection, Write):
@@ -107,9 +111,9 @@ async def get_auth_connection(call: Call, arguments: OnConnection) -> Answer:
     lines = [f"{auth.name}: {summary(auth)}", f"config: {config}"]
     if auth.last_error is not None:
         lines.append(f"Last error: {auth.last_error}")
-    history = await call.services.journal.last(auth.id)
+    history = await call.services.care.journal.last(auth.id)
     lines += [f"{each.at} {each.event} by {each.actor.name}: {each.outcome}" for each in history]
-    return Answer(ConnectionAnswer(auth=auth, history=history), "\n".join(lines))
+    return Answer(ConnectionRead(auth=auth, history=history), "\n".join(lines))
 
 
 async def create_auth_connection(call: Call, arguments: CreateConnection | CreateConnectionWithSecrets) -> Answer:

@@ -1,5 +1,6 @@
 """JSON Schemas small enough for a model's context: what validation needs to be told, without pydantic's decoration."""
 
+from collections.abc import Collection
 from typing import Any
 
 from pydantic import BaseModel
@@ -18,10 +19,14 @@ def input_schema(model: type[BaseModel], *, shows_null: bool) -> Schema:
     return _compact(schema, schema.pop("$defs", {}), shows_null) | {"additionalProperties": False}
 
 
-def output_schema(model: type[BaseModel], *, levels: int) -> Schema:
-    """The tool's `outputSchema`: the names and types of the REST reference, that many `levels` deep."""
+def output_schema(model: type[BaseModel], detailed: Collection[str] = ()) -> Schema:
+    """The tool's `outputSchema`: names and types of the REST reference, for `detailed` members one level more."""
     schema = model.model_json_schema(by_alias=True, mode="serialization")
-    return _outline(_compact(schema, schema.pop("$defs", {}), True), levels)
+    whole = _compact(schema, schema.pop("$defs", {}), True)
+    outline = _outline(whole, 1)
+    for name in detailed:
+        outline["properties"][name] = _outline(whole["properties"][name], 1)
+    return outline | {"required": whole["required"]} if "required" in whole else outline
 
 
 def _compact(node: Schema, definitions: Schema, shows_null: bool) -> Schema:
@@ -55,13 +60,23 @@ def _or_null(node: Schema) -> Schema:
     return node | {"type": [node["type"], "null"]} if isinstance(node.get("type"), str) else node
 
 
-def _outline(node: Schema, levels: int, is_root: bool = True) -> Schema:
+def _outline(node: Schema, levels: int) -> Schema:
     """Types only, down to `levels`; below that an object is an object."""
     kept: Schema = {"type": node["type"]} if "type" in node else {}
     if "properties" in node and levels:
-        kept["properties"] = {name: _outline(each, levels - 1, False) for name, each in node["properties"].items()}
-        if is_root and "required" in node:
-            kept["required"] = node["required"]
+        required = node.get("required", ())
+        kept["properties"] = {
+            name: _outline(each if name in required else _not_null(each), levels - 1)
+            for name, each in node["properties"].items()
+        }
     if "items" in node and (levels or "properties" not in node["items"]):
-        kept["items"] = _outline(node["items"], levels, False)
+        kept["items"] = _outline(node["items"], levels)
     return kept
+
+
+def _not_null(node: Schema) -> Schema:
+    """What may be missing is left out of an answer rather than null."""
+    alternatives = node.get("type")
+    if not isinstance(alternatives, list):
+        return node
+    return node | {"type": next(each for each in alternatives if each != "null")}

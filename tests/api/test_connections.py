@@ -42,9 +42,10 @@ def test_create_read_change_delete(api: httpx2.Client, auth: str) -> None:
     assert connection["config"] == BODY["config"]
     one = f"{auth}/{connection['id']}"
     read = api.get(one)
-    assert read.json() == {"auth": connection}
+    assert read.json()["auth"] == connection
+    assert [line["event"] for line in read.json()["history"]] == ["created"]
     assert read.headers["etag"] == created.headers["etag"]
-    assert api.get(f"{auth}/primary-auth").json() == {"auth": connection}
+    assert api.get(f"{auth}/primary-auth").json()["auth"] == connection
     assert api.patch(one, json={}).headers["etag"] == created.headers["etag"]
     changed = api.patch(one, json={"config": {"scopes": None, "audience": "x"}})
     assert "scopes" not in changed.json()["auth"]["config"]

@@ -2,6 +2,7 @@
 
 import socket
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import httpx2
@@ -9,6 +10,7 @@ import pytest
 
 from drio_mcp.api.operation import Operation
 from drio_mcp.api.routes import OPERATIONS
+from drio_mcp.models import DEFAULT_SCOPES, Scope
 from tests.helpers.server import RunningServer, Someone
 
 SECRET = "sk_live_51H_never_echo_this"
@@ -21,6 +23,14 @@ def path_of(operation: Operation) -> str:
     for name in ("appId", "authId", "key", "path"):
         path = path.replace("{" + name + "}", f"{name}_none")
     return path
+
+
+@pytest.fixture
+def user(server: RunningServer, ada: Someone) -> Iterator[httpx2.Client]:
+    """A client whose token may do everything, using connections included."""
+    token = server.issue_token(ada.person.id, [*DEFAULT_SCOPES, Scope.CONNECTIONS_USE])
+    with server.client(headers={"Authorization": f"Bearer {token}"}) as client:
+        yield client
 
 
 def envelope(answer: httpx2.Response, status: int, code: str) -> dict[str, Any]:
@@ -80,10 +90,10 @@ def test_other_methods_are_405_with_every_method_that_works(http: httpx2.Client,
 
 
 @pytest.mark.parametrize("operation", [each for each in OPERATIONS if each.result], ids=lambda each: each.name)
-def test_accept_that_excludes_json_is_406(api: httpx2.Client, operation: Operation) -> None:
+def test_accept_that_excludes_json_is_406(user: httpx2.Client, operation: Operation) -> None:
     """RFC 9110 section 15.5.7."""
     envelope(
-        api.request(operation.methods[0], path_of(operation), headers={"Accept": "text/html, application/json;q=0"}),
+        user.request(operation.methods[0], path_of(operation), headers={"Accept": "text/html, application/json;q=0"}),
         406,
         "not_acceptable",
     )
@@ -131,9 +141,9 @@ def test_body_of_another_type_is_415(server: RunningServer, ada: Someone, operat
 
 @pytest.mark.parametrize("operation", [each for each in OPERATIONS if each.result], ids=lambda each: each.name)
 @pytest.mark.parametrize("query", ["nonsense=1", f"{SECRET}%20{SECRET}=1"])
-def test_unknown_query_parameter_is_400_and_not_echoed(api: httpx2.Client, operation: Operation, query: str) -> None:
+def test_unknown_query_parameter_is_400_and_not_echoed(user: httpx2.Client, operation: Operation, query: str) -> None:
     """A mistyped `dryRun` must not become a real change."""
-    answer = api.request(operation.methods[0], f"{path_of(operation)}?{query}", json={"name": "x"})
+    answer = user.request(operation.methods[0], f"{path_of(operation)}?{query}", json={"name": "x"})
     assert SECRET not in answer.text
     envelope(answer, 400, "bad_request")
 
