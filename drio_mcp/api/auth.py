@@ -19,6 +19,7 @@ from drio_mcp.api.responses import json_response, oauth_error
 from drio_mcp.errors import Unauthorized
 from drio_mcp.middleware.bearer import require_scope
 from drio_mcp.middleware.context import address_of, services_of
+from drio_mcp.middleware.families import ROOT_REGISTER, ROOT_TOKEN
 from drio_mcp.models import Scope
 from drio_mcp.oauth.userinfo import userinfo as userinfo_claims
 
@@ -122,4 +123,6 @@ AUTH_ROUTES: list[Route] = [
     Route("/api/v1/auth/introspect", introspect, methods=["POST"]),
     Route("/api/v1/auth/jwks", jwks, methods=["GET"]),
     Route("/api/v1/auth/userinfo", userinfo, methods=["GET", "POST"]),
+    Route(ROOT_TOKEN, token, methods=["POST"]),
+    Route(ROOT_REGISTER, register, methods=["POST"]),
 ]

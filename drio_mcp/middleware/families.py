@@ -20,6 +20,12 @@ class Family(Enum):
 AUTHORIZE = "/api/v1/auth/authorize"
 CALLBACK = "/api/v1/auth/callback"
 
+ROOT_AUTHORIZE = "/authorize"
+ROOT_TOKEN = "/token"  # noqa: S105
+ROOT_REGISTER = "/register"
+"""Where clients look that have no metadata (MCP 2025-03-26, authorization section 2.3.3), the official SDK among them
+when it refreshes in a new process. The same endpoints as below `/api/v1/auth`."""
+
 WELL_KNOWN = ("/.well-known/", "/mcp/.well-known/")
 """Where metadata stands: some clients put the well-known part behind the endpoint's path."""
 
@@ -30,6 +36,8 @@ PROXIED = re.compile(r"/api/v1/apps/[^/]+/auth/[^/]+/proxy/")
 OPEN_PATHS = frozenset(
     {
         "/mcp",
+        ROOT_REGISTER,
+        ROOT_TOKEN,
         "/api/v1/auth/register",
         "/api/v1/auth/token",
         "/api/v1/auth/refresh",
@@ -42,7 +50,7 @@ OPEN_PATHS = frozenset(
 
 def family_of(path: str) -> Family:
     """The family that answers for `path`, whether or not a route exists there (contract section 3)."""
-    if path.startswith(WELL_KNOWN):
+    if path.startswith(WELL_KNOWN) or path in {ROOT_TOKEN, ROOT_REGISTER}:
         return Family.OAUTH
     if path == "/mcp" or path.startswith("/mcp/"):
         return Family.MCP

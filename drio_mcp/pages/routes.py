@@ -2,7 +2,7 @@
 
 from starlette.routing import Route
 
-from drio_mcp.middleware.families import AUTHORIZE, CALLBACK
+from drio_mcp.middleware.families import AUTHORIZE, CALLBACK, ROOT_AUTHORIZE
 from drio_mcp.pages import account, apps, connect, connection, new_connection, upstream
 from drio_mcp.pages.authorize import authorize
 from drio_mcp.pages.landing import start_page
@@ -20,6 +20,7 @@ PAGES = [
     Route("/sign-up", sign_up, methods=["GET", "POST"]),
     Route("/sign-out", sign_out, methods=["GET", "POST"]),
     Route(AUTHORIZE, authorize, methods=["GET", "POST"]),
+    Route(ROOT_AUTHORIZE, authorize, methods=["GET", "POST"]),
     Route("/account", account.account),
     Route("/account/profile", account.save_profile, methods=["POST"]),
     Route("/account/password", account.change_password, methods=["POST"]),
