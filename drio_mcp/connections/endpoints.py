@@ -12,7 +12,7 @@ from drio_mcp.connections.token_client import TokenEndpoint
 from drio_mcp.connections.unusable import Unusable
 from drio_mcp.connections.upstream_tokens import UpstreamTokens
 from drio_mcp.opaque import Secret
-from drio_mcp.store import Transaction, upstreams
+from drio_mcp.store import Transaction, registrations, upstreams
 
 
 class Endpoints:
@@ -34,7 +34,11 @@ class Endpoints:
         entry = facts.entry if facts else None
         upstream = tx.one(upstreams.FIND, connection_id=connection.id)
         server: dict[str, Any] = json.loads(upstream.server) if upstream else {}
-        preferred = tuple(server.get("token_endpoint_auth_methods") or ())
+        registered = tx.one(registrations.FIND, connection_id=connection.id)
+        if registered is not None and registered.client_id == client_id and registered.auth_method is not None:
+            preferred: tuple[str, ...] = (registered.auth_method,)
+        else:
+            preferred = tuple(server.get("token_endpoint_auth_methods") or ())
         if not preferred and entry is not None and entry.token_endpoint_auth_method is not None:
             preferred = (entry.token_endpoint_auth_method,)
         return TokenEndpoint.with_methods(

@@ -28,6 +28,8 @@ class Registered:
     secret_expires_at: int | None
     client_uri: str | None
     access_token: Secret | None
+    auth_method: str | None = None
+    """How it authenticates at the token endpoint, by the answer."""
 
 
 class RegistrationClient:
@@ -111,6 +113,7 @@ def _read(answer: OutboundResponse, asked: str) -> Registered | Refusal:
         secret_expires_at=_moment(body.get("client_secret_expires_at")) if secret is not None else None,
         client_uri=uri,
         access_token=None if token is None else Secret(token),
+        auth_method=_text(body, "token_endpoint_auth_method", 100),
     )
 
 

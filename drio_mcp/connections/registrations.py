@@ -49,6 +49,10 @@ class Asked:
     initial_token: Secret | None
     management: "Management | None"
 
+    @property
+    def auth_method(self) -> str:
+        return str(self.metadata["token_endpoint_auth_method"])
+
 
 @dataclass(frozen=True, slots=True)
 class Management:
@@ -150,6 +154,7 @@ class Registrations:
             client_secret=answer.client_secret or management.client_secret,
             client_uri=answer.client_uri or management.uri,
             access_token=answer.access_token or management.token,
+            auth_method=answer.auth_method or asked.auth_method,
         )
         return await self._db.write(self._keep, actor, asked, answer)
 
@@ -197,11 +202,14 @@ class Registrations:
         return Asked(connection, endpoint, metadata, initial_token, self._management(tx, connection))
 
     def _auth_method(self, tx: Transaction, connection: Connection) -> str:
-        """A secret binds refresh tokens to us (RFC 9700 section 2.2.2), so it is wanted where the server can."""
+        """A secret binds refresh tokens to us (RFC 9700 section 2.2.2), so it is wanted where the server can.
+
+        In the body, where there is a choice: of what Basic encodes (RFC 6749 section 2.3.1), servers disagree.
+        """
         upstream = tx.one(upstreams.FIND, connection_id=connection.id)
         server = json.loads(upstream.server) if upstream is not None else {}
         offered = server.get("token_endpoint_auth_methods") or ("client_secret_basic",)
-        return next((each for each in ("client_secret_basic", "client_secret_post") if each in offered), "none")
+        return next((each for each in ("client_secret_post", "client_secret_basic") if each in offered), "none")
 
     def _management(self, tx: Transaction, connection: Connection) -> Management | None:
         uri = connection.config.get("registration_client_uri")
@@ -263,4 +271,4 @@ def _row(connection_id: str, answer: Registered, now: int) -> RegistrationRow:
     """The secret is renewed a week before its end, or in the last quarter of a shorter life."""
     ends_at = answer.secret_expires_at
     due_at = None if ends_at is None else max(now + MINUTE, ends_at - min(AHEAD, (ends_at - now) // 4))
-    return RegistrationRow(connection_id, answer.client_id, ends_at, due_at)
+    return RegistrationRow(connection_id, answer.client_id, answer.auth_method, ends_at, due_at)

@@ -128,6 +128,8 @@ def authenticated(
         # RFC 6749 section 2.3.1: both parts are form-encoded before they are joined
         pair = f"{quote_plus(endpoint.client_id)}:{quote_plus(endpoint.client_secret.reveal())}"
         headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+        if endpoint.resource is not None:
+            body["client_id"] = endpoint.client_id  # allowed by section 3.2.1; MCP servers of the SDK look it up here
         return headers, body
     body["client_id"] = endpoint.client_id
     if method == "client_secret_post" and endpoint.client_secret is not None:

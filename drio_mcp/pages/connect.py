@@ -91,7 +91,7 @@ async def _submit(browser: Browser) -> Response:
         problems = {name: f"{labels.get(name, name)} {words}" for name, words in problems_by_field(error).items()}
         return await _show(browser, 400, form.filled(*shown), problems)
     if view.consent_at is None:
-        await services.validation.validate(actor, auth.app_id, auth.id)
+        await services.care.validation.validate(actor, auth.app_id, auth.id)
     else:
         try:
             return browser.redirect(await services.consent.begin(actor, auth.id, browser.csrf))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 from urllib.parse import parse_qsl
 
 import uvicorn
@@ -71,11 +71,15 @@ def upstream(
 
 @contextmanager
 def serve(
-    app: ASGIApp, listener: socket.socket, authority: CertificateAuthority | None = None, name: str = "127.0.0.1"
+    app: ASGIApp,
+    listener: socket.socket,
+    authority: CertificateAuthority | None = None,
+    name: str = "127.0.0.1",
+    lifespan: Literal["on", "off"] = "off",
 ) -> Iterator[None]:
     """`app` on `listener` in a thread of its own."""
     config = uvicorn.Config(
-        app, log_level="critical", lifespan="off", ws="none", timeout_graceful_shutdown=1, date_header=False
+        app, log_level="critical", lifespan=lifespan, ws="none", timeout_graceful_shutdown=1, date_header=False
     )
     config.load()
     if authority is not None:

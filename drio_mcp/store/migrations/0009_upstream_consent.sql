@@ -15,6 +15,7 @@ CREATE INDEX pending_authorizations_by_expiry ON pending_authorizations (expires
 CREATE TABLE registrations (
     connection_id TEXT PRIMARY KEY REFERENCES connections (id) ON DELETE CASCADE,
     client_id TEXT NOT NULL,
+    auth_method TEXT,
     secret_expires_at BIGINT,
     due_at BIGINT
 );
