@@ -1,8 +1,6 @@
 """The person's apps: all of them, one with its connections, its settings, and its end."""
 
 from collections.abc import Sequence
-from contextlib import suppress
-from typing import Any
 
 from pydantic import ValidationError
 from starlette.responses import Response
@@ -10,7 +8,7 @@ from starlette.responses import Response
 from drio_mcp.accounts.apps import App, CreateApp, UpdateApp
 from drio_mcp.accounts.people import Person
 from drio_mcp.connections.schemas import ConnectionQuery, Status
-from drio_mcp.errors import NotFound, Problem, ValidationFailed
+from drio_mcp.errors import Problem, ValidationFailed
 from drio_mcp.middleware.context import services_of
 from drio_mcp.middleware.validation import problems_of
 from drio_mcp.pages.browser import Browser
@@ -44,7 +42,7 @@ async def list_apps(browser: Browser, person: Person) -> Response:
 
 @signed_in
 async def show_app(browser: Browser, person: Person) -> Response:
-    """GET /apps/{appId}: its connections, and with `entered` the result of the page where something was entered."""
+    """GET /apps/{appId}: its connections, with `status` those of one status."""
     services, query = services_of(browser.request), browser.request.query_params
     app = await services.apps.get(person.id, browser.request.path_params["appId"])
     status = next((each for each in Status if each == query.get("status")), None)
@@ -59,7 +57,6 @@ async def show_app(browser: Browser, person: Person) -> Response:
         app=app,
         connections=[(each, path_of(each), state_of(each), removed.get(each.id)) for each in found.auth],
         more=with_query(path, status=status or "", cursor=found.next_cursor) if found.next_cursor else None,
-        result=await _entered(browser, person, app),
         chosen=status,
         statuses=LABELS,
         done=DONE.get(query.get("done", "")),
@@ -111,16 +108,6 @@ def _at_fault(problems: Sequence[Problem]) -> dict[str, str]:
         for each in problems
         if each.path in longest
     }
-
-
-async def _entered(browser: Browser, person: Person, app: App) -> Any:
-    """The connection for which something was just entered."""
-    auth_id = browser.request.query_params.get("entered")
-    if auth_id is not None:
-        with suppress(NotFound):
-            view = await services_of(browser.request).connections.get(person.id, app.id, auth_id)
-            return view.auth, path_of(view.auth), state_of(view.auth, view.wanted)
-    return None
 
 
 async def _show_list(

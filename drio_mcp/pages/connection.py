@@ -10,21 +10,30 @@ from starlette.responses import Response
 
 from drio_mcp.accounts.apps import App
 from drio_mcp.accounts.people import Person
-from drio_mcp.connections.schemas import AuthConnection, Status, UpdateAuthConnection
+from drio_mcp.connections.answers import ValidationCheck
+from drio_mcp.connections.asking import WORKING
+from drio_mcp.connections.credentials import ISSUED
+from drio_mcp.connections.schemas import AuthConnection, HistoryQuery, Status, UpdateAuthConnection
 from drio_mcp.connections.service import View
 from drio_mcp.errors import DrioError, NotFound, PreconditionFailed, ValidationFailed
 from drio_mcp.middleware.context import services_of
 from drio_mcp.pages import settings_form as settings
 from drio_mcp.pages.browser import Browser
 from drio_mcp.pages.forms import Form, read_own_form
+from drio_mcp.pages.past import line_of
 from drio_mcp.pages.paths import with_query
 from drio_mcp.pages.rendering import page
 from drio_mcp.pages.signed_in import actor_of, signed_in
 from drio_mcp.pages.states import entry_label, path_of, state_of, takes_entry
 
+LAST = 5
+"""How much of its history the connection's own page shows."""
+
 DONE = {
     "created": "The connection was created.",
     "found": "It was connected already: here it is.",
+    "registered": "The provider gave it another client.",
+    "renewed": "Its access token was renewed.",
     "saved": "Your changes were saved.",
     "disabled": "It is disabled: nothing can use it until you enable it again.",
     "enabled": "It is enabled again.",
@@ -64,9 +73,11 @@ async def show_connection(browser: Browser, person: Person) -> Response:
         return await _show(browser, found)
     form = await read_own_form(browser)
     act = ACTIONS.get(form["action"])
-    if act is None:
-        raise NotFound
     try:
+        if form["action"] == "check":
+            return await check(browser, person, found)
+        if act is None:
+            raise NotFound
         return browser.redirect(await act(browser, person, found))
     except DrioError as error:
         found = await find(browser, person)
@@ -94,6 +105,23 @@ async def edit_connection(browser: Browser, person: Person) -> Response:
 
 
 @signed_in
+async def show_history(browser: Browser, person: Person) -> Response:
+    """GET /apps/{appId}/auth/{authId}/history."""
+    found = await find(browser, person)
+    query = HistoryQuery(limit=50, cursor=browser.request.query_params.get("cursor", "")[:200] or None)
+    past = await services_of(browser.request).care.journal.list(person.id, found.app.id, found.auth.id, query)
+    return page(
+        browser,
+        "history.html",
+        section="apps",
+        app=found.app,
+        auth=found.auth,
+        events=[line_of(entry) for entry in past.history],
+        more=with_query(f"{found.path}/history", cursor=past.next_cursor) if past.next_cursor else None,
+    )
+
+
+@signed_in
 async def delete_connection(browser: Browser, person: Person) -> Response:
     """GET and POST /apps/{appId}/auth/{authId}/delete: asks first, and then leaves a while to change one's mind."""
     found = await find(browser, person)
@@ -104,12 +132,31 @@ async def delete_connection(browser: Browser, person: Person) -> Response:
     return browser.redirect(f"/apps/{found.app.id}#removed")
 
 
+async def check(browser: Browser, person: Person, found: Found) -> Response:
+    """Look at it now, and show what was found where."""
+    answer = await services_of(browser.request).care.validation.validate(actor_of(person), found.app.id, found.auth.id)
+    return await _show(browser, await find(browser, person), evidence=answer.check)
+
+
 async def enter(browser: Browser, person: Person, found: Found) -> str:
     """To the page where the secret is entered, or the provider asked."""
     if not takes_entry(found.auth):
         raise NotFound("This connection needs nothing from you")
     connect = await services_of(browser.request).links.create(person.id, found.auth.id)
     return urlsplit(connect.url).path
+
+
+async def register(browser: Browser, person: Person, found: Found) -> str:
+    """Get another client from the provider, and the person's consent to it where that is needed."""
+    services = services_of(browser.request)
+    answer = await services.connecting.register(actor_of(person), found.app.id, found.auth.id)
+    return urlsplit(answer.connect.url).path if answer.connect else with_query(found.path, done="registered")
+
+
+async def renew(browser: Browser, person: Person, found: Found) -> str:
+    """Have the access token renewed now."""
+    await services_of(browser.request).care.use.refresh(actor_of(person), found.app.id, found.auth.id)
+    return with_query(found.path, done="renewed")
 
 
 async def disable(browser: Browser, person: Person, found: Found) -> str:
@@ -149,6 +196,8 @@ async def delete_now(browser: Browser, person: Person, found: Found) -> str:
 
 ACTIONS: Mapping[str, Callable[[Browser, Person, Found], Awaitable[str]]] = {
     "enter": enter,
+    "register": register,
+    "renew": renew,
     "disable": disable,
     "enable": enable,
     "default": make_default,
@@ -170,9 +219,18 @@ def _patch_of(form: Form, before: AuthConnection) -> UpdateAuthConnection:
     return UpdateAuthConnection.model_validate(patch)
 
 
-async def _show(browser: Browser, found: Found, *, status: int = 200, failure: str | None = None) -> Response:
+async def _show(
+    browser: Browser,
+    found: Found,
+    *,
+    status: int = 200,
+    failure: str | None = None,
+    evidence: ValidationCheck | None = None,
+) -> Response:
     services = services_of(browser.request)
     config = found.auth.config
+    assert browser.person is not None
+    past = await services.care.journal.list(browser.person.id, found.app.id, found.auth.id, HistoryQuery(limit=LAST))
     return page(
         browser,
         "connection.html",
@@ -181,7 +239,7 @@ async def _show(browser: Browser, found: Found, *, status: int = 200, failure: s
         app=found.app,
         auth=found.auth,
         path=found.path,
-        state=state_of(found.auth, found.view.wanted),
+        state=state_of(found.auth),
         due=(await services.removals.due(found.app.id)).get(found.auth.id),
         takes_entry=takes_entry(found.auth),
         entry_label=entry_label(found.auth),
@@ -189,6 +247,10 @@ async def _show(browser: Browser, found: Found, *, status: int = 200, failure: s
         docs_url=services.providers.describe(found.auth.provider_key).docs_url,
         done=DONE.get(browser.request.query_params.get("done", "")),
         failure=failure,
+        evidence=evidence,
+        is_renewable=config.type in ISSUED and found.auth.status in WORKING,
+        events=[line_of(entry) for entry in past.history],
+        has_more=past.next_cursor is not None,
     )
 
 

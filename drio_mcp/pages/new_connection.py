@@ -25,8 +25,8 @@ from drio_mcp.pages.states import path_of
 MOST_FOUND = 24
 
 TYPE_LABELS = {
-    ConfigType.OAUTH: "OAuth: people allow it",
-    ConfigType.OAUTH_CLIENT_CREDENTIALS: "OAuth: the app for itself",
+    ConfigType.OAUTH: "OAuth, allowed by a person",
+    ConfigType.OAUTH_CLIENT_CREDENTIALS: "OAuth client credentials",
     ConfigType.MCP_OAUTH: "MCP server with OAuth",
     ConfigType.API_KEY_HEADER: "Key in a header",
     ConfigType.API_KEY_QUERY: "Key in the address",

@@ -35,6 +35,7 @@ PAGES = [
     Route("/apps/{appId}/new", new_connection.new_connection, methods=["GET", "POST"]),
     Route("/apps/{appId}/auth/{authId}", connection.show_connection, methods=["GET", "POST"]),
     Route("/apps/{appId}/auth/{authId}/edit", connection.edit_connection, methods=["GET", "POST"]),
+    Route("/apps/{appId}/auth/{authId}/history", connection.show_history),
     Route("/apps/{appId}/auth/{authId}/delete", connection.delete_connection, methods=["GET", "POST"]),
     Route("/connect/{token}", connect.connect, methods=["GET", "POST"]),
     Route("/connect/callback/{authId}", connect.come_back),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from drio_mcp.connections.asking import CONSENTED
 from drio_mcp.connections.codes import CODES, Actor, Code, Remedy
 from drio_mcp.connections.schemas import AuthConnection, Status
 from drio_mcp.connections.types import NEEDS, ConfigType
@@ -30,6 +31,13 @@ REASONS: Mapping[Status, str] = {
     Status.DISABLED: "Nothing can use it until you enable it",
 }
 """Why, where the connection itself has recorded nothing."""
+
+TO_THE_PERSON: Mapping[Code, str] = {
+    Code.AWAITING_CONSENT: "You have not allowed it yet, or not entered its secret",
+    Code.CONSENT_DENIED: "You, or the provider, refused the authorization",
+    Code.REAUTHORIZATION_REQUIRED: "The provider no longer honours what you allowed: allow it anew",
+}
+"""Where the sentence of `codes.CODES` speaks about the person who reads this."""
 
 WHO: Mapping[Actor, str] = {
     Actor.PERSON: "You can mend this now",
@@ -65,14 +73,14 @@ def path_of(auth: AuthConnection) -> str:
     return f"/apps/{auth.app_id}/auth/{auth.id}"
 
 
-def state_of(auth: AuthConnection, wanted: tuple[str, ...] = ()) -> State:
-    """`wanted` are the fields that a person should still fill in, where that is known."""
+def state_of(auth: AuthConnection) -> State:
+    """What to tell of the connection as it reads."""
     code, sentence = last_error_of(auth)
-    reason = sentence or REASONS[auth.status]
-    if not sentence and wanted:
-        reason = "Its secret has not been entered yet"
+    reason = sentence or ("Its secret has not been entered yet" if lacks_secret(auth) else REASONS[auth.status])
+    if code is not None and sentence == CODES[code].summary:
+        reason = TO_THE_PERSON.get(code, sentence)
     who = WHO.get(CODES[code].actor) if code is not None else None
-    return State(auth.status, LABELS[auth.status], reason, code, who, step_of(auth, code, wanted))
+    return State(auth.status, LABELS[auth.status], reason, code, who, step_of(auth, code))
 
 
 def last_error_of(auth: AuthConnection) -> tuple[Code | None, str]:
@@ -81,22 +89,34 @@ def last_error_of(auth: AuthConnection) -> tuple[Code | None, str]:
     return (Code(code), sentence) if code in CODES else (None, auth.last_error or "")
 
 
-def step_of(auth: AuthConnection, code: Code | None, wanted: tuple[str, ...] = ()) -> Step | None:
+def step_of(auth: AuthConnection, code: Code | None) -> Step | None:
     """The step that the code asks for; None where there is nothing to do, or nothing that a person here could do."""
     if auth.status is Status.DISABLED or auth.config.enabled is False:
         return Step("Enable", action="enable")
-    if wanted:
+    if lacks_secret(auth) or (code is None and waits_for_consent(auth)):
         return Step(entry_label(auth), action="enter")
     remedy = CODES[code].remedy if code is not None else Remedy.NONE
-    if remedy is Remedy.LINK:
-        return Step(entry_label(auth), action="enter") if takes_entry(auth) else Step("Check now", action="validate")
+    if remedy is Remedy.LINK and takes_entry(auth):
+        return Step(entry_label(auth), action="enter")
     if remedy is Remedy.UPDATE:
         return Step("Change settings", path=f"{path_of(auth)}/edit")
-    if remedy is Remedy.REGISTER:
+    if remedy is Remedy.REGISTER and auth.config.registration_endpoint is not None:
         return Step("Register again", action="register")
+    if remedy is Remedy.REGISTER:
+        return Step("Change the client", path=f"{path_of(auth)}/edit")
     if remedy is Remedy.RECONNECT:
         return Step("Connect again", path=f"/apps/{auth.app_id}/connect")
-    return Step("Check now", action="validate") if auth.status is not Status.VALID else None
+    return Step("Check now", action="check") if auth.status is not Status.VALID else None
+
+
+def lacks_secret(auth: AuthConnection) -> bool:
+    """Whether it cannot work before somebody enters its secret."""
+    return NEEDS[auth.config.type].is_secret_required and auth.secret_ref is None
+
+
+def waits_for_consent(auth: AuthConnection) -> bool:
+    """Whether nobody has allowed it at its provider yet."""
+    return auth.config.type in CONSENTED and auth.status in {Status.DRAFT, Status.PENDING}
 
 
 def takes_entry(auth: AuthConnection) -> bool:

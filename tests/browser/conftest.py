@@ -1,0 +1,40 @@
+"""One Chromium per test module, one server, and somebody who is signed in."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.browser.scene import Scene, build_scene
+from tests.browser.window import LIGHT, launch, window
+from tests.helpers.fixtures import server
+from tests.helpers.server import PASSWORD, RunningServer
+
+__all__ = ["server"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Not for the whole session: Playwright's own event loop would be in the way of tests with one."""
+    with sync_playwright() as playwright:
+        launched = launch(playwright)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def scene(server: RunningServer) -> Scene:
+    return build_scene(server, server.add_person())
+
+
+@pytest.fixture(scope="module")
+def signed_in(browser: Browser, scene: Scene) -> Any:
+    """The cookies of the person in the scene."""
+    with window(browser, LIGHT) as opened:
+        opened.page.goto(f"{scene.server.url}/sign-in")
+        opened.page.fill("[name=email]", scene.someone.email)
+        opened.page.fill("[name=password]", PASSWORD)
+        opened.page.click("button:has-text('Sign in')")
+        opened.page.wait_for_url("**/apps")
+        return opened.page.context.storage_state()
