@@ -5,12 +5,14 @@ from starlette.responses import Response
 
 from drio_mcp.api.responses import json_response
 from drio_mcp.errors import Unavailable
-from drio_mcp.middleware.context import request_id_of, services_of
+from drio_mcp.middleware.context import address_of, request_id_of, services_of
 from drio_mcp.middleware.errors import note_cause
 
 
 async def healthz(request: Request) -> Response:
-    """The process answers."""
+    """The process answers. With `?address`, also from where the request seems to come, for `drio-mcp doctor`."""
+    if "address" in request.query_params:
+        return json_response({"status": "ok", "address": address_of(request)})
     return json_response({"status": "ok"})
 
 

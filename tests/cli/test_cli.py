@@ -39,6 +39,7 @@ def test_the_commands_of_the_contract_exist() -> None:
         "backup",
         "restore",
         "audit export",
+        "doctor",
     }
 
 
