@@ -4,7 +4,7 @@ from drio_mcp.connections.history import Actor
 from drio_mcp.connections.outcomes import ConnectAuth, ConnectPlan
 from drio_mcp.connections.schemas import AuthConnection, Connect
 from drio_mcp.tools.connections import InApp, OnConnection, Write, app_of, body_of, summary
-from drio_mcp.tools.tool import Answer, Call
+from drio_mcp.tools.tool import Answer, Call, Invitation
 
 MOST_FINDINGS = 6
 
@@ -24,7 +24,11 @@ async def connect_auth(call: Call, arguments: ConnectArguments) -> Answer:
     )
     verb = "Would connect" if arguments.dry_run else "Made" if connected.is_new else "Found"
     lines = [f"{verb}: {connected.auth.name}, {summary(connected.auth)}", *plan_in_words(connected.plan)]
-    return Answer(connected.answer, "\n".join([*lines, *what_next(connected.auth, connected.connect)]))
+    text = "\n".join([*lines, *what_next(connected.auth, connected.connect)])
+    invitation = None
+    if connected.connect is not None:
+        invitation = Invitation(connected.connect.url, f"Connect {connected.auth.name}: a page for you alone")
+    return Answer(connected.answer, text, invitation)
 
 
 async def register_auth_client(call: Call, arguments: RegisterArguments) -> Answer:

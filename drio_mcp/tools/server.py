@@ -17,13 +17,14 @@ from drio_mcp.middleware.bearer import require_scope
 from drio_mcp.middleware.errors import Challenges, error_object, from_unexpected, note_cause
 from drio_mcp.middleware.validation import problems_of, refuse_unstorable
 from drio_mcp.services import Services
-from drio_mcp.tools import transport
+from drio_mcp.tools import elicitation, transport
 from drio_mcp.tools.schema import input_schema, output_schema
 from drio_mcp.tools.tool import Call, Tool
 
 INSTRUCTIONS = (
     "drio-mcp manages the auth connections of your apps: which provider, endpoints, client and scopes each uses. "
-    "Start with list_auth_connections. appId may be left out while there is one app; authId takes an id or a key. "
+    "Start with list_auth_connections, and connect what is new with connect_auth. "
+    "appId may be left out while there is one app; authId takes an id or a key. "
     "Never ask for secrets in the chat: where one is needed, the answer carries a link for the person to open."
 )
 LIST_TTL_MS = 3_600_000
@@ -74,6 +75,8 @@ class McpServer:
             return self._failure(tool, error, call.request_id)
         except Exception as error:
             return self._failure(tool, from_unexpected(error, call.request_id), call.request_id)
+        if answer.invitation is not None and elicitation.can_open(params):
+            return elicitation.input_required(answer.invitation)
         data = answer.data.model_dump(mode="json", by_alias=True)
         return {
             "resultType": "complete",

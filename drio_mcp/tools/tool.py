@@ -24,11 +24,23 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Invitation:
+    """A page that the person should open, and why."""
+
+    url: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
-    """What a tool gives back: `data` is the REST answer (`structuredContent`), `text` says it to the model in short."""
+    """What a tool gives back: `data` is the REST answer (`structuredContent`), `text` says it to the model in short.
+
+    With an `invitation`, a client that opens pages itself is asked to, and calls again: so only where that is harmless.
+    """
 
     data: BaseModel
     text: str
+    invitation: Invitation | None = None
 
 
 Handler = Callable[[Call, Any], Awaitable[Answer]]
