@@ -1,8 +1,10 @@
 """What is the matter with a connection, who must act, and the exact call or page that comes next."""
 
+from dataclasses import replace
+
 from drio_mcp.clock import Clock
 from drio_mcp.connections.answers import DiagnosisAnswer
-from drio_mcp.connections.asking import needs_person
+from drio_mcp.connections.asking import CLIENT_FAULTS, fields_to_enter, needs_person
 from drio_mcp.connections.codes import CODES, Code, Remedy
 from drio_mcp.connections.conclusions import conclude
 from drio_mcp.connections.connection import Connection
@@ -12,13 +14,11 @@ from drio_mcp.connections.examine import Examiner
 from drio_mcp.connections.history import Actor
 from drio_mcp.connections.links import Links
 from drio_mcp.connections.outcomes import Diagnosis, DiagnosisEvidence
+from drio_mcp.connections.rules import missing
 from drio_mcp.connections.service import Connections
 from drio_mcp.connections.unusable import Unusable
 from drio_mcp.errors import Conflict, NotFound
 from drio_mcp.store import Database, upstreams
-
-MENDED_ON_PAGE = frozenset({Code.MISSING_CONFIGURATION, Code.CLIENT_UNKNOWN, Code.CLIENT_SECRET_EXPIRED})
-"""What the owner can also mend on the connection's page, where that page asks for it."""
 
 
 class Diagnoses:
@@ -38,8 +38,10 @@ class Diagnoses:
         if examination is None:
             raise NotFound("Auth connection not found")
         now = self._clock.now()
-        await self._db.write(lambda tx: conclude(tx, actor, examination, now, event=None))
-        return DiagnosisAnswer(diagnosis=await self._told(actor, examination))
+        after = await self._db.write(lambda tx: conclude(tx, actor, examination, now, event=None))
+        if after is None:
+            raise NotFound("Auth connection not found")
+        return DiagnosisAnswer(diagnosis=await self._told(actor, replace(examination, connection=after)))
 
     async def of(self, actor: Actor, connection: Connection, error: Unusable) -> Diagnosis:
         """The diagnosis of a use that failed, with what is known without looking any further."""
@@ -72,5 +74,9 @@ class Diagnoses:
         return diagnosis.model_copy(update={"next_step": step})
 
     def _is_mended_on_page(self, connection: Connection, code: Code) -> bool:
-        is_ours = code is not Code.MISSING_CONFIGURATION and is_registrable(connection)
-        return code in MENDED_ON_PAGE and not is_ours and needs_person(connection)
+        """Whether the owner can mend it on the connection's page too, because that page asks for what is wrong."""
+        if code is Code.MISSING_CONFIGURATION:
+            config, has_reference = connection.config, connection.row.secret_ref is not None
+            lacking = missing(config, connection.secrets, has_reference)
+            return bool(lacking) and set(lacking) <= set(fields_to_enter(connection))
+        return code in CLIENT_FAULTS and not is_registrable(connection) and needs_person(connection)
