@@ -64,6 +64,10 @@ class Browser:
         return self.page.text
 
     @property
+    def cookies(self) -> dict[str, str]:
+        return dict(self._client.cookies.items())
+
+    @property
     def forms(self) -> list[Form]:
         parser = FormParser()
         parser.feed(self.text)
