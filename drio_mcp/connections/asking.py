@@ -29,6 +29,11 @@ def error_of(connection: Connection) -> Code | None:
     return None if text is None else Code(text.partition(":")[0])
 
 
+def is_proven(connection: Connection) -> bool:
+    """Whether it works by evidence; a client may also have written `valid`, which proves nothing."""
+    return connection.row.status in WORKING and connection.row.last_validated_at is not None
+
+
 def leads_on(connection: Connection) -> bool:
     """Whether the page leads on to the provider, for consent there."""
     return connection.config["type"] in CONSENTED and "authorization_endpoint" in connection.config
@@ -62,7 +67,7 @@ def fields_to_enter(connection: Connection) -> tuple[str, ...]:
 def needs_person(connection: Connection) -> bool:
     """Whether a link gets the connection further now."""
     status = connection.row.status
-    if status in WORKING or status == Status.DISABLED or connection.config["type"] == ConfigType.NONE:
+    if is_proven(connection) or status == Status.DISABLED or connection.config["type"] == ConfigType.NONE:
         return False
     if leads_on(connection):
         return True

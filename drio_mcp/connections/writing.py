@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from drio_mcp.connections.asking import WORKING
+from drio_mcp.connections.asking import is_proven
 from drio_mcp.connections.codes import CODES, Code, last_error
 from drio_mcp.connections.connection import Connection
 from drio_mcp.connections.history import Actor, Event, record
@@ -27,7 +27,7 @@ def note_failure(
     """An attempt that failed: the status and `lastError` say so, unless what was there works on as before."""
     row, sentence = connection.row, sentence or CODES[code].summary
     record(tx, actor, row.app_id, row.id, event, now, outcome=code, detail=sentence)
-    if row.status in WORKING or row.status == Status.DISABLED:
+    if is_proven(connection) or row.status == Status.DISABLED:
         return connection
     failed = connection.with_config(
         connection.config, status=_status_after(code, Status(row.status)), last_error=last_error(code, sentence)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 from drio_mcp.config import Settings
@@ -19,9 +19,16 @@ from drio_mcp.store import Transaction, history
 from drio_mcp.store.history import HistoryRow
 from tests.conftest import FakeClock
 from tests.helpers.server import cheap_passwords
-from tests.upstreams import Upstream, allow
+from tests.upstreams import allow
 
 BROWSER = "the key of Ada's browser"
+
+
+class HasAddress(Protocol):
+    """A provider that runs somewhere."""
+
+    @property
+    def host_port(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +93,7 @@ class Place:
 
 
 @asynccontextmanager
-async def place_at(folder: Path, clock: FakeClock, *providers: Upstream, **settings: Any) -> AsyncIterator[Place]:
+async def place_at(folder: Path, clock: FakeClock, *providers: HasAddress, **settings: Any) -> AsyncIterator[Place]:
     """A place whose server reaches `providers` on loopback, and nothing else there."""
     settings["outbound_allow"] = tuple(each.host_port for each in providers)
     services = build_services(Settings(data_dir=folder, **settings), clock=clock, passwords=cheap_passwords())

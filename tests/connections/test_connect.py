@@ -126,15 +126,18 @@ async def test_the_same_call_again_gives_the_same_connection(tmp_path: Path, clo
             assert other.auth.id != first.auth.id
 
 
-async def test_calls_at_once_make_one_connection_with_one_client(tmp_path: Path, clock: FakeClock) -> None:
+async def test_calls_at_once_make_one_connection_with_one_client(
+    tmp_path: Path, clock: FakeClock, database_url: str
+) -> None:
     server, mcp = AuthorizationServer(registration="open"), McpServer()
     with upstream(server, mcp) as provider:
-        async with place_at(tmp_path, clock, provider) as here:
+        async with place_at(tmp_path, clock, provider, database_url=database_url) as here:
             done = await asyncio.gather(*(here.connect(target=mcp.url) for _ in range(5)))
             assert len({each.auth.id for each in done}) == 1
             assert sum(each.is_new for each in done) == 1
             assert len(await here.all()) == 1
             assert len(server.clients) == 1, "what nobody uses is deregistered (RFC 7592 section 2.3)"
+            assert (await here.consent(done[0].auth)).status == "valid"
 
 
 async def test_more_scopes_ask_for_consent_again(tmp_path: Path, clock: FakeClock) -> None:

@@ -1,5 +1,7 @@
 """The person's consent at the provider: the way there, the way back, and everybody who tries to come in between."""
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -25,6 +27,7 @@ from tests.upstreams import (
     oauth_error,
     too_many_requests,
     upstream,
+    waits,
 )
 
 
@@ -250,6 +253,35 @@ async def test_a_failed_exchange_leaves_nothing_half_stored(
         assert await here.secret(auth, "upstream_access_token") is None
         provider.faults.clear()
         assert (await here.consent(auth)).status == "valid"
+
+
+async def test_a_process_that_dies_after_the_exchange_leaves_the_connection_waiting(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    """The code is used up and its tokens are lost: nothing of them is stored, and the person can simply go again."""
+    async with waiting(tmp_path, clock, open_server()) as (here, auth, provider):
+        back = await allow(await here.begin(auth))
+        release = threading.Event()
+        provider.faults.at("token", waits(release), times=1)
+        finishing = asyncio.create_task(here.finish(auth, back))
+        while provider.log.count("token") == 0:
+            await asyncio.sleep(0)
+        finishing.cancel()
+        await asyncio.gather(finishing, return_exceptions=True)
+        release.set()
+        after = await here.get(auth)
+        assert (after.status, after.last_error, after.grants) == ("pending", None, ())
+        assert await here.secret(auth, "upstream_access_token") is None
+        with pytest.raises(NotOurs):
+            await here.finish(auth, back)
+        assert (await here.consent(auth)).status == "valid"
+
+
+async def test_a_status_that_was_only_claimed_does_not_hide_a_refusal(tmp_path: Path, clock: FakeClock) -> None:
+    async with waiting(tmp_path, clock, open_server()) as (here, auth, _):
+        await here.update(auth, status="valid")
+        after = await here.consent(auth, deny)
+        assert (after.status, (after.last_error or "").partition(":")[0]) == ("needs_reauth", "consent_denied")
 
 
 async def test_a_working_connection_survives_a_consent_that_fails(tmp_path: Path, clock: FakeClock) -> None:
