@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from drio_mcp.accounts.apps import App
 from drio_mcp.accounts.people import Person
+from drio_mcp.connections.fields import is_plain
 from drio_mcp.connections.outcomes import ConnectAuth
 from drio_mcp.connections.providers import GENERICS, ProviderFacts
 from drio_mcp.connections.schemas import CreateAuthConnection
@@ -147,7 +148,7 @@ def _find(
     problems: dict[str, str] | None = None,
 ) -> Response:
     q = browser.request.query_params.get("q", "")[:100]
-    found = services_of(browser.request).providers.list(q, MOST_FOUND + 1) if q.strip() else []
+    found = services_of(browser.request).providers.list(q, MOST_FOUND + 1) if q.strip() and is_plain(q) else []
     return page(
         browser,
         "find_provider.html",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from drio_mcp.connections.asking import CONSENTED
+from drio_mcp.connections.asking import CONSENTED, WORKING
 from drio_mcp.connections.codes import CODES, Actor, Code, Remedy
 from drio_mcp.connections.schemas import AuthConnection, Status
 from drio_mcp.connections.types import NEEDS, ConfigType
@@ -127,8 +127,8 @@ def takes_entry(auth: AuthConnection) -> bool:
 def entry_label(auth: AuthConnection) -> str:
     """The button that leads to that page."""
     kind = auth.config.type
-    if kind in {ConfigType.OAUTH, ConfigType.MCP_OAUTH}:
-        return "Connect"
+    if kind in CONSENTED:
+        return "Connect again" if auth.status in WORKING else "Connect"
     nouns = {
         ConfigType.BASIC: "password",
         ConfigType.BEARER: "token",

@@ -39,6 +39,7 @@ class PageReader(HTMLParser):
         super().__init__()
         self.forms: list[PageForm] = []
         self._select = ""
+        self._area = ""
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -47,15 +48,30 @@ class PageReader(HTMLParser):
             self.forms.append(PageForm(attributes.get("action") or "", attributes.get("method") or "get"))
         elif tag == "input" and self.forms and attributes.get("name"):
             form, name = self.forms[-1], str(attributes["name"])
-            if attributes.get("type") != "radio" or "checked" in attributes:
-                form.fields[name] = attributes.get("value") or ""
-                form.attributes[name] = attributes
+            if attributes.get("type") in {"radio", "checkbox"} and "checked" not in attributes:
+                return
+            is_switch = attributes.get("type") == "checkbox"
+            form.fields[name] = attributes.get("value") or ("on" if is_switch else "")
+            form.attributes[name] = attributes
+        elif tag == "textarea" and self.forms:
+            self._area = str(attributes["name"])
+            self.forms[-1].fields[self._area] = ""
+            self.forms[-1].attributes[self._area] = attributes
         elif tag == "select" and self.forms:
             self._select = str(attributes["name"])
         elif tag == "option" and "selected" in attributes:
             self.forms[-1].fields[self._select] = attributes.get("value") or ""
         elif tag == "button" and self.forms:
             self.forms[-1].buttons.append((attributes.get("name"), attributes.get("value")))
+
+    def handle_data(self, data: str) -> None:
+        if self._area:
+            self.forms[-1].fields[self._area] += data
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "textarea":  # whose first line break does not count (HTML section 13.1.2)
+            self.forms[-1].fields[self._area] = self.forms[-1].fields[self._area].removeprefix("\n")
+            self._area = ""
 
 
 def forms_of(response: httpx2.Response) -> list[PageForm]:
@@ -85,6 +101,13 @@ class Visitor:
         """Fill in the form and send it."""
         form = form_to(page, action)
         return await self.post(urljoin(str(page.url), form.action), {**form.fields, **typed})
+
+    async def press(self, page: httpx2.Response, value: str, path: str = "") -> httpx2.Response:
+        """Press the button `action=value`, of the form that goes to `path` where there are several."""
+        form = next(
+            each for each in forms_of(page) if ("action", value) in each.buttons and each.action.startswith(path)
+        )
+        return await self.post(urljoin(str(page.url), form.action), {**form.fields, "action": value})
 
     async def sign_in(self, email: str = "ada@example.com", password: str = PASSWORD) -> httpx2.Response:
         return await self.submit(await self.get("/sign-in"), "/sign-in", email=email, password=password)
