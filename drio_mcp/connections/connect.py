@@ -10,11 +10,13 @@ from dataclasses import asdict, dataclass, replace
 from drio_mcp.clock import Clock
 from drio_mcp.config import Settings
 from drio_mcp.connections.asking import CONSENTED, WORKING, error_of, leads_on, needs_person
+from drio_mcp.connections.catalog import CatalogEntry
 from drio_mcp.connections.client_identity import document_url
 from drio_mcp.connections.connection import Connection
 from drio_mcp.connections.diagnosis import conflict, diagnosis_of
 from drio_mcp.connections.discover import Discoverer
 from drio_mcp.connections.drafts import Draft, draft_of
+from drio_mcp.connections.fields import origin_of
 from drio_mcp.connections.history import Actor
 from drio_mcp.connections.links import Links
 from drio_mcp.connections.outcomes import ConnectAnswer, ConnectAuth, ConnectPlan, PlanEvidence
@@ -32,7 +34,7 @@ from drio_mcp.connections.schemas import (
 from drio_mcp.connections.service import Connections
 from drio_mcp.connections.types import ConfigType
 from drio_mcp.connections.unusable import Unusable
-from drio_mcp.connections.wishes import Wish, catalog_plan, read_wish
+from drio_mcp.connections.wishes import Wish, catalog_plan, one_click_server, read_wish
 from drio_mcp.connections.writing import write
 from drio_mcp.store import Database, Transaction, connections, secrets, upstreams
 from drio_mcp.store.upstreams import UpstreamRow
@@ -99,6 +101,7 @@ class Connecting:
             outcome = await self._connections.decide(dry_run, lambda tx: self._again(tx, actor, app_id, found.id, wish))
         else:
             draft = draft_of(await self._plan(wish), self._providers, wish.name, wish.scopes)
+            wish = replace(wish, targets=(*wish.targets, draft.plan.target))  # perhaps another address than was named
             outcome = await self._connections.decide(dry_run, lambda tx: self._hold(tx, actor, app_id, wish, draft))
         connection = outcome.connection if dry_run else await self._get_client(actor, outcome.connection)
         return Connected(
@@ -126,15 +129,31 @@ class Connecting:
         return ConnectionAnswer(auth=after.read(self._providers), connect=connect)
 
     async def _plan(self, wish: Wish) -> Plan:
-        if wish.entry is None:
-            return await self._discoverer.discover(wish.targets[0])
-        plan = catalog_plan(wish.entry)
-        if wish.mcp_server is None:
+        """The best way. At a provider's own MCP server a click is enough, where its API wants a client made by hand."""
+        if wish.entry is not None:
+            plan, entry = catalog_plan(wish.entry), wish.entry
+        else:
+            plan = await self._discoverer.discover(wish.targets[0])
+            found_entry = self._entry_of_site(plan)
+            if found_entry is None:
+                return plan
+            entry = found_entry
+        server = one_click_server(entry)
+        if server is None:
             return plan
-        found = await self._discoverer.discover(wish.mcp_server)
+        found = await self._discoverer.discover(server)
+        evidence = (*plan.evidence, *found.evidence)
         if found.problem is not None or found.method not in ONE_CLICK:
-            return replace(plan, evidence=(*plan.evidence, *found.evidence))
-        return replace(found, provider_key=wish.entry.key, evidence=(*plan.evidence, *found.evidence))
+            return replace(plan, evidence=evidence)
+        return replace(found, provider_key=entry.key, evidence=evidence)
+
+    def _entry_of_site(self, plan: Plan) -> CatalogEntry | None:
+        """The provider whose site was named. Who names the API itself wants that, and nothing beside it."""
+        facts = self._providers.find(plan.provider_key) if plan.provider_key is not None else None
+        is_by_hand = plan.method is Method.PRESET and plan.problem is None
+        if facts is None or facts.entry is None or not is_by_hand or origin_of(plan.target) in facts.origins:
+            return None
+        return facts.entry
 
     async def _get_client(self, actor: Actor, connection: Connection) -> Connection:
         """A client registered now, so that a refusal is told now; the click would do it too."""
@@ -193,7 +212,7 @@ class Connecting:
             made = self._connections.add(tx, actor, app_id, draft.body)
         else:
             made = self._mend(tx, actor, before, draft)
-        return _Outcome(self._settle(tx, made, wish, draft), _shown(draft.plan), is_new=before is None)
+        return _Outcome(self._settle(tx, made, draft), _shown(draft.plan), is_new=before is None)
 
     def _mend(self, tx: Transaction, actor: Actor, before: Connection, draft: Draft) -> Connection:
         assert draft.body.config is not None
@@ -201,14 +220,14 @@ class Connecting:
         before = replace(before, row=replace(before.row, provider_key=draft.body.provider_key))
         return self._connections.change(tx, actor, before, ConnectionPatch(config=ConfigInput(**cleared)))
 
-    def _settle(self, tx: Transaction, made: Connection, wish: Wish, draft: Draft) -> Connection:
+    def _settle(self, tx: Transaction, made: Connection, draft: Draft) -> Connection:
         plan, config, now = draft.plan, dict(made.config), self._clock.now()
         if plan.method is Method.CLIENT_METADATA_DOCUMENT and plan.problem is None:
             config["client_id"] = document_url(self._settings, made.id)
         seen = now if plan.config_type is ConfigType.NONE and plan.problem is None else made.row.last_validated_at
         changes = {"status": draft.status, "last_error": draft.last_error, "last_validated_at": seen}
         after = write(tx, made.with_config(config, **changes), now)
-        upstreams.put(tx, _upstream(after.id, wish, plan, now))
+        upstreams.put(tx, _upstream(after.id, plan, now))
         return after
 
 
@@ -223,13 +242,12 @@ def _came_to_nothing(tx: Transaction, connection: Connection) -> bool:
     return is_stuck and not connection.secrets and upstream is not None and upstream.server == "{}"
 
 
-def _upstream(connection_id: str, wish: Wish, plan: Plan, now: int) -> UpstreamRow:
+def _upstream(connection_id: str, plan: Plan, now: int) -> UpstreamRow:
     """What is kept of the plan. MCP servers always get to hear for whom a token is meant (RFC 8707)."""
     is_mcp = plan.config_type is ConfigType.MCP_OAUTH
-    target = next((each for each in wish.targets if each == plan.target), wish.targets[0])
     return UpstreamRow(
         connection_id=connection_id,
-        target=target,
+        target=plan.target,
         method=plan.method,
         resource=plan.resource or (plan.target if is_mcp else None),
         server="{}" if plan.server is None else json.dumps(asdict(plan.server)),

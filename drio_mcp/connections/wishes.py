@@ -28,16 +28,16 @@ class Wish:
     name: str | None
     scopes: tuple[str, ...] | None
 
-    @property
-    def mcp_server(self) -> str | None:
-        """The provider's MCP server, if a person may sign in there with one click.
 
-        That spares them registering a client by hand. Whoever named a key provider wants to use a key.
-        """
-        entry = self.entry
-        if entry is None or entry.kind != "oauth" or entry.mcp_auth not in {"oauth", "oauth-dcr"}:
-            return None
-        return entry.mcp_server_url
+def one_click_server(entry: CatalogEntry | None) -> str | None:
+    """The provider's MCP server, if a person may sign in there without registering a client by hand.
+
+    Whoever named a key provider wants to use a key.
+    """
+    if entry is None or entry.kind != "oauth" or entry.mcp_auth not in {"oauth", "oauth-dcr"}:
+        return None
+    url = entry.mcp_server_url
+    return None if url is None or "{" in url else url
 
 
 def read_wish(body: ConnectAuth, providers: Providers) -> Wish:

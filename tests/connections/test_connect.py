@@ -1,17 +1,23 @@
 """Connecting a URL or a provider by one call (contract section 3, `POST …/auth/connect`)."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from drio_mcp.connections.catalog import Catalog
+from drio_mcp.connections.connect import Connecting
+from drio_mcp.connections.discover import Discoverer
+from drio_mcp.connections.hints import CatalogHints, ProviderHint, hint_of
 from drio_mcp.connections.history import Actor
+from drio_mcp.connections.links import Links
 from drio_mcp.connections.outcomes import ConnectAuth
 from drio_mcp.connections.providers import Providers
-from drio_mcp.connections.wishes import Wish, catalog_plan, read_wish
+from drio_mcp.connections.service import Connections
+from drio_mcp.connections.wishes import Wish, catalog_plan, one_click_server, read_wish
 from drio_mcp.errors import NotFound, ValidationFailed
 from tests.conftest import FakeClock
 from tests.connections.place import Place, place_at
@@ -300,10 +306,114 @@ async def test_a_key_provider_waits_for_its_key(nowhere: Place) -> None:
     assert done.connect is not None
 
 
-def test_a_sign_in_at_the_providers_mcp_server_spares_registering_a_client_by_hand() -> None:
-    providers = Providers()
-    assert read_wish(ConnectAuth(provider_key="linear"), providers).mcp_server == "https://mcp.linear.app/mcp"
-    assert read_wish(ConnectAuth(provider_key="linear-key"), providers).mcp_server is None
+class OneProvider(Catalog):
+    """A catalog with one provider, on loopback."""
+
+    def __init__(self, origin: str, **more: Any) -> None:
+        super().__init__()
+        entry = {
+            "key": "bench",
+            "name": "Bench",
+            "kind": "oauth",
+            "docsUrl": "https://docs.bench.example",
+            "apiOrigins": [origin],
+            "confidence": "one-source",
+            "sources": [],
+            "authorizationEndpoint": f"{origin}/authorize",
+            "tokenEndpoint": f"{origin}/token",
+            "scopes": ["read"],
+            **more,
+        }
+        self.__dict__["_raw"] = {"bench": entry}
+
+
+def with_catalog(here: Place, catalog: Catalog, whose: Callable[[str], ProviderHint | None] | None = None) -> Place:
+    """The same place with another catalog; `whose` tells which provider a URL belongs to."""
+    old, providers = here.services, Providers(catalog)
+    db, clock, settings = old.db, old.clock, old.settings
+    connections = Connections(db, clock, old.randomness, settings, old.keyring, old.vault, providers)
+    discoverer = Discoverer(old.outbound, settings, whose or CatalogHints(catalog).find)
+    links = Links(db, clock, old.randomness, settings, providers, connections)
+    connecting = Connecting(db, clock, settings, providers, connections, discoverer, old.registrations, links)
+    return replace(here, services=replace(old, connecting=connecting, links=links, providers=providers))
+
+
+async def test_a_preset_goes_on_to_consent_with_the_persons_own_client(tmp_path: Path, clock: FakeClock) -> None:
+    server = AuthorizationServer(discovery=())
+    with upstream(server) as provider:
+        async with place_at(tmp_path, clock, provider) as plain:
+            here = with_catalog(plain, OneProvider(provider.origin))
+            done = await here.connect(providerKey="bench")
+            assert (done.plan.method, done.auth.status, done.auth.name) == ("preset", "draft", "Bench")
+            assert done.connect is not None
+            client = server.add_client(f"http://127.0.0.1:8000/connect/callback/{done.auth.id}")
+            entered = {"clientId": client.id, "clientSecret": str(client.secret)}
+            token = done.connect.url.rpartition("/")[2]
+            assert (await here.services.links.submit(token, here.person, entered)).status == "pending"
+            after = await here.consent(done.auth)
+            assert (after.status, after.grants) == ("valid", ("read",))
+
+
+async def test_a_sign_in_at_the_providers_mcp_server_spares_registering_by_hand(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    mcp = McpServer(scope="things")
+    with upstream() as api, upstream(AuthorizationServer(registration="open"), mcp) as provider:
+        async with place_at(tmp_path, clock, provider, api) as plain:
+            catalog = OneProvider(api.origin, mcpServerUrl=mcp.url, mcpAuth="oauth-dcr")
+            here = with_catalog(plain, catalog)
+            done = await here.connect(providerKey="bench")
+            assert (done.plan.method, done.auth.config.type) == ("dynamic_registration", "mcp_oauth")
+            assert (done.auth.provider_key, done.auth.name) == ("bench", "Bench")
+            assert done.auth.config.scopes == ("things",)
+            assert (await here.consent(done.auth)).status == "valid"
+            by_url = await here.connect(target=mcp.url)
+            assert by_url.auth.id == done.auth.id, "the same server by its URL"
+
+
+async def test_where_the_mcp_server_registers_nobody_the_preset_remains(tmp_path: Path, clock: FakeClock) -> None:
+    mcp = McpServer()
+    with upstream() as api, upstream(AuthorizationServer(), mcp) as provider:
+        async with place_at(tmp_path, clock, provider, api) as plain:
+            here = with_catalog(plain, OneProvider(api.origin, mcpServerUrl=mcp.url, mcpAuth="oauth"))
+            done = await here.connect(providerKey="bench")
+            assert (done.plan.method, done.auth.config.type) == ("preset", "oauth")
+            assert done.auth.config.api_base_url == api.origin
+            assert mcp.url in {each.url for each in done.plan.evidence}, "and it is told why"
+
+
+async def test_naming_the_site_means_the_way_with_one_click(tmp_path: Path, clock: FakeClock) -> None:
+    """`https://linear.app`, say: the catalog knows whose site it is, and where a click is enough."""
+    mcp = McpServer()
+    with upstream(Site()) as site, upstream(AuthorizationServer(registration="open"), mcp) as provider:
+        async with place_at(tmp_path, clock, provider, site) as plain:
+            catalog = OneProvider("https://api.bench.example", mcpServerUrl=mcp.url, mcpAuth="oauth-dcr")
+            entry = catalog.find("bench")
+            assert entry is not None
+            here = with_catalog(plain, catalog, whose=lambda url: hint_of(entry))
+            done = await here.connect(target=site.origin)
+            assert (done.plan.method, done.auth.name) == ("dynamic_registration", "Bench")
+            assert done.auth.config.api_base_url == provider.origin
+            assert (await here.consent(done.auth)).status == "valid"
+            again = await here.connect(target=site.origin)
+            assert (again.auth.id, again.plan.method, again.connect) == (done.auth.id, "existing", None)
+            assert provider.log.count("register") == 1
+
+
+async def test_naming_the_api_means_the_api(tmp_path: Path, clock: FakeClock) -> None:
+    mcp = McpServer()
+    with upstream() as api, upstream(AuthorizationServer(registration="open"), mcp) as provider:
+        async with place_at(tmp_path, clock, provider, api) as plain:
+            here = with_catalog(plain, OneProvider(api.origin, mcpServerUrl=mcp.url, mcpAuth="oauth-dcr"))
+            done = await here.connect(target=f"{api.origin}/v1")
+            assert (done.plan.method, done.auth.config.type) == ("preset", "oauth")
+            assert provider.log.entries == []
+
+
+def test_whoever_names_a_key_provider_wants_to_use_a_key() -> None:
+    catalog = Catalog()
+    assert one_click_server(catalog.find("linear")) == "https://mcp.linear.app/mcp"
+    assert one_click_server(catalog.find("linear-key")) is None
 
 
 def test_every_provider_of_the_catalog_can_be_asked_for() -> None:
