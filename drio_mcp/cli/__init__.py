@@ -12,6 +12,7 @@ from drio_mcp import __version__
 from drio_mcp.cli.audit import audit
 from drio_mcp.cli.backup import backup, restore
 from drio_mcp.cli.clients import clients
+from drio_mcp.cli.demo import demo
 from drio_mcp.cli.doctor import doctor
 from drio_mcp.cli.keys import keys
 from drio_mcp.cli.migrate import migrate
@@ -32,7 +33,7 @@ def cli() -> None:
     """An MCP server with an embedded OAuth 2.1 authorization server for the auth connections of your apps."""
 
 
-for command in (serve, setup_link, users, tokens, clients, keys, migrate, backup, restore, audit, doctor):
+for command in (serve, setup_link, users, tokens, clients, keys, migrate, backup, restore, audit, doctor, demo):
     cli.add_command(command)
 
 
