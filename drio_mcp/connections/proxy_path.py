@@ -34,8 +34,6 @@ def proxied_url(base: str, path: str, query: str) -> str:
 
 
 def _check(path: str) -> None:
-    if path.startswith("/"):
-        raise BadRequest("The path must not begin with a second slash")
     if BROKEN_ESCAPE.search(path):
         raise BadRequest("The path holds a percent sign that encodes nothing")
     text = path
@@ -51,6 +49,8 @@ def _check(path: str) -> None:
 def _check_segments(text: str) -> None:
     if any(char < " " or char in "\x7f\\" for char in text):
         raise BadRequest("The path must not hold control characters or backslashes")
+    if text.startswith("/"):
+        raise BadRequest("The path must not begin with a second slash")
     for segment in text.split("/"):
         # what follows a semicolon is a parameter to some servers, which then look at the rest
         if segment.partition(";")[0].strip() in {".", ".."}:
