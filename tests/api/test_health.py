@@ -1,12 +1,17 @@
 """Liveness and readiness."""
 
+import asyncio
 from pathlib import Path
 
 import httpx2
 import pytest
 
+from drio_mcp.app import create_app
+from drio_mcp.config import Settings
 from drio_mcp.errors import Unavailable
-from tests.helpers.server import running_server
+from drio_mcp.services import build_services
+from tests.helpers.asgi import asgi_client
+from tests.helpers.server import cheap_passwords, running_server
 
 
 def test_live_and_ready(http: httpx2.Client) -> None:
@@ -23,3 +28,20 @@ def test_not_ready_without_the_database(tmp_path: Path) -> None:
         assert client.get("/healthz").status_code == 200
         with pytest.raises(Unavailable):
             server.run(server.services.check_ready())
+
+
+def test_a_program_that_is_ending_is_not_ready(tmp_path: Path) -> None:
+    services = build_services(Settings(data_dir=tmp_path), passwords=cheap_passwords())
+    app = create_app(services.settings, services=services)
+    app.state.is_closing = True
+
+    async def ask() -> tuple[int, int]:
+        async with services.running(), asgi_client(app) as client:
+            return (await client.get("/readyz")).status_code, (await client.get("/healthz")).status_code
+
+    assert asyncio.run(ask()) == (503, 200)
+
+
+def test_the_address_is_told_on_request_alone(http: httpx2.Client) -> None:
+    """For `drio-mcp doctor`, which looks at what the proxy in front passes on."""
+    assert http.get("/healthz?address").json() == {"status": "ok", "address": "127.0.0.1"}

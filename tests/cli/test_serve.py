@@ -3,6 +3,7 @@
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,10 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
+from drio_mcp.app import create_app
+from drio_mcp.cli.server import Server
 from drio_mcp.config import Settings
+from tests.helpers.server import running_server
 
 from .conftest import Drio
 
@@ -121,3 +125,59 @@ def test_the_help_lists_every_setting(drio: Drio) -> None:
     shown = drio("serve", "--help").out
     for name in Settings.model_fields:
         assert f"DRIO_{name.upper()}" in shown
+
+
+def test_a_long_migration_is_told_to_whoever_asks(drio: Drio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else holds the database, as a migration in another process does."""
+    drio("migrate")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    holder = sqlite3.connect(tmp_path / "data" / "drio.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    with served(monkeypatch, tmp_path / "data", DRIO_PORT=str(port)) as process:
+        origin = f"http://127.0.0.1:{port}"
+        with httpx2.Client(
+            transport=httpx2.HTTPTransport(retries=10), trust_env=False, timeout=START_SECONDS
+        ) as client:
+            waiting = client.get(f"{origin}/readyz")
+            assert (waiting.status_code, waiting.headers["retry-after"]) == (503, "1")
+            assert "migrated" in waiting.json()["reason"]
+            assert client.get(f"{origin}/healthz").status_code == 200
+            assert client.post(f"{origin}/mcp", json={}).status_code == 503
+            holder.execute("ROLLBACK")
+            holder.close()
+            assert first_line(process) == f"MCP URL: {origin}/mcp"
+            assert client.get(f"{origin}/readyz").status_code == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=START_SECONDS) == 0
+
+
+def test_a_server_that_is_ending_says_so(tmp_path: Path) -> None:
+    """From the signal on `/readyz` is 503, while what is under way goes on."""
+    with running_server(tmp_path) as running, running.client() as client:
+        app = create_app(running.services.settings, services=running.services)
+        before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            Server(app).handle_exit(signal.SIGTERM, None)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        assert app.state.is_closing
+        assert client.get("/readyz").status_code == 200, "this one is not"
+
+
+def test_a_taken_metrics_port_is_one_sentence(drio: Drio, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("DRIO_METRICS", f"127.0.0.1:{taken.getsockname()[1]}")
+        monkeypatch.setenv("DRIO_PORT", "0")
+        result = drio("serve")
+    assert (result.status, result.err.count("\n")) == (1, 1)
+    assert "DRIO_METRICS" in result.err
+
+
+def test_a_wrong_metrics_setting_is_one_sentence(drio: Drio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRIO_METRICS", "yes")
+    result = drio("serve")
+    assert (
+        result.err == "drio-mcp: DRIO_METRICS is wrong: must be public, or host:port; a right value is 127.0.0.1:9464\n"
+    )
