@@ -16,6 +16,7 @@ from drio_mcp.connections.connect import Connecting
 from drio_mcp.connections.consent import Consent
 from drio_mcp.connections.discover import Discoverer
 from drio_mcp.connections.endpoints import Endpoints
+from drio_mcp.connections.farewell import Farewell
 from drio_mcp.connections.hints import CatalogHints
 from drio_mcp.connections.links import Links
 from drio_mcp.connections.providers import Providers
@@ -164,15 +165,17 @@ def build_services(
     catalog = Catalog()
     providers = Providers(catalog)
     references = References(settings.secret_dir, secret_variables())
-    connections = Connections(db, clock, randomness, settings, keyring, vault, providers, references)
-    links = Links(db, clock, randomness, settings, providers, connections)
     upstream_tokens = UpstreamTokens(clock, vault, providers)
     endpoints = Endpoints(providers, references, upstream_tokens)
+    registration_client = RegistrationClient(outbound)
+    farewell = Farewell(outbound, providers, upstream_tokens, endpoints, registration_client)
+    connections = Connections(db, clock, randomness, settings, keyring, vault, providers, references, farewell)
+    links = Links(db, clock, randomness, settings, providers, connections)
     token_client = TokenClient(outbound, clock)
     strays = Strays(settings.data_dir / "strays", vault)
     renewal = Renewal(db, clock, randomness, upstream_tokens, endpoints, token_client, strays)
     discoverer = Discoverer(outbound, settings, CatalogHints(catalog).find)
-    registrations = Registrations(db, clock, settings, vault, providers, RegistrationClient(outbound))
+    registrations = Registrations(db, clock, settings, vault, providers, registration_client)
 
     return Services(
         settings=settings,

@@ -14,6 +14,7 @@ from drio_mcp.connections import change as changes
 from drio_mcp.connections import kept, sealing
 from drio_mcp.connections.change import Change, Limits
 from drio_mcp.connections.connection import Connection
+from drio_mcp.connections.farewell import Farewell, Leaving
 from drio_mcp.connections.fields import is_plain
 from drio_mcp.connections.history import Actor, Event, record
 from drio_mcp.connections.naming import free_key, slug_of
@@ -65,6 +66,7 @@ class Connections:
         vault: Vault,
         providers: Providers,
         references: References | None = None,
+        farewell: Farewell | None = None,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -72,6 +74,7 @@ class Connections:
         self._keyring = keyring
         self._vault = vault
         self._providers = providers
+        self._farewell = farewell
         self._references = references or References(settings.secret_dir, secret_variables())
         self._admitted = frozenset(settings.outbound_allow)
 
@@ -134,14 +137,21 @@ class Connections:
         if_match: Collection[str] | None = None,
         dry_run: bool = False,
     ) -> None:
-        """Delete the connection and its secrets. Raises `NotFound`, the second time too, and `PreconditionFailed`."""
+        """Delete the connection and its secrets, and take back what it leaves at its provider.
 
-        def decide(tx: Transaction) -> None:
+        Raises `NotFound`, the second time too, and `PreconditionFailed`.
+        """
+
+        def decide(tx: Transaction) -> Leaving | None:
             before = self._hold(tx, actor, app_id, id_or_key, if_match)
+            leaving = None if self._farewell is None else self._farewell.gather(tx, before)
             tx.run(connections.DELETE, id=before.id)
             record(tx, actor, app_id, before.id, Event.DELETED, self._clock.now())
+            return leaving
 
-        await self.decide(dry_run, decide)
+        leaving = await self.decide(dry_run, decide)
+        if self._farewell is not None and leaving is not None and not dry_run:
+            await self._farewell.take_back(leaving)
 
     def add(self, tx: Transaction, actor: Actor, app_id: str, body: NewConnection) -> Connection:
         """Create a connection inside a decision. Raises `NotFound`, `ValidationFailed` and `Conflict`."""
