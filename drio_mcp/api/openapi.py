@@ -29,6 +29,7 @@ ERRORS = {
     404: "Not found, or somebody else's",
 }
 JSON = "application/json"
+REF = "#/components/schemas/{model}"
 
 
 class ErrorObject(Model):
@@ -76,9 +77,13 @@ def _schemas(operations: Iterable[Operation]) -> tuple[References, dict[str, Any
     references, definitions = models_json_schema(
         list(wanted),  # type: ignore[arg-type]
         by_alias=True,
-        ref_template="#/components/schemas/{model}",
+        ref_template=REF,
     )
-    return references, definitions.get("$defs", {})  # type: ignore[return-value]
+    schemas: dict[str, Any] = definitions.get("$defs", {})
+    for operation in operations:
+        if operation.query is not None:
+            schemas |= operation.query.model_json_schema(by_alias=True, ref_template=REF).get("$defs", {})
+    return references, schemas  # type: ignore[return-value]
 
 
 def _operation(operation: Operation, method: str, references: References) -> dict[str, Any]:
@@ -106,7 +111,7 @@ def _path_parameters(operation: Operation) -> list[dict[str, Any]]:
 def _query_parameters(operation: Operation) -> list[dict[str, Any]]:
     if operation.query is None:
         return []
-    schema = operation.query.model_json_schema(by_alias=True)
+    schema = operation.query.model_json_schema(by_alias=True, ref_template=REF)
     return [
         {"name": name, "in": "query", "required": name in schema.get("required", ()), "schema": each}
         for name, each in schema["properties"].items()

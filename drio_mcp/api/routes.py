@@ -11,6 +11,7 @@ from drio_mcp.accounts.apps import CreateApp, UpdateApp
 from drio_mcp.api import apps, connect, connections, me, providers, use
 from drio_mcp.api.auth import AUTH_ROUTES
 from drio_mcp.api.health import healthz, readyz
+from drio_mcp.api.llms import llms
 from drio_mcp.api.openapi import document
 from drio_mcp.api.operation import Operation
 from drio_mcp.api.requests import DryRun
@@ -22,7 +23,6 @@ from drio_mcp.connections.schemas import (
     ConnectionAnswer,
     ConnectionDeleted,
     ConnectionQuery,
-    ConnectionRead,
     ConnectionsAnswer,
     CreateAuthConnection,
     HistoryAnswer,
@@ -169,7 +169,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="One auth connection, by id or key",
         scope=READ,
         handler=connections.get_auth_connection,
-        result=ConnectionRead,
+        result=ConnectionAnswer,
     ),
     Operation(
         name="update_auth_connection",
@@ -279,6 +279,7 @@ def api_routes() -> list[BaseRoute]:
         *(Route(each.path, each, methods=each.methods, name=each.name) for each in OPERATIONS),
         Route("/api/v1/openapi.json", openapi),
         Route("/api/openapi.json", openapi),
+        Route("/llms.txt", llms),
         Route("/healthz", healthz),
         Route("/readyz", readyz),
         *AUTH_ROUTES,
