@@ -10,7 +10,7 @@ from pathlib import Path
 
 from drio_mcp.api.routes import OPERATIONS
 from drio_mcp.config import EXAMPLES, Settings
-from drio_mcp.connections.codes import CODES, Actor
+from drio_mcp.connections.codes import CODES, Actor, Remedy
 from drio_mcp.tools.catalog import tools_for
 
 ROOT = Path(__file__).parents[1]
@@ -21,6 +21,15 @@ ACTORS = {
     Actor.OWNER: "the owner of the app",
     Actor.PROVIDER: "the provider",
     Actor.OPERATOR: "the operator of this server",
+}
+
+NEXT = {
+    Remedy.NONE: "nothing",
+    Remedy.LINK: "the person opens `nextStep.url`, the connection's page, and allows access or enters the secret",
+    Remedy.UPDATE: "correct the configuration with `update_auth_connection`",
+    Remedy.REGISTER: "`register_auth_client` where we registered the client, else another client is entered",
+    Remedy.RETRY: "`validate_auth_connection` again, later",
+    Remedy.RECONNECT: "`connect_auth` with the same target, which reads the provider's metadata anew",
 }
 
 
@@ -67,7 +76,8 @@ def diagnosis_list() -> str:
     parts = []
     for code, meaning in CODES.items():
         waiting = " It may pass by itself, and is tried again." if meaning.passes else ""
-        parts.append(f"### {code}\n\n{meaning.summary}.{waiting}\n\nWho acts: {ACTORS[meaning.actor]}.")
+        acts = f"Who acts: {ACTORS[meaning.actor]}. Next: {NEXT[meaning.remedy]}."
+        parts.append(f"### {code}\n\n{meaning.summary}.{waiting}\n\n{acts}")
     return "\n\n".join(parts)
 
 
