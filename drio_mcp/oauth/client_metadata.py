@@ -29,6 +29,8 @@ RESPONSE_TYPES = ("code",)
 MAX_NAME = 200
 MAX_KEYS = 20
 MAX_JWKS = 16_384
+MAX_DOCUMENT = 16_384
+"""Characters of all metadata together: what a stranger may have stored here. Real clients need a tenth of it."""
 PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 """RFC 7518 section 6: members that only the owner of a key may know; `k` is a symmetric key."""
 
@@ -138,6 +140,8 @@ def read_metadata(body: Mapping[str, Any], further_schemes: Collection[str] = ()
         raise _refusal(error) from None
     for uri in metadata.redirect_uris:
         check_redirect_uri(uri, further_schemes)
+    if len(json.dumps(metadata.document())) > MAX_DOCUMENT:
+        raise OAuthError("invalid_client_metadata", f"The metadata may have at most {MAX_DOCUMENT} characters in all")
     return metadata
 
 

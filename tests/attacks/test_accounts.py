@@ -1,7 +1,7 @@
 """Attacks on accounts: guessing, finding out who has one, and making the server work.
 
-Beside these, `tests/accounts/test_people.py` holds the limits one by one, and `tests/accounts/test_passwords.py` that few
-passwords are hashed at once.
+Beside these, `tests/accounts/test_people.py` holds the limits one by one, and `tests/accounts/test_passwords.py` that
+few passwords are hashed at once.
 """
 
 import asyncio

@@ -96,6 +96,7 @@ def test_a_huge_name_is_shortened_and_a_strange_one_kept() -> None:
         {"contacts": "a"},
         {"scope": ["openid"]},
         {"software_id": "s" * 2049},
+        {"contacts": ["a" * 2000] * 9},
         {"jwks": PUBLIC, "jwks_uri": "https://client.example/jwks"},
         {"jwks_uri": "http://client.example/jwks"},
         {"token_endpoint_auth_method": "private_key_jwt"},
