@@ -13,7 +13,6 @@ from drio_mcp.connections.schemas import (
     ConnectionAnswer,
     ConnectionDeleted,
     ConnectionQuery,
-    ConnectionRead,
     CreateAuthConnection,
     UpdateAuthConnection,
 )
@@ -34,8 +33,7 @@ async def get_auth_connection(request: Request) -> Response:
     read_query(request, NoQuery)
     user_id, app_id, auth_id = principal_of(request).user_id, *_target(request)
     view = await services_of(request).connections.get(user_id, app_id, auth_id)
-    history = await services_of(request).care.journal.last(view.auth.id)
-    return json_response(ConnectionRead(auth=view.auth, history=history), headers=_tag(view))
+    return _answer(view, 200)
 
 
 async def create_auth_connection(request: Request) -> Response:
@@ -45,7 +43,7 @@ async def create_auth_connection(request: Request) -> Response:
     view = await services_of(request).connections.create(
         _actor(request), request.path_params["appId"], body, idempotency_key=key, dry_run=dry_run
     )
-    return await _answer(request, view, 200 if dry_run else 201)
+    return _answer(view, 200 if dry_run else 201)
 
 
 async def update_auth_connection(request: Request) -> Response:
@@ -54,7 +52,7 @@ async def update_auth_connection(request: Request) -> Response:
     view = await services_of(request).connections.update(
         _actor(request), *_target(request), body, if_match=_if_match(request), dry_run=dry_run
     )
-    return await _answer(request, view, 200)
+    return _answer(view, 200)
 
 
 async def delete_auth_connection(request: Request) -> Response:
@@ -65,9 +63,8 @@ async def delete_auth_connection(request: Request) -> Response:
     return json_response(ConnectionDeleted(dry_run=dry_run or None))
 
 
-async def _answer(request: Request, view: View, status: int) -> Response:
-    connect = await services_of(request).links.offer(principal_of(request).user_id, view)
-    answer = ConnectionAnswer(auth=view.auth, connect=connect, dry_run=view.is_dry_run or None)
+def _answer(view: View, status: int) -> Response:
+    answer = ConnectionAnswer(auth=view.auth, dry_run=view.is_dry_run or None)
     return json_response(answer, status, None if view.is_dry_run else _tag(view))
 
 

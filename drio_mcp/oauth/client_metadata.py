@@ -145,10 +145,16 @@ def read_metadata(body: Mapping[str, Any], further_schemes: Collection[str] = ()
     return metadata
 
 
+WORDS = {"tuple_type": "must be an array", "string_type": "must be a string"}
+"""JSON's names for the types, where pydantic gives Python's."""
+
+
 def _refusal(error: ValidationError) -> OAuthError:
     problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
     member = next((part for part in problem["loc"] if isinstance(part, str)), None)
-    sentence = problem["msg"].removeprefix("Value error, ").replace("Input should", "must")
+    sentence = WORDS.get(problem["type"]) or problem["msg"].removeprefix("Value error, ").replace(
+        "Input should", "must"
+    )
     sentence = f"{member}: {sentence[:1].lower()}{sentence[1:]}" if member else sentence
     if member == "redirect_uris":
         return RedirectUriRefused(sentence)

@@ -1,5 +1,7 @@
 """The browser behind a request: its cookie, who is signed in there, and the CSRF token of its forms."""
 
+from typing import Literal, cast
+
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -8,6 +10,9 @@ from drio_mcp.accounts.sessions import LIFETIME_MS, Session, csrf_token, is_cook
 from drio_mcp.config import Settings
 from drio_mcp.middleware.context import address_of, services_of
 from drio_mcp.pages.paths import with_query
+
+SAME_SITE = cast("Literal['lax']", "Lax")
+"""Spelled as RFC 6265bis section 4.1.2.7 does, which Starlette passes on but its types do not know."""
 
 
 class Browser:
@@ -64,7 +69,7 @@ class Browser:
                 path="/",
                 secure=settings.is_https,
                 httponly=True,
-                samesite="lax",
+                samesite=SAME_SITE,
             )
         return response
 

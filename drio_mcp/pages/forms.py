@@ -49,12 +49,11 @@ class Form:
 
 async def read_form(request: Request) -> Form:
     """The fields. Raises `UnsupportedMediaType`, and `BadRequest` for a body that no form of ours produces."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
+    body = await request.body()
+    if body and request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
         raise UnsupportedMediaType("Send the form as your browser does, as application/x-www-form-urlencoded")
     try:
-        pairs = parse_qsl(
-            (await request.body()).decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS
-        )
+        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
     except ValueError:
         raise BadRequest("The form could not be read") from None
     if len({name for name, _ in pairs}) != len(pairs):

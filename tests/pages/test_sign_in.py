@@ -121,7 +121,7 @@ async def test_the_cookie_on_this_computer(site: Site, visitor: Visitor) -> None
     assert header.startswith("drio_session=")
     assert "HttpOnly" in header
     assert "Path=/" in header
-    assert "SameSite=lax" in header
+    assert "SameSite=Lax" in header
     assert "Secure" not in header
     assert "Domain" not in header
 
