@@ -4,7 +4,7 @@ import os
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -113,12 +113,13 @@ class Settings(BaseSettings):
         if (
             parts.scheme not in {"http", "https"}
             or not parts.hostname
+            or not _has_good_port(parts)
             or parts.username
             or parts.query
             or parts.fragment
         ):
             raise ValueError("is not an http or https URL")
-        if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
+        if parts.scheme == "http" and not _is_loopback(parts.hostname):
             raise ValueError("must be https unless its host is loopback")
         return value
 
@@ -151,9 +152,16 @@ class Settings(BaseSettings):
     @classmethod
     def _check_outbound_allow(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for entry in value:
-            _, _, port = entry.rpartition(":")
-            if not port.isdigit() or not 0 < int(port) < 65536:
+            host, _, port = entry.rpartition(":")
+            if not host or not port.isdigit() or not 0 < int(port) < 65536:
                 raise ValueError("each entry must be host:port")
+        return value
+
+    @field_validator("secret_dir")
+    @classmethod
+    def _check_secret_dir(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_dir():
+            raise ValueError("is not a folder that exists")
         return value
 
     @field_validator("trusted_proxies")
@@ -199,9 +207,13 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_together(self) -> "Settings":
-        if (self.oidc_issuer is None) != (self.oidc_client_id is None):
-            missing = "DRIO_OIDC_ISSUER" if self.oidc_issuer is None else "DRIO_OIDC_CLIENT_ID"
-            raise ValueError(f"{missing} is missing: sign-in through a provider needs both issuer and client id")
+        given = {"oidc_issuer": self.oidc_issuer, "oidc_client_id": self.oidc_client_id}
+        if any((*given.values(), self.oidc_client_secret)):
+            for name in (name for name, value in given.items() if value is None):
+                raise ValueError(
+                    f"DRIO_{name.upper()} is missing: sign-in through a provider needs both issuer and client id; "
+                    f"a right value is {EXAMPLES[name]}"
+                )
         return self
 
     @property
@@ -226,13 +238,21 @@ class Settings(BaseSettings):
     @property
     def is_loopback(self) -> bool:
         """Whether the public URL points at this computer."""
-        host = urlsplit(self.origin).hostname or ""
-        if host == "localhost":
-            return True
-        try:
-            return ip_address(host).is_loopback
-        except ValueError:
-            return False
+        return _is_loopback(urlsplit(self.origin).hostname or "")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _has_good_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 def secret_variables() -> dict[str, str]:

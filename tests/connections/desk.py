@@ -111,6 +111,7 @@ async def desk_on(
     db: Database, clock: FakeClock, folder: Path, *, is_operator: bool = False, environ: dict[str, str] | None = None
 ) -> Desk:
     """A desk on an open database."""
+    (folder / "secrets").mkdir(exist_ok=True)
     settings = Settings(data_dir=folder, secret_dir=folder / "secrets", outbound_allow=("internal.example:8080",))
     keyring = Keyring(Ring("", {}).with_new_primary(RANDOMNESS))
     vault, providers = Vault(keyring, RANDOMNESS), Providers()
