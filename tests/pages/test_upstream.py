@@ -91,7 +91,7 @@ def test_a_person_comes_back_signed_in_under_a_new_cookie(browser: httpx2.Client
     assert (arrived.status_code, arrived.headers["location"]) == (303, "/account")
     assert browser.cookies["drio_session"] != before
     assert re.search(r"; HttpOnly(;|$)", arrived.headers["set-cookie"])
-    assert re.search(r"; SameSite=lax(;|$)", arrived.headers["set-cookie"], re.IGNORECASE)
+    assert re.search(r"; SameSite=Lax(;|$)", arrived.headers["set-cookie"], re.IGNORECASE)
     assert "Ada Lovelace" in browser.get("/account").text
 
 
