@@ -9,13 +9,12 @@ from drio_mcp.connections.outcomes import ConnectAnswer
 from drio_mcp.connections.schemas import (
     ConnectionAnswer,
     ConnectionDeleted,
-    ConnectionRead,
     ConnectionsAnswer,
     ProvidersAnswer,
 )
 from drio_mcp.middleware.bearer import FULL_ACCESS
 from drio_mcp.models import Scope
-from drio_mcp.tools import apps, care, connect, connections, people, providers
+from drio_mcp.tools import apps, card, care, connect, connections, people, providers
 from drio_mcp.tools.tool import Tool
 
 READ = Scope.CONNECTIONS_READ
@@ -75,6 +74,7 @@ FINDING: tuple[Tool, ...] = (
         output=ConnectionsAnswer,
         handler=connections.list_auth_connections,
         hints=READ_ONLY,
+        card=card.URI,
         detailed=frozenset({"auth"}),
     ),
     Tool(
@@ -83,7 +83,7 @@ FINDING: tuple[Tool, ...] = (
         description="One connection with its configuration; secrets are masked.",
         scope=READ,
         input=connections.OnConnection,
-        output=ConnectionRead,
+        output=ConnectionAnswer,
         handler=connections.get_auth_connection,
         hints=READ_ONLY,
     ),
@@ -100,6 +100,7 @@ CARE: tuple[Tool, ...] = (
         input=connect.ConnectArguments,
         output=ConnectAnswer,
         handler=connect.connect_auth,
+        card=card.URI,
         hints=frozenset({"idempotent", "open_world"}),
     ),
     Tool(

@@ -17,7 +17,7 @@ from drio_mcp.middleware.bearer import require_scope
 from drio_mcp.middleware.errors import Challenges, error_object, from_unexpected, note_cause
 from drio_mcp.middleware.validation import problems_of, refuse_unstorable
 from drio_mcp.services import Services
-from drio_mcp.tools import elicitation, transport
+from drio_mcp.tools import card, elicitation, transport
 from drio_mcp.tools.schema import input_schema, output_schema
 from drio_mcp.tools.tool import Call, Tool
 
@@ -27,7 +27,8 @@ INSTRUCTIONS = (
     "appId may be left out while there is one app; authId takes an id or a key. "
     "Never ask for secrets in the chat: where one is needed, the answer carries a link for the person to open."
 )
-LIST_TTL_MS = 3_600_000
+FRESH = CacheHint(ttl_ms=3_600_000, scope="private")
+"""What is listed changes with the program only."""
 
 Context = ServerRequestContext[Any, Any]
 
@@ -41,16 +42,20 @@ class McpServer:
         self._challenges = Challenges(services.settings)
         shown = [describe(tool) for tool in tools.values()]
         self._list = {"resultType": "complete", "tools": shown}
+        self._card = card.contents(services.settings)
         self._server: Server[Any] = Server(
             "drio-mcp",
             title="Drio",
             version=__version__,
             instructions=INSTRUCTIONS,
             website_url=services.settings.origin,
-            cache_hints={"tools/list": CacheHint(LIST_TTL_MS, "private")},
+            cache_hints=dict.fromkeys(("tools/list", "resources/list", "resources/read"), FRESH),
             on_list_tools=self._list_tools,  # type: ignore[arg-type]
             on_call_tool=self._call_tool,  # type: ignore[arg-type]
+            on_list_resources=self._list_resources,  # type: ignore[arg-type]
+            on_read_resource=self._read_resource,  # type: ignore[arg-type]
         )
+        self._server.extensions = {card.EXTENSION: {}}
         self._server.middleware.clear()  # no OpenTelemetry span per message
 
     async def handle(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
@@ -59,6 +64,14 @@ class McpServer:
 
     async def _list_tools(self, ctx: Context, params: types.PaginatedRequestParams | None) -> dict[str, Any]:
         return self._list
+
+    async def _list_resources(self, ctx: Context, params: types.PaginatedRequestParams | None) -> dict[str, Any]:
+        return {"resultType": "complete", "resources": [card.RESOURCE]}
+
+    async def _read_resource(self, ctx: Context, params: types.ReadResourceRequestParams) -> dict[str, Any]:
+        if str(params.uri) != card.URI:
+            raise MCPError(code=types.INVALID_PARAMS, message="Resource not found; resources/list names them all")
+        return {"resultType": "complete", "contents": [self._card]}
 
     async def _call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> dict[str, Any]:
         tool = self._tools.get(params.name)
@@ -107,8 +120,13 @@ def describe(tool: Tool) -> dict[str, Any]:
         "inputSchema": input_schema(tool.input, shows_null=tool.is_patch),
         "outputSchema": output_schema(tool.output, tool.detailed),
         "annotations": tool.annotations,
-        "_meta": {"securitySchemes": [{"type": "oauth2", "scopes": tool.scope.split()}]},
+        "_meta": {"securitySchemes": [{"type": "oauth2", "scopes": tool.scope.split()}], **shown_by(tool)},
     }
+
+
+def shown_by(tool: Tool) -> dict[str, Any]:
+    """The card that shows the tool's answers, where hosts show some (MCP Apps, "Resource Discovery")."""
+    return {} if tool.card is None else {"ui": {"resourceUri": tool.card}}
 
 
 def read_arguments(tool: Tool, arguments: dict[str, Any]) -> Any:

@@ -53,6 +53,7 @@ class Tool:
     `hints` are the MCP annotations that are true of it, from `read_only`, `destructive`, `idempotent` and `open_world`.
     In a patch `null` means something, so its schema shows where it may stand.
     `detailed` are the members of the answer whose own members `tools/list` names; each noun is told once.
+    `card` is the `ui://` address of the page that shows its answers, in hosts that show some (MCP Apps).
     `retry` tells the model what to do when the call failed and the error itself knows no better way.
     """
 
@@ -67,6 +68,7 @@ class Tool:
     is_patch: bool = False
     detailed: frozenset[str] = frozenset()
     retry: str = ""
+    card: str | None = None
 
     @property
     def annotations(self) -> dict[str, bool]:

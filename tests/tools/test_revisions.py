@@ -119,7 +119,7 @@ def test_what_is_no_request_is_refused(api: httpx2.Client, version: str, body: A
 
 @pytest.mark.parametrize("version", [*HANDSHAKE, MODERN])
 def test_unknown_method_is_method_not_found(api: httpx2.Client, version: str) -> None:
-    assert post(api, version, message("resources/list")).json()["error"]["code"] == -32601
+    assert post(api, version, message("prompts/list")).json()["error"]["code"] == -32601
 
 
 @pytest.mark.parametrize("version", [*HANDSHAKE, MODERN])
