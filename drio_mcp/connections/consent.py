@@ -165,6 +165,10 @@ class Consent:
             raise NotOurs
         return Connection.of(row, secrets.fields_of(tx, row.id))
 
+    def _hold(self, tx: Transaction, connection_id: str, user_id: str) -> None:
+        """Let nobody else change the connection until the transaction ends."""
+        connections.hold_app(tx, self._find(tx, connection_id, user_id).row.app_id)
+
     def _begin(self, tx: Transaction, actor: Actor, connection_id: str, browser_key: str, state: str) -> str:
         connection = self._find(tx, connection_id, actor.user_id)
         config, habits = connection.config, habits_of(connection, self._providers.find(connection.row.provider_key))
@@ -237,6 +241,7 @@ class Consent:
             raise Unusable(Code.SECRET_UNAVAILABLE) from None
 
     def _keep(self, tx: Transaction, actor: Actor, connection_id: str, asked: Asked, tokens: TokenSet) -> None:
+        self._hold(tx, connection_id, actor.user_id)
         connection = self._unchanged(tx, connection_id, actor.user_id, asked)
         self._renewal.keep(tx, actor, connection, tokens, Event.CONNECTED)
 
@@ -252,6 +257,7 @@ class Consent:
         return connection
 
     def _failed(self, tx: Transaction, actor: Actor, connection_id: str, failure: Unusable) -> None:
+        self._hold(tx, connection_id, actor.user_id)
         connection = self._find(tx, connection_id, actor.user_id)
         now = self._clock.now()
         note_failure(tx, actor, connection, Event.CONNECTED, failure.code, failure.sentence, now)

@@ -227,6 +227,7 @@ class Registrations:
             raise Unusable(Code.SECRET_UNAVAILABLE) from None
 
     def _refused(self, tx: Transaction, actor: Actor, asked: Asked, refusal: Refusal) -> None:
+        connections.hold_app(tx, asked.connection.row.app_id)
         connection = self._find(tx, asked.connection.id)
         note_failure(tx, actor, connection, Event.REGISTERED, refusal.code, refusal.sentence, self._clock.now())
 
