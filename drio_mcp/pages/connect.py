@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from drio_mcp.connections.asking import CONSENTED, WORKING
+from drio_mcp.connections.codes import Code
 from drio_mcp.connections.history import Actor
 from drio_mcp.connections.links import LinkView
 from drio_mcp.connections.schemas import AuthConnection, Status
@@ -31,6 +32,13 @@ NOT_OURS = (
     "The provider's answer belongs to no connection that is under way in this browser. It may have come twice, too "
     "late, or for another account. Nothing was changed."
 )
+
+
+TO_THE_PERSON = {
+    Code.CONSENT_DENIED: "You did not allow access, or the provider did not",
+    Code.REAUTHORIZATION_REQUIRED: "The provider no longer honours what you allowed; allow it anew",
+}
+"""The sentences of `lastError` that speak of whoever reads this page."""
 
 
 async def connect(request: Request) -> Response:
@@ -148,7 +156,8 @@ def _warning(view: LinkView) -> str | None:
 
 def _told(auth: AuthConnection) -> dict[str, Any]:
     """The result in plain words: a headline, why it is not better, and whether trying again makes sense."""
-    reason = (auth.last_error or "").partition(": ")[2]
+    code, _, reason = (auth.last_error or "").partition(": ")
+    reason = TO_THE_PERSON.get(code, reason)
     if auth.status in WORKING:
         return {"title": "Connected", "is_done": True, "reason": reason, "can_retry": False}
     if auth.status == Status.DISABLED:

@@ -77,7 +77,7 @@ async def test_one_button_leads_to_the_provider_and_back_to_a_result(stage: Make
     async with stage(open_server(), scopes=("contacts:read", "offline_access")) as here:
         page = await here.visitor.get(here.path)
         assert "My app" in page.text
-        assert here.provider.origin in page.text
+        assert f"Go on to {here.provider.host_port}" in page.text
         assert "Read contacts" in page.text
         assert "Stay connected while you are away" in page.text
         (form,) = forms_of(page)
@@ -118,7 +118,7 @@ async def test_whoever_refuses_is_told_and_may_try_again(stage: MakeStage) -> No
     async with stage(open_server()) as here:
         result = await here.come_back(await deny((await here.go()).headers["location"]))
         assert "Not connected yet" in result.text
-        assert "refused" in result.text
+        assert "You did not allow access" in result.text
         form = form_to(result, "/connect/again/")
         again = await here.visitor.post(form.action, form.fields)
         assert again.status_code == 303
