@@ -3,6 +3,7 @@
 Contract section 3, `connect.url`: one form, one button that goes on, and at the end a page of ours with the result.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,7 +35,7 @@ NOT_OURS = (
 )
 
 
-TO_THE_PERSON = {
+TO_THE_PERSON: Mapping[str, str] = {
     Code.CONSENT_DENIED: "You did not allow access, or the provider did not",
     Code.REAUTHORIZATION_REQUIRED: "The provider no longer honours what you allowed; allow it anew",
 }
