@@ -10,7 +10,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from drio_mcp.api.plain_http import PlainAnswer, answering
-from drio_mcp.cli.one_write import OneWriteProtocol
+from drio_mcp.cli.bounds import BoundedProtocol
 from drio_mcp.config import Settings
 from drio_mcp.services import Services, build_services
 
@@ -29,7 +29,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=OneWriteProtocol,
+                http=BoundedProtocol,
                 access_log=False,
                 log_config=None,
                 server_header=False,

@@ -1,5 +1,6 @@
 """What holds for every command: exit status, where errors go, and how they read (contract section 1)."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -103,3 +104,17 @@ def test_help_needs_none_of_the_heavy_modules() -> None:
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_shell_completes_commands(shell: str) -> None:
+    """As docs/deployment.md tells: the shell asks the command itself."""
+    environment = {**os.environ, "_DRIO_MCP_COMPLETE": f"{shell}_source"}
+    command = [sys.executable, "-m", "drio_mcp"]
+    script = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+    assert "_DRIO_MCP_COMPLETE" in script
+    asked = {"_DRIO_MCP_COMPLETE": f"{shell}_complete", "COMP_WORDS": "drio-mcp back", "COMP_CWORD": "1"}
+    if shell == "fish":
+        asked["COMP_CWORD"] = "back"
+    said = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, **asked}).stdout
+    assert "backup" in said

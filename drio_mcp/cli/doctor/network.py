@@ -126,13 +126,14 @@ async def proxy(settings: Settings, reached: Reached) -> Finding:
             "proxy", f"DRIO_TRUSTED_PROXIES holds {wide[0]}, so anybody may claim any address",
             "name the proxy's own address only, such as 127.0.0.1/32",
         )  # fmt: skip
-    asked = await get(settings, f"{settings.origin}/healthz?address", {"X-Forwarded-For": FORGED})
-    seen = (_json(asked.answer) or {}).get("address")
-    if seen == FORGED:
-        return failed(
+    seen = await _seen_address(settings, {})
+    if await _seen_address(settings, {"X-Forwarded-For": FORGED}) == FORGED:
+        # From the proxy's own machine an honest list looks the same as a forged one.
+        judge = warning if isinstance(seen, str) and _is_trusted(settings, seen) else failed
+        return judge(
             "proxy",
-            "the proxy passes on an X-Forwarded-For that the client made up, so limits per address protect nobody",
-            "let the proxy set the header anew, or append to it (nginx: proxy_add_x_forwarded_for; Caddy does)",
+            "the server believes an X-Forwarded-For that the client made up, so limits per address protect nobody",
+            "let the proxy set the header anew (nginx: $remote_addr; Caddy does), or run doctor on another machine",
         )
     if not settings.is_loopback and isinstance(seen, str) and _is_inside(seen) and not settings.trusted_proxies:
         return failed(
@@ -183,6 +184,19 @@ def _json(answer: OutboundResponse | None) -> dict[str, object] | None:
     except ValueError:
         return None
     return document if isinstance(document, dict) else None
+
+
+async def _seen_address(settings: Settings, headers: dict[str, str]) -> object:
+    """From where the server thinks that a request of ours comes."""
+    asked = await get(settings, f"{settings.origin}/healthz?address", headers)
+    return (_json(asked.answer) or {}).get("address")
+
+
+def _is_trusted(settings: Settings, address: str) -> bool:
+    try:
+        return any(ip_address(address) in ip_network(each) for each in settings.trusted_proxies)
+    except ValueError:
+        return False
 
 
 def _is_inside(address: str) -> bool:
