@@ -9,6 +9,9 @@ from drio_mcp.errors import BadRequest, Problem
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
 
+MOST_PROBLEMS = 50
+"""How many are told at once: a caller mends these first, and an answer must not be larger than what caused it."""
+
 SHOULD = re.compile(r"^\w+ should")
 
 WORDS = {
@@ -32,7 +35,7 @@ def problems_of(error: ValidationError) -> list[Problem]:
     """One problem per fault. A name that the caller made up appears only if it looks like a field's name."""
     return [
         Problem(_path(each["loc"]), WORDS.get(each["type"]) or _sentence(each["msg"]))
-        for each in error.errors(include_url=False, include_context=False, include_input=False)
+        for each in error.errors(include_url=False, include_context=False, include_input=False)[:MOST_PROBLEMS]
     ]
 
 

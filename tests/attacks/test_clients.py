@@ -126,7 +126,7 @@ def test_a_client_is_not_taken_over_without_its_management_token(http: httpx2.Cl
 def test_a_changed_registration_does_not_inherit_the_consent(
     server: RunningServer, http: httpx2.Client, ada: Someone
 ) -> None:
-    """RFC 7592 section 5, RFC 9700 section 4.1: a client that moves its redirect URI after it was allowed asks again."""
+    """RFC 7592 section 5, RFC 9700 section 4.1: a client that moves its redirect URI is asked about anew."""
     client = register(http)
     authorize(server, ada, client["client_id"])
     management = {"Authorization": f"Bearer {client['registration_access_token']}"}
@@ -162,7 +162,7 @@ def test_a_public_client_does_not_pass_for_a_confidential_one(
 
 
 def test_a_flood_of_registrations_does_not_grow_the_database(tmp_path: Path, clock: FakeClock) -> None:
-    """Registration abuse (RFC 7591 section 5): limits per address and in total, however many addresses the attacker has;
+    """Registration abuse (RFC 7591 section 5): limits per address and in total, however many addresses there are;
     and what nobody used is gone after a day."""
     settings: dict[str, Any] = {"registration_limit": 3, "trusted_proxies": ("127.0.0.0/8",)}
     with running_server(tmp_path, clock, **settings) as server, server.client() as http:

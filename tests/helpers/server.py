@@ -14,6 +14,7 @@ import uvicorn
 
 from drio_mcp.accounts import Passwords, Person
 from drio_mcp.app import create_app
+from drio_mcp.cli.bounds import BoundedProtocol
 from drio_mcp.clock import Clock
 from drio_mcp.config import Settings
 from drio_mcp.models import DEFAULT_SCOPES
@@ -100,6 +101,7 @@ def running_server(
     loop = asyncio.new_event_loop()
     config = uvicorn.Config(
         create_app(services.settings, services=services),
+        http=BoundedProtocol,
         log_config=None,
         access_log=False,
         lifespan="on",

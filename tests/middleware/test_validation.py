@@ -6,7 +6,7 @@ import pytest
 from pydantic import Field, ValidationError
 
 from drio_mcp.errors import Problem
-from drio_mcp.middleware.validation import problems_of
+from drio_mcp.middleware.validation import MOST_PROBLEMS, problems_of
 from drio_mcp.models import Model
 
 VALUE = "sk_live_51H"
@@ -47,6 +47,11 @@ def test_paths_are_those_of_the_json_document() -> None:
 )
 def test_no_submitted_value_is_echoed(data: object) -> None:
     assert VALUE not in repr(problems(data))
+
+
+def test_a_thousand_faults_are_not_all_told() -> None:
+    """An answer larger than the request that caused it would be an amplifier."""
+    assert len(problems({f"field{number}": 1 for number in range(1000)})) == MOST_PROBLEMS
 
 
 def test_unknown_field_is_named_only_if_it_looks_like_a_name() -> None:
