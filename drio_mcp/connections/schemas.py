@@ -236,18 +236,14 @@ class HistoryAnswer(Model):
 
 
 class ConnectionAnswer(Model):
-    """One connection; `connect` stands there when a person must enter a secret, `dryRun` when nothing was changed."""
+    """One connection; `dryRun` stands there when nothing was changed.
+
+    Where a person must act, a tool gives the link at once as `connect`, and REST as `nextStep.url` of the diagnosis.
+    """
 
     auth: AuthConnection
     connect: Connect | None = _set()
     dry_run: bool | None = _set()
-
-
-class ConnectionRead(Model):
-    """One connection, and the last three lines of its history."""
-
-    auth: AuthConnection
-    history: tuple[HistoryEntry, ...]
 
 
 class ConnectionsAnswer(Model):

@@ -15,7 +15,6 @@ from drio_mcp.connections.schemas import (
     ConnectionDeleted,
     ConnectionPatch,
     ConnectionQuery,
-    ConnectionRead,
     CreateAuthConnection,
     NewConnection,
     UpdateAuthConnection,
@@ -113,7 +112,7 @@ async def get_auth_connection(call: Call, arguments: OnConnection) -> Answer:
         lines.append(f"Last error: {auth.last_error}")
     history = await call.services.care.journal.last(auth.id)
     lines += [f"{each.at} {each.event} by {each.actor.name}: {each.outcome}" for each in history]
-    return Answer(ConnectionRead(auth=auth, history=history), "\n".join(lines))
+    return Answer(ConnectionAnswer(auth=auth), "\n".join(lines))
 
 
 async def create_auth_connection(call: Call, arguments: CreateConnection | CreateConnectionWithSecrets) -> Answer:
