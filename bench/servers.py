@@ -102,8 +102,10 @@ def wait_for_answer(process: "subprocess.Popen[bytes]", port: int, until: float)
         try:
             with socket.create_connection(("127.0.0.1", port), timeout=5) as peer:
                 peer.sendall(request)
-                return peer.recv(64).startswith(b"HTTP/1.1 200")
-        except ConnectionError:
+                head = peer.recv(64)
+                if not head.startswith(b"HTTP/1.1 503"):  # which is "not yet"
+                    return head.startswith(b"HTTP/1.1 200")
+        except (ConnectionError, TimeoutError):
             time.sleep(POLL_SECONDS)
     return False
 

@@ -18,7 +18,7 @@ KEEP_ALIVE_SECONDS = 75
 """Longer than the 60 s after which common proxies drop an idle connection, so that it is them who do."""
 GRACE_SECONDS = 10
 """How long requests under way may take to end after SIGTERM."""
-PATIENCE_SECONDS = 1.0
+PATIENCE_SECONDS = 1.5
 """A start that takes longer, because of a migration, is told to whoever asks meanwhile."""
 
 
