@@ -1,4 +1,4 @@
-"""One Chromium per test module, one server, and somebody who is signed in."""
+"""One Chromium per test module, one server with a provider that it may reach, and somebody who is signed in."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,10 +8,25 @@ from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.scene import Scene, build_scene
 from tests.browser.window import LIGHT, launch, window
-from tests.helpers.fixtures import server
-from tests.helpers.server import PASSWORD, RunningServer
+from tests.helpers.server import PASSWORD, RunningServer, running_server
+from tests.upstreams import AuthorizationServer, KeyedApi, McpServer, Upstream, upstream
 
-__all__ = ["server"]
+MCP = McpServer()
+
+
+@pytest.fixture(scope="session")
+def provider() -> Iterator[Upstream]:
+    """An MCP server whose authorization server registers everybody, and an API behind a key."""
+    with upstream(AuthorizationServer(registration="open"), MCP, KeyedApi()) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, provider: Upstream) -> Iterator[RunningServer]:
+    """A server on which anyone may sign up."""
+    folder = tmp_path_factory.mktemp("browser")
+    with running_server(folder, outbound_allow=(provider.host_port,), signup="open") as started:
+        yield started
 
 
 @pytest.fixture(scope="module")

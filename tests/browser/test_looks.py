@@ -39,7 +39,7 @@ OUTSIDE: Mapping[str, Address] = {
     "setup-ended": lambda scene: "/setup?token=used",
     "sign-in": lambda scene: "/sign-in",
     "sign-in-for-client": consent("Claude"),
-    "sign-up-closed": lambda scene: "/sign-up",
+    "sign-up": lambda scene: "/sign-up",
     "not-found": lambda scene: "/nowhere",
     "consent-unknown-client": lambda scene: authorize_path("nobody", CALLBACK),
 }
@@ -73,6 +73,8 @@ INSIDE: Mapping[str, Address] = {
     "connection-delete": lambda scene: f"{scene.auth(LONG)}/delete",
     "enter-key": lambda scene: scene.link("Weather"),
     "enter-client": lambda scene: scene.link("HubSpot"),
+    "result": lambda scene: f"/connect/result/{scene.connections['HubSpot']}",
+    "result-not-yet": lambda scene: f"/connect/result/{scene.connections['Calendar']}",
     "enter-ended": lambda scene: "/connect/used",
 }
 

@@ -54,8 +54,14 @@ def chromium() -> str:
 
 
 def launch(playwright: Playwright) -> Browser:
-    """One browser process, without the sandbox that needs privileges a container lacks, and without a network."""
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
+    """One browser process, without the sandbox that needs privileges, and without any host name but our own."""
+    arguments = [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--disable-dev-shm-usage",
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
+    ]
     return playwright.chromium.launch(executable_path=chromium(), args=arguments)
 
 
