@@ -9,26 +9,17 @@ from drio_mcp.accounts import Apps, Passwords, People, Sessions, SetupLinks
 from drio_mcp.accounts.audit import Audit
 from drio_mcp.accounts.upstream import UpstreamSignIn
 from drio_mcp.clock import Clock, SystemClock
-from drio_mcp.config import Settings, secret_variables
-from drio_mcp.connections.care import Care, build_care
-from drio_mcp.connections.catalog import Catalog
+from drio_mcp.config import Settings
+from drio_mcp.connections.assembly import assemble
+from drio_mcp.connections.care import Care
 from drio_mcp.connections.connect import Connecting
 from drio_mcp.connections.consent import Consent
-from drio_mcp.connections.discover import Discoverer
-from drio_mcp.connections.endpoints import Endpoints
-from drio_mcp.connections.farewell import Farewell
-from drio_mcp.connections.hints import CatalogHints
 from drio_mcp.connections.links import Links
 from drio_mcp.connections.providers import Providers
-from drio_mcp.connections.references import References
-from drio_mcp.connections.registration_client import RegistrationClient
 from drio_mcp.connections.registrations import Registrations
 from drio_mcp.connections.removals import Removals
 from drio_mcp.connections.renewal import Renewal
 from drio_mcp.connections.service import Connections
-from drio_mcp.connections.strays import Strays
-from drio_mcp.connections.token_client import TokenClient
-from drio_mcp.connections.upstream_tokens import UpstreamTokens
 from drio_mcp.errors import Unavailable
 from drio_mcp.oauth.authorize import Authorization
 from drio_mcp.oauth.bearer import Bearer
@@ -162,20 +153,7 @@ def build_services(
     code_exchange = CodeExchange(db, clock, settings, tokens, IdTokens(settings, signing_keys))
     refresh = Refresh(db, clock, settings, tokens)
 
-    catalog = Catalog()
-    providers = Providers(catalog)
-    references = References(settings.secret_dir, secret_variables())
-    upstream_tokens = UpstreamTokens(clock, vault, providers)
-    endpoints = Endpoints(providers, references, upstream_tokens)
-    registration_client = RegistrationClient(outbound)
-    farewell = Farewell(outbound, providers, upstream_tokens, endpoints, registration_client)
-    connections = Connections(db, clock, randomness, settings, keyring, vault, providers, references, farewell)
-    links = Links(db, clock, randomness, settings, providers, connections)
-    token_client = TokenClient(outbound, clock)
-    strays = Strays(settings.data_dir / "strays", vault)
-    renewal = Renewal(db, clock, randomness, upstream_tokens, endpoints, token_client, strays)
-    discoverer = Discoverer(outbound, settings, CatalogHints(catalog).find)
-    registrations = Registrations(db, clock, settings, vault, providers, registration_client)
+    made = assemble(settings, db, clock, randomness, keyring, vault, outbound)
 
     return Services(
         settings=settings,
@@ -202,15 +180,13 @@ def build_services(
         introspection=Introspection(db, clock, settings, tokens, authentication),
         grants=Grants(db, clock, randomness, tokens),
         signing_keys=signing_keys,
-        providers=providers,
-        connections=connections,
-        links=links,
-        removals=Removals(db, clock, connections),
-        connecting=Connecting(db, clock, settings, providers, connections, discoverer, registrations, links),
-        registrations=registrations,
-        consent=Consent(db, clock, randomness, settings, providers, registrations, endpoints, token_client, renewal),
-        renewal=renewal,
-        care=build_care(
-            db, clock, randomness, outbound, providers, references, connections, links, upstream_tokens, renewal
-        ),
+        providers=made.providers,
+        connections=made.connections,
+        links=made.links,
+        removals=made.removals,
+        connecting=made.connecting,
+        registrations=made.registrations,
+        consent=made.consent,
+        renewal=made.renewal,
+        care=made.care,
     )
