@@ -4,6 +4,7 @@ from typing import Any
 
 AUTH = "/api/v1/auth"
 JSON = "application/json"
+HTML = "text/html"
 FORM = "application/x-www-form-urlencoded"
 
 Schema = dict[str, Any]
@@ -91,6 +92,16 @@ AUTHORIZE: list[Schema] = [
     *({"name": name, "in": "query", "schema": STRING} for name in ("prompt", "login_hint", "max_age")),
 ]
 
+PAGE: Schema = {
+    "responses": {
+        "200": {"description": "The question, for a person", "content": {HTML: {}}},
+        "default": {
+            "description": "Back to the client, on to the sign-in page, or an error page",
+            "content": {HTML: {}},
+        },
+    }
+}
+
 OAUTH_PATHS: dict[str, Schema] = {
     f"{AUTH}/register": {
         "post": _operation(
@@ -110,6 +121,7 @@ OAUTH_PATHS: dict[str, Schema] = {
     },
     f"{AUTH}/authorize": {
         "get": _operation("authorize", "The page that asks a person (RFC 6749 section 3.1)", parameters=AUTHORIZE)
+        | PAGE
     },
     f"{AUTH}/token": {
         "post": _operation(
