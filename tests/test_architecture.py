@@ -2,8 +2,10 @@
 
 import ast
 import importlib
+import logging
 import pkgutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -41,9 +43,22 @@ LONGEST_FILE = 500
 LONGEST_FUNCTION = 80
 
 
+@contextmanager
+def loggers_as_they_were() -> Iterator[None]:
+    """The linter configures logging for itself, which silences every logger that there is."""
+    before = [each for each in logging.root.manager.loggerDict.values() if isinstance(each, logging.Logger)]
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+    for logger in before:
+        logger.disabled = False
+
+
 def test_imports_go_one_way(capsys: pytest.CaptureFixture[str]) -> None:
     """The contracts stand in pyproject.toml."""
-    status = lint_imports(config_filename=str(PACKAGE.parent / "pyproject.toml"), no_cache=True)
+    with loggers_as_they_were():
+        status = lint_imports(config_filename=str(PACKAGE.parent / "pyproject.toml"), no_cache=True)
     assert status == EXIT_STATUS_SUCCESS, capsys.readouterr().out
 
 

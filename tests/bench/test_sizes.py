@@ -3,11 +3,13 @@
 import sqlite3
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from bench import sizes
 
 
+@pytest.mark.slow
 def test_a_small_measurement_runs() -> None:
     said = CliRunner().invoke(sizes.main, ["--count", "200", "--pages", "2"])
     assert said.exit_code == 0, said.output

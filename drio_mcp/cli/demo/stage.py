@@ -30,7 +30,7 @@ from drio_mcp.store import history
 EMAIL = "demo@example.com"
 TOKEN_SECONDS = 86_400
 LOOK_SECONDS = 0.25
-ROUND_SECONDS = 2.0
+ROUND_SECONDS = 1.0
 """How often due renewals are looked for: more often than in earnest, where tokens live longer."""
 
 INTRODUCTION = """
