@@ -19,7 +19,7 @@ else
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --compile
 endif
 
-.PHONY: help install serve test test-all check format lock bench docs clean
+.PHONY: help install serve test test-all chromium check format lock bench docs clean
 
 help: ## Say what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -32,7 +32,7 @@ serve: $(RUNTIME) ## Start on http://127.0.0.1:8000
 test: $(DEV) ## Run the tests that need nothing but Python
 	$(BIN)/pytest -n auto --dist worksteal -m "not slow"
 
-test-all: $(CLIENTS) ## Run every test, also those that need Node or a browser
+test-all: $(CLIENTS) chromium ## Run every test, also those that need Node or a browser
 	$(BIN)/pytest -n auto --dist worksteal
 
 check: $(DEV) ## Check form, faults, types and the direction of imports
@@ -94,6 +94,16 @@ $(CLIENTS): $(DEV) requirements-clients.lock
 	@echo "Installing Node and the clients that the slow tests drive …"
 	@$(INSTALL) --require-hashes -r requirements-clients.lock
 	@touch $@
+
+# The browser that tests/browser drives is the system's. Where it is missing, and may be installed, it is.
+chromium:
+	@for browser in chromium chromium-browser google-chrome chrome; do \
+		if command -v $$browser >/dev/null; then exit 0; fi; \
+	done; \
+	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		echo "Installing Chromium …"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends -y chromium; \
+	fi
 
 $(DOCS): $(DEV) requirements-docs.lock
 	@$(INSTALL) --require-hashes -r requirements-docs.lock

@@ -1,17 +1,26 @@
 """One Chromium per test module, one server with a provider that it may reach, and somebody who is signed in."""
 
 from collections.abc import Iterator
-from typing import Any
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.scene import Scene, build_scene
-from tests.browser.window import LIGHT, launch, window
 from tests.helpers.server import PASSWORD, RunningServer, running_server
 from tests.upstreams import AuthorizationServer, KeyedApi, McpServer, Upstream, upstream
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 MCP = McpServer()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Without Playwright, which `make test-all` installs, the fast tests do without reading the slow ones here."""
+    is_wanted = config.option.markexpr != "not slow" or find_spec("playwright") is not None
+    return None if is_wanted else True
 
 
 @pytest.fixture(scope="session")
@@ -30,8 +39,12 @@ def server(tmp_path_factory: pytest.TempPathFactory, provider: Upstream) -> Iter
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser() -> "Iterator[Browser]":
     """Not for the whole session: Playwright's own event loop would be in the way of tests with one."""
+    from playwright.sync_api import sync_playwright
+
+    from tests.browser.window import launch
+
     with sync_playwright() as playwright:
         launched = launch(playwright)
         yield launched
@@ -44,8 +57,10 @@ def scene(server: RunningServer) -> Scene:
 
 
 @pytest.fixture(scope="module")
-def signed_in(browser: Browser, scene: Scene) -> Any:
+def signed_in(browser: "Browser", scene: Scene) -> Any:
     """The cookies of the person in the scene."""
+    from tests.browser.window import LIGHT, window
+
     with window(browser, LIGHT) as opened:
         opened.page.goto(f"{scene.server.url}/sign-in")
         opened.page.fill("[name=email]", scene.someone.email)

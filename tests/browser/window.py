@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright
@@ -28,7 +28,7 @@ class Look:
     name: str
     width: int
     height: int
-    colours: str = "light"
+    colours: Literal["light", "dark"] = "light"
     scale: float = 1
 
 
@@ -104,7 +104,7 @@ def window(browser: Browser, look: Look, storage: Any = None, **options: Any) ->
     """A window of its own, with the cookies of `storage`."""
     context: BrowserContext = browser.new_context(
         viewport={"width": look.width, "height": look.height},
-        color_scheme=look.colours,  # type: ignore[arg-type]
+        color_scheme=look.colours,
         device_scale_factor=look.scale,
         reduced_motion="reduce",
         storage_state=storage,
