@@ -110,8 +110,9 @@ def step_of(auth: AuthConnection, code: Code | None) -> Step | None:
 
 
 def lacks_secret(auth: AuthConnection) -> bool:
-    """Whether it cannot work before somebody enters its secret."""
-    return NEEDS[auth.config.type].is_secret_required and auth.secret_ref is None
+    """Whether it is meant to work, and cannot before somebody enters its secret."""
+    is_off = auth.status is Status.DISABLED or auth.config.enabled is False
+    return NEEDS[auth.config.type].is_secret_required and auth.secret_ref is None and not is_off
 
 
 def waits_for_consent(auth: AuthConnection) -> bool:
