@@ -35,6 +35,11 @@ def test_the_registry_would_take_the_entry(entry: dict[str, Any]) -> None:
     assert package["transport"]["type"] == "streamable-http"
 
 
+def test_the_package_says_that_the_entry_is_its_own(entry: dict[str, Any]) -> None:
+    """The registry looks for this mark in the description that the package index shows, which is the README."""
+    assert f"mcp-name: {entry['name']}" in (ROOT / "README.md").read_text()
+
+
 def test_the_entry_starts_what_exists(entry: dict[str, Any]) -> None:
     [package] = entry["packages"]
     [argument] = package["packageArguments"]

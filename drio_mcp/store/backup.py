@@ -61,6 +61,8 @@ def back_up(source: Path, target: Path, progress: Progress, *, replace: bool = F
 
     The copy is one file (mode 0600) that appears complete or not at all. Raises `BackupFailed`.
     """
+    if target.exists() and source.exists() and target.samefile(source):
+        raise BackupFailed(f"{target} is the database itself; name another file")
     if target.exists() and not replace:
         raise BackupFailed(f"{target} exists already; name another file, or add --force to replace it")
     with _aside(target) as aside:

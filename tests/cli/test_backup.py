@@ -87,6 +87,22 @@ def test_an_earlier_backup_is_not_replaced_unasked(drio: Drio, data: Path, tmp_p
     assert drio("backup", str(copy), "--force").status == 0
 
 
+def test_the_database_is_not_its_own_backup(drio: Drio, data: Path) -> None:
+    before = (data / "drio.db").stat().st_ino
+    result = drio("backup", str(data / "drio.db"), "--force")
+    assert (result.status, "itself" in result.err) == (1, True)
+    assert (data / "drio.db").stat().st_ino == before
+
+
+def test_a_missing_database_or_folder_is_one_sentence(drio: Drio, data: Path, tmp_path: Path) -> None:
+    result = drio("backup", str(tmp_path / "nowhere" / "copy.db"))
+    assert (result.status, result.err.count("\n")) == (1, 1)
+    (data / "drio.db").unlink()
+    result = drio("backup", str(tmp_path / "copy.db"))
+    assert (result.status, result.err.count("\n")) == (1, 1)
+    assert not (data / "drio.db").exists()
+
+
 def test_a_damaged_database_gives_no_backup(drio: Drio, data: Path, tmp_path: Path) -> None:
     database = data / "drio.db"
     content = bytearray(database.read_bytes())
