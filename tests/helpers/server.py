@@ -20,6 +20,7 @@ from drio_mcp.config import Settings
 from drio_mcp.models import DEFAULT_SCOPES
 from drio_mcp.opaque import Secret
 from drio_mcp.services import Services, build_services
+from tests.helpers.browser import NO_TLS
 
 T = TypeVar("T")
 
@@ -70,7 +71,7 @@ class RunningServer:
 
     def client(self, **options: Any) -> httpx2.Client:
         """A plain HTTP client of this server."""
-        return httpx2.Client(base_url=self.url, trust_env=False, timeout=30, **options)
+        return httpx2.Client(base_url=self.url, trust_env=False, timeout=30, verify=NO_TLS, **options)
 
     def add_person(self, email: str | None = None, *, is_operator: bool = False) -> Someone:
         """A new person with the password `PASSWORD`, one app and a token."""
@@ -113,7 +114,7 @@ def running_server(
     thread = threading.Thread(target=_serve, args=(server, loop, listener), name="server under test")
     thread.start()
     try:
-        with httpx2.Client(trust_env=False, timeout=START_SECONDS) as client:
+        with httpx2.Client(trust_env=False, timeout=START_SECONDS, verify=NO_TLS) as client:
             client.get(f"http://127.0.0.1:{port}/healthz")
         yield RunningServer(services, loop)
     finally:
