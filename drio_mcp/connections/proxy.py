@@ -13,7 +13,7 @@ from typing import ClassVar
 from drio_mcp.clock import Clock
 from drio_mcp.connections.codes import Code
 from drio_mcp.connections.connection import Connection
-from drio_mcp.connections.credentials import Credential, Credentials
+from drio_mcp.connections.credentials import Credential, Credentials, require_usable
 from drio_mcp.connections.diagnose import Diagnoses
 from drio_mcp.connections.fields import origin_of
 from drio_mcp.connections.history import Actor, Event, record_use
@@ -142,6 +142,7 @@ class Proxy:
     @asynccontextmanager
     async def _send(self, subject: Subject, call: Call) -> AsyncIterator[tuple[StreamedResponse, Credential]]:
         connection, base = subject.connection, subject.base_url
+        require_usable(connection)
         if base is None:
             raise Unusable(Code.MISSING_CONFIGURATION, UNKNOWN_PLACE)
         url = proxied_url(base, call.path, call.query)
