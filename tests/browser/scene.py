@@ -10,7 +10,7 @@ from drio_mcp.connections.history import Actor
 from drio_mcp.connections.schemas import CreateAuthConnection, Status
 from drio_mcp.store import Transaction
 from drio_mcp.store.database import Statement
-from tests.helpers.oauth import challenge_of
+from tests.helpers.oauth import authorize, challenge_of, register
 from tests.helpers.server import RunningServer, Someone
 
 LONG = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft and their many subsidiaries"
@@ -88,6 +88,8 @@ def build_scene(server: RunningServer, someone: Someone) -> Scene:
         auth = server.run(services.connections.create(actor, app.id, body)).auth
         connections[name] = auth.id
         server.run(services.db.write(_set_status, auth.id, status, last_error, services.clock.now()))
+    with server.client() as http:
+        authorize(server, someone, register(http, client_name=HOSTILE_CLIENT)["client_id"])
     return Scene(server, someone, app.id, empty.id, connections)
 
 
