@@ -14,9 +14,11 @@ MOST_PROBLEMS = 50
 
 SHOULD = re.compile(r"^\w+ should")
 
+UNKNOWN_FIELD = "is not a known field"
+
 WORDS = {
     "missing": "is required",
-    "extra_forbidden": "is not a known field",
+    "extra_forbidden": UNKNOWN_FIELD,
     "model_type": "must be an object",
     "model_attributes_type": "must be an object",
     "dict_type": "must be an object",

@@ -9,13 +9,15 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
+from pydantic.alias_generators import to_camel
 from starlette.types import Receive, Scope, Send
 
 from drio_mcp import __version__
-from drio_mcp.errors import DrioError, Forbidden, ValidationFailed
+from drio_mcp.connections.schemas import SECRET_FIELDS
+from drio_mcp.errors import DrioError, Forbidden, Problem, ValidationFailed
 from drio_mcp.middleware.bearer import require_scope
 from drio_mcp.middleware.errors import Challenges, error_object, from_unexpected, note_cause
-from drio_mcp.middleware.validation import problems_of, refuse_unstorable
+from drio_mcp.middleware.validation import UNKNOWN_FIELD, problems_of, refuse_unstorable
 from drio_mcp.services import Services
 from drio_mcp.tools import card, elicitation, transport
 from drio_mcp.tools.schema import input_schema, output_schema
@@ -29,6 +31,8 @@ INSTRUCTIONS = (
 )
 FRESH = CacheHint(ttl_ms=3_600_000, scope="private")
 """What is listed changes with the program only."""
+
+SECRET_NAMES = frozenset(map(to_camel, SECRET_FIELDS))
 
 Context = ServerRequestContext[Any, Any]
 
@@ -135,7 +139,14 @@ def read_arguments(tool: Tool, arguments: dict[str, Any]) -> Any:
     try:
         return tool.input.model_validate(arguments)
     except ValidationError as error:
-        raise ValidationFailed(problems_of(error)) from None
+        raise ValidationFailed([told_to_a_model(problem) for problem in problems_of(error)]) from None
+
+
+def told_to_a_model(problem: Problem) -> Problem:
+    """A secret where tools take none is no unknown field: it belongs on the page that the answer leads to."""
+    if problem.message == UNKNOWN_FIELD and problem.path.rpartition(".")[2] in SECRET_NAMES:
+        return Problem(problem.path, "is a secret; leave it out, and the answer has a link where the person enters it")
+    return problem
 
 
 def failure_text(tool: Tool, error: DrioError) -> str:

@@ -98,6 +98,7 @@ def test_a_persons_mistake_is_a_result(api: httpx2.Client) -> None:
     paths = [problem["path"] for problem in failed(wrong, "validation_error")["details"]]
     assert set(paths) == {"name", "providerKey", "config.apiKey"}
     assert secret not in json.dumps(wrong)
+    assert "config.apiKey: is a secret; leave it out" in wrong["content"][0]["text"]
     failed(call(api, "refresh_auth_connection", {"authId": "none"}), "not_found")
     failed(call(api, "get_me", {"unheardOf": 1}), "validation_error")
 
