@@ -14,7 +14,7 @@ from drio_mcp.clock import SECOND
 from drio_mcp.connections.addresses import filled_probe
 from drio_mcp.connections.codes import Code
 from drio_mcp.connections.connection import Connection
-from drio_mcp.connections.credentials import ISSUED, Credential
+from drio_mcp.connections.credentials import Credential
 from drio_mcp.connections.fields import origin_of
 from drio_mcp.connections.mcp_probe import list_tools
 from drio_mcp.connections.outcomes import DiagnosisEvidence
@@ -224,6 +224,3 @@ def _introspected(told: Mapping[str, Any], subject: Subject) -> Verdict:
         if resource.rstrip("/") not in {str(each).rstrip("/") for each in named}:
             return Verdict(Code.AUDIENCE_MISMATCH, "The token was issued for another resource than this connection's")
     return Verdict(Code.OK, "The authorization server says that the token is active", scopes, expires_at)
-
-
-__all__ = ["ISSUED", "Probe", "Prober", "Subject", "shown"]

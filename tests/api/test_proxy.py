@@ -35,6 +35,7 @@ class Anything:
         return [
             Route("/big/upload", self._upload, methods=["POST"]),
             Route("/slowly", self._slowly),
+            Route("/breaks", self._breaks),
             upstream.route("/any/{path:path}", "any", self._any, MORE),
         ]
 
@@ -48,6 +49,13 @@ class Anything:
         async for chunk in request.stream():
             self.received += len(chunk)
         return Response(str(self.received))
+
+    async def _breaks(self, request: Request) -> Response:
+        async def pieces() -> AsyncIterator[bytes]:
+            yield b"first"
+            raise ConnectionAbortedError
+
+        return StreamingResponse(pieces(), media_type="text/plain")
 
     async def _slowly(self, request: Request) -> Response:
         async def pieces() -> AsyncIterator[bytes]:
@@ -303,6 +311,14 @@ def test_an_answer_arrives_while_it_is_made(bench: Bench) -> None:
         assert next(pieces) == b"first"
         bench.anything.first_piece_read.set()
         assert b"".join(pieces) == b"second"
+
+
+def test_an_answer_that_breaks_off_is_seen_to_break_off(bench: Bench) -> None:
+    """It must not look complete: the connection is closed instead, and the history says why."""
+    with pytest.raises(httpx2.RemoteProtocolError):
+        bench.call("GET", "breaks")
+    outcomes = [line["outcome"] for line in bench.stage.history(bench.auth_id)]
+    assert outcomes[:2] == ["malformed_response", "ok"]
 
 
 def test_large_bodies_pass_through(bench: Bench) -> None:
