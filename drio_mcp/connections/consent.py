@@ -25,7 +25,7 @@ from drio_mcp.connections.history import Actor, Event
 from drio_mcp.connections.providers import Providers
 from drio_mcp.connections.registrations import Registrations
 from drio_mcp.connections.renewal import Renewal
-from drio_mcp.connections.rules import path_of
+from drio_mcp.connections.rules import allowed_origins, path_of
 from drio_mcp.connections.schemas import AuthConnection, Status
 from drio_mcp.connections.token_answer import Refusal, TokenSet
 from drio_mcp.connections.token_client import TokenClient, TokenEndpoint
@@ -71,6 +71,8 @@ class Asked:
     issuer: str | None
     promises_iss: bool
     has_challenge: bool
+    origins: tuple[str, ...]
+    """Where the tokens may go, as the person saw it."""
 
 
 class Consent:
@@ -217,7 +219,11 @@ class Consent:
             issuer=server.get("issuer") if is_described else None,
             promises_iss=is_described and server.get("sends_iss") is True,
             has_challenge=has_challenge,
+            origins=tuple(sorted(self._origins(connection))),
         )
+
+    def _origins(self, connection: Connection) -> frozenset[str]:
+        return allowed_origins(connection.config, self._providers.find(connection.row.provider_key))
 
     def _consume(self, tx: Transaction, actor: Actor, connection_id: str, browser_key: str, state: str) -> Asked:
         """One statement, so that of two answers with one state only one gets through."""
@@ -249,7 +255,8 @@ class Consent:
         """The connection, if it still means the server and the client that the person has just allowed."""
         connection = self._find(tx, connection_id, user_id)
         names = ("authorization_endpoint", "token_endpoint", "client_id")
-        if any(connection.config.get(name) != getattr(asked, name) for name in names):
+        is_moved = not self._origins(connection) <= set(asked.origins)
+        if is_moved or any(connection.config.get(name) != getattr(asked, name) for name in names):
             sentence = "The connection was changed while the person was at the provider; allow it again"
             raise Unusable(Code.AWAITING_CONSENT, sentence)
         if connection.row.status == Status.DISABLED:

@@ -6,7 +6,7 @@ does not use it up. Only a hash of it is stored.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,7 +25,7 @@ from drio_mcp.connections.rules import allowed_origins
 from drio_mcp.connections.schemas import SECRET_FIELDS, AuthConnection, Connect, UpdateAuthConnection
 from drio_mcp.connections.service import Connections, View
 from drio_mcp.connections.types import NEEDS, ConfigType
-from drio_mcp.errors import NotFound, Problem, ValidationFailed
+from drio_mcp.errors import Conflict, NotFound, Problem, ValidationFailed
 from drio_mcp.opaque import MASK, Randomness, b64url
 from drio_mcp.store import Database, Transaction, connections, links, secrets, upstreams
 
@@ -40,6 +40,10 @@ LABELS = {
     "clientId": "Client ID",
     "clientSecret": "Client secret",
 }
+
+
+class OriginsMoved(Conflict):
+    """The connection was changed while its page was open, and now sends what is entered to another place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +122,16 @@ class Links:
         """What the page shows; the link stays good. Raises `NotFound` for a used, late, foreign or invented link."""
         return await self._db.read(self._open, token, user_id)
 
-    async def submit(self, token: str, actor: Actor, values: Mapping[str, str]) -> AuthConnection:
+    async def submit(
+        self, token: str, actor: Actor, values: Mapping[str, str], origins: Collection[str] | None = None
+    ) -> AuthConnection:
         """Store what was entered and use the link up, in one transaction.
 
-        `values` are by field name; empty ones count as not entered. Raises `NotFound`, and `ValidationFailed` with the
-        fields' names as paths, after which the link is still good.
+        `values` are by field name; empty ones count as not entered. `origins` are those that the person saw. Raises
+        `NotFound`, and `ValidationFailed` with the fields' names as paths or `OriginsMoved`, after which the link is
+        still good.
         """
-        return await self._db.write(self._submit, token, actor, values)
+        return await self._db.write(self._submit, token, actor, values, origins)
 
     async def prune(self, now: int) -> int:
         """Forget links that ended more than an hour ago, and give how many there were."""
@@ -155,7 +162,7 @@ class Links:
             connection_name=row.name,
             provider_name=provider.name,
             docs_url=provider.docs_url,
-            origins=tuple(sorted(allowed_origins(connection.config, self._providers.find(row.provider_key)))),
+            origins=tuple(sorted(self._origins(connection))),
             fields=fields_of(connection),
             expires_at=link.expires_at,
         )
@@ -176,12 +183,19 @@ class Links:
             scopes=tuple(config.get("scopes", ())),
         )
 
-    def _submit(self, tx: Transaction, token: str, actor: Actor, values: Mapping[str, str]) -> AuthConnection:
+    def _origins(self, connection: Connection) -> frozenset[str]:
+        return allowed_origins(connection.config, self._providers.find(connection.row.provider_key))
+
+    def _submit(
+        self, tx: Transaction, token: str, actor: Actor, values: Mapping[str, str], origins: Collection[str] | None
+    ) -> AuthConnection:
         link = tx.one(links.CONSUME, token_hash=hash_of(token), user_id=actor.user_id, now=self._clock.now())
         if link is None:
             raise _dead()
         connection = self._connection(tx, link.connection_id, actor.user_id)
         connections.hold_app(tx, connection.row.app_id)
+        if origins is not None and not self._origins(connection) <= set(origins):
+            raise OriginsMoved
         patch = read_entries(fields_of(connection), values)
         try:
             after = self._connections.change(tx, actor, connection, patch, Event.SECRET_ENTERED)

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from drio_mcp.connections.asking import CONSENTED, WORKING
 from drio_mcp.connections.codes import Code
 from drio_mcp.connections.history import Actor
-from drio_mcp.connections.links import LinkView
+from drio_mcp.connections.links import LinkView, OriginsMoved
 from drio_mcp.connections.schemas import AuthConnection, Status
 from drio_mcp.connections.unusable import Unusable
 from drio_mcp.errors import NotFound, ValidationFailed
@@ -28,6 +28,10 @@ from drio_mcp.pages.scope_words import scope_in_words
 ENDED = (
     "It was used already, is older than 30 minutes, or belongs to another account. Your assistant can give you a new "
     "one; what you entered before is kept."
+)
+MOVED = (
+    "Where this is sent has been changed since the page was opened, and nothing was stored. Look at the addresses "
+    "below, and go on only if you know them."
 )
 NOT_OURS = (
     "The provider's answer belongs to no connection that is under way in this browser. It may have come twice, too "
@@ -93,7 +97,9 @@ async def _submit(browser: Browser) -> Response:
     view = await services.links.open(token, actor.user_id)
     values = {field.name: form[field.name] for field in view.fields}
     try:
-        auth = await services.links.submit(token, actor, values)
+        auth = await services.links.submit(token, actor, values, _seen(browser))
+    except OriginsMoved:
+        return await _show(browser, 409, warning=MOVED)
     except ValidationFailed as error:
         shown = [field.name for field in view.fields if not field.is_secret]
         labels = {field.name: field.label for field in view.fields}
@@ -109,8 +115,18 @@ async def _submit(browser: Browser) -> Response:
     return browser.redirect(f"/connect/result/{auth.id}")
 
 
+def _seen(browser: Browser) -> list[str] | None:
+    """The origins that stood on the page whose button was pressed; the form's address carries them."""
+    origins = browser.request.query_params.get("origins")
+    return None if origins is None else origins.split()
+
+
 async def _show(
-    browser: Browser, status: int = 200, typed: dict[str, str] | None = None, problems: dict[str, str] | None = None
+    browser: Browser,
+    status: int = 200,
+    typed: dict[str, str] | None = None,
+    problems: dict[str, str] | None = None,
+    warning: str | None = None,
 ) -> Response:
     assert browser.person is not None
     view = await services_of(browser.request).links.open(browser.request.path_params["token"], browser.person.id)
@@ -123,7 +139,7 @@ async def _show(
         view=view,
         app=app,
         scopes=[Allowance(scope, scope_in_words(scope)) for scope in view.scopes],
-        warning=_warning(view),
+        warning=warning or _warning(view),
         typed=typed or {field.name: field.value for field in view.fields},
         problems=problems or {},
     )

@@ -32,6 +32,6 @@ def test_every_attack_names_its_test() -> None:
 
 
 def test_every_attack_test_stands_in_the_table() -> None:
-    """A defence that only a test knows is not part of anybody's threat model; one file of attacks per heading or more."""
+    """A defence that only a test knows is not part of anybody's threat model."""
     files = {path.name for path in Path(__file__).parent.glob("test_*.py")} - {Path(__file__).name}
     assert files == {Path(file).name for file, _ in REFERENCE.findall(ATTACKS) if file.startswith("tests/attacks/")}

@@ -191,6 +191,18 @@ async def test_an_endpoint_changed_meanwhile_gets_no_code(tmp_path: Path, clock:
         assert not [entry for entry in provider.log.entries if entry.path in {"/token", "/evil"}]
 
 
+@pytest.mark.parametrize("field", ["apiBaseUrl", "allowedOrigins"])
+async def test_tokens_go_nowhere_that_the_person_did_not_see(tmp_path: Path, clock: FakeClock, field: str) -> None:
+    """A tricked model adds an origin of its own while the person is at the provider."""
+    async with waiting(tmp_path, clock, open_server()) as (here, auth, provider):
+        back = await allow(await here.begin(auth))
+        evil = "https://evil.example"
+        await here.update(auth, config={field: evil if field == "apiBaseUrl" else [provider.origin, evil]})
+        after = await here.finish(auth, back)
+        assert (after.last_error or "").startswith("awaiting_consent: ")
+        assert provider.log.count("token") == 0
+
+
 async def test_a_connection_disabled_meanwhile_stays_so(tmp_path: Path, clock: FakeClock) -> None:
     async with waiting(tmp_path, clock, open_server()) as (here, auth, provider):
         back = await allow(await here.begin(auth))

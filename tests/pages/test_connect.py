@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from drio_mcp.connections.history import Actor
-from drio_mcp.connections.schemas import CreateAuthConnection
+from drio_mcp.connections.schemas import CreateAuthConnection, UpdateAuthConnection
 from tests.conftest import FakeClock
 from tests.pages.conftest import PASSWORD, Site, Visitor, form_to, forms_of, make_site
 from tests.upstreams import api as bench
@@ -160,6 +160,21 @@ async def test_the_link_ends_after_half_an_hour(waiting: Waiting, visitor: Visit
     clock.advance(minutes=30)
     assert (await visitor.get(waiting.path)).status_code == 404
     assert (await visitor.submit(page, "", apiKey=KEY)).status_code == 404
+
+
+async def test_a_key_goes_nowhere_that_its_owner_did_not_see(site: Site, waiting: Waiting, visitor: Visitor) -> None:
+    """A tricked model changes where the key is sent while the page for it is open."""
+    page = await visitor.get(waiting.path)
+    evil = "https://evil.example"
+    patch = UpdateAuthConnection.model_validate({"config": {"apiBaseUrl": evil, "allowedOrigins": [evil]}})
+    actor = Actor.person(waiting.user_id, "Ada")
+    await site.services.connections.update(actor, waiting.app_id, waiting.auth_id, patch)
+    answer = await visitor.submit(page, "", apiKey=KEY)
+    assert answer.status_code == 409
+    assert "has been changed since the page was opened" in answer.text
+    assert evil in answer.text
+    assert (await waiting.stored()).config.api_key is None
+    assert (await visitor.submit(answer, "", apiKey=KEY)).status_code == 303, "who looked may go on"
 
 
 async def test_a_form_of_another_browser_enters_nothing(site: Site, waiting: Waiting, visitor: Visitor) -> None:
