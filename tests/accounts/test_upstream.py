@@ -221,6 +221,14 @@ async def test_starts_are_counted_by_address(world: World) -> None:
     await world.sign_in.begin(COOKIE, "/", "192.0.2.2")
 
 
+async def test_the_addresses_of_one_subscriber_are_one(world: World) -> None:
+    """An IPv6 subscriber has 2^64 of them: each start is a row, and their number must have an end."""
+    for number in range(STARTS_LIMIT):
+        await world.sign_in.begin(COOKIE, "/", f"2001:db8::{number:x}")
+    with pytest.raises(RateLimited):
+        await world.sign_in.begin(COOKIE, "/", "2001:db8::ffff")
+
+
 # What the provider answers to the browser
 
 

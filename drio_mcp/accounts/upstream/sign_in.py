@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
-from drio_mcp.accounts.people import Person
+from drio_mcp.accounts.people import Person, network_of
 from drio_mcp.accounts.upstream.failures import Reason, UpstreamSignInFailed
 from drio_mcp.accounts.upstream.id_token import Expected, verified_claims
 from drio_mcp.accounts.upstream.identity import Identity, admit, identity_of, lacks_profile
@@ -191,8 +191,9 @@ def _begin(
     address: str,
     now: int,
 ) -> None:
-    if throttle.hit(tx, "upstream-sign-in", address, now, WINDOW_MS) > STARTS_LIMIT:
-        raise RateLimited(throttle.retry_after(tx, "upstream-sign-in", address, now))
+    network = network_of(address)
+    if throttle.hit(tx, "upstream-sign-in", network, now, WINDOW_MS) > STARTS_LIMIT:
+        raise RateLimited(throttle.retry_after(tx, "upstream-sign-in", network, now))
     tx.run(
         table.INSERT,
         state_hash=state_hash,
