@@ -10,7 +10,7 @@ from drio_mcp.connections.history import Actor
 from drio_mcp.connections.schemas import CreateAuthConnection, Status
 from drio_mcp.store import Transaction
 from drio_mcp.store.database import Statement
-from tests.helpers.oauth import authorize, challenge_of, register
+from tests.helpers.oauth import authorize, challenge_of, exchange, register
 from tests.helpers.server import RunningServer, Someone
 
 LONG = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft and their many subsidiaries"
@@ -89,7 +89,8 @@ def build_scene(server: RunningServer, someone: Someone) -> Scene:
         connections[name] = auth.id
         server.run(services.db.write(_set_status, auth.id, status, last_error, services.clock.now()))
     with server.client() as http:
-        authorize(server, someone, register(http, client_name=HOSTILE_CLIENT)["client_id"])
+        client_id = register(http, client_name=HOSTILE_CLIENT)["client_id"]
+        exchange(http, client_id, authorize(server, someone, client_id)).raise_for_status()
     return Scene(server, someone, app.id, empty.id, connections)
 
 
