@@ -4,10 +4,11 @@ from random import getrandbits
 from time import perf_counter_ns
 
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from drio_mcp.config import Settings
-from drio_mcp.errors import DrioError
+from drio_mcp.errors import BadRequest, DrioError
 from drio_mcp.metrics import REQUEST_SECONDS, REQUESTS
 from drio_mcp.middleware import cors
 from drio_mcp.middleware.errors import Render, from_http_exception, from_unexpected, note_cause
@@ -83,6 +84,8 @@ class Edge:
         if isinstance(error, HTTPException):
             headers = dict(error.headers or {})
             error = from_http_exception(error)
+        elif isinstance(error, ClientDisconnect):
+            error = BadRequest("The request was not sent to its end")  # nobody reads it: it is for log and metrics
         elif isinstance(error, DrioError):
             note_cause(error, scope["state"]["request_id"])
         else:

@@ -4,6 +4,7 @@ import io
 import json
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import httpx2
 import pytest
@@ -12,6 +13,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import Message
 
 from drio_mcp.api.responses import rest_error
 from drio_mcp.config import Settings
@@ -26,6 +28,10 @@ SUBMITTED = "what-somebody-submitted"
 
 async def explode(request: Request) -> Response:
     raise ValueError(SUBMITTED)
+
+
+async def with_body(request: Request) -> Response:
+    return PlainTextResponse(str(len(await request.body())))
 
 
 async def page(request: Request) -> Response:
@@ -52,6 +58,7 @@ def app_of(stream: io.StringIO | None = None, **settings: object) -> Starlette:
     routes = [
         Route("/explode", explode, methods=["GET"]),
         Route("/page", page),
+        Route("/body", with_body, methods=["POST"]),
         Route("/own", own_policy),
         Route("/where", where),
         Route("/connect/{token}", secret_path),
@@ -107,6 +114,29 @@ async def test_unexpected_exception_is_500_without_its_text_anywhere(log: io.Str
     assert failure["exception"] == "ValueError"
     assert "explode" in str(failure["at"])
     assert failure["request_id"] == error["requestId"]
+
+
+async def test_whoever_hangs_up_is_no_failure_of_ours(log: io.StringIO) -> None:
+    """Else a stranger could fill the log with errors and raise the operator's alarms."""
+    app = app_of(log)
+
+    async def hangs_up() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def nowhere(message: Message) -> None:
+        return
+
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": "POST",
+        "path": "/body",
+        "headers": [],
+        "query_string": b"",
+        "client": None,
+    }
+    await app(scope, hangs_up, nowhere)
+    (line,) = lines(log)
+    assert (line["level"], line["status"]) == ("info", 400)
 
 
 async def test_pages_are_protected_and_not_cached() -> None:
