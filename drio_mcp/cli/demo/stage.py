@@ -144,7 +144,9 @@ class Story:
     async def _connect(self, person: Person, app_id: str) -> tuple[str, str]:
         """The connection to the demo service, and the link that its owner opens."""
         actor = Actor.person(person.id, person.name)
-        connected = await self.services.connecting.connect(actor, app_id, ConnectAuth(target=self.service.target, name="Demo notes"))
+        connected = await self.services.connecting.connect(
+            actor, app_id, ConnectAuth(target=self.service.target, name="Demo notes")
+        )
         return connected.auth.id, connected.connect.url if connected.connect is not None else ""
 
     async def _watch(self, person: Person, app_id: str, auth_id: str) -> None:
