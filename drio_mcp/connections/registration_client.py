@@ -121,7 +121,8 @@ def _refusal(answer: OutboundResponse) -> Refusal:
     status = answer.status
     if status == 429:
         retry_after = answer.headers.get("retry-after", "")
-        seconds = int(retry_after) if retry_after.isascii() and retry_after.isdigit() else None
+        is_number = retry_after.isascii() and retry_after.isdigit() and len(retry_after) <= 9
+        seconds = int(retry_after) if is_number else None
         return Refusal(Code.RATE_LIMITED, "The registration endpoint asked us to slow down", status, seconds)
     if status >= 500:
         return Refusal(Code.PROVIDER_OUTAGE, f"The registration endpoint answered with status {status}", status)

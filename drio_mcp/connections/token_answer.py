@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 
 from drio_mcp.clock import SECOND
 from drio_mcp.connections.codes import Code
+from drio_mcp.connections.fields import is_plain
 from drio_mcp.opaque import Secret
 from drio_mcp.outbound import OutboundResponse
 
@@ -82,9 +83,16 @@ def _parse(response: OutboundResponse) -> dict[str, Any] | None:
         media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type not in {"application/x-www-form-urlencoded", "text/plain"}:
             return None
-        fields = dict(parse_qsl(response.body.decode("utf-8", "replace"), max_num_fields=50))
-        return dict(fields) if {"access_token", "error"} & fields.keys() else None
+        return _parse_form(response.body.decode("utf-8", "replace"))
     return value if isinstance(value, dict) else None
+
+
+def _parse_form(text: str) -> dict[str, Any] | None:
+    try:
+        fields = dict(parse_qsl(text, max_num_fields=50))
+    except ValueError:
+        return None
+    return dict(fields) if {"access_token", "error"} & fields.keys() else None
 
 
 def _token_set(holder: Mapping[str, Any], now: int, scope_separator: str) -> TokenSet:
@@ -104,7 +112,7 @@ def _scopes(value: Any, separator: str) -> tuple[str, ...] | None:
     """Granted scopes (RFC 6749 section 3.3); absent means that all were granted, as asked (section 5.1)."""
     if isinstance(value, list):
         return tuple(str(each) for each in value if _text(each))
-    if not isinstance(value, str) or not value.strip():
+    if _text(value) is None or not value.strip():
         return None
     if separator != " " or ("," in value and " " not in value.strip()):
         value = value.replace("," if separator == " " else separator, " ")
@@ -123,7 +131,8 @@ def _seconds(value: Any) -> int | None:
 
 
 def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
+    """A text that can be stored, shown and sent; a provider may write anything into its JSON."""
+    return value if isinstance(value, str) and value and is_plain(value) else None
 
 
 def _error_of(body: Mapping[str, Any]) -> str | None:
