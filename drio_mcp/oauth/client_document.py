@@ -123,7 +123,7 @@ def read_document(
     method = _auth_method(document)
     return ClientDocument(
         client_id=client_id,
-        name=(document.client_name or "").strip()[:MAX_NAME] or parse_target(client_id).authority,
+        name=_storable(document.client_name or "")[:MAX_NAME] or parse_target(client_id).authority,
         redirect_uris=tuple(document.redirect_uris),
         token_endpoint_auth_method=method,
         grant_types=tuple(document.grant_types),
@@ -136,6 +136,11 @@ def read_document(
         fetched_at=fetched_at,
         problem=problem,
     )
+
+
+def _storable(name: str) -> str:
+    """The name without the one character that no database text holds; the pages clean it of all else."""
+    return name.replace("\0", "").strip()
 
 
 def _check_redirect_uris(uris: Collection[str], schemes: Collection[str]) -> None:
