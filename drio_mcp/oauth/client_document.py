@@ -139,8 +139,8 @@ def read_document(
 
 
 def _storable(name: str) -> str:
-    """The name without the one character that no database text holds; the pages clean it of all else."""
-    return name.replace("\0", "").strip()
+    """The name without what no database text holds, U+0000 and lone surrogates; the pages clean it of all else."""
+    return name.encode("utf-8", "ignore").decode().replace("\0", "").strip()
 
 
 def _check_redirect_uris(uris: Collection[str], schemes: Collection[str]) -> None:
