@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One fault of a request: where it is (`config.tokenEndpoint`) and what would be right. Never the submitted value."""
+    """One fault of a request: where (`config.tokenEndpoint`) and what would be right. Never the submitted value."""
 
     path: str
     message: str

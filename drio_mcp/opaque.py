@@ -46,7 +46,7 @@ def new_id(prefix: str, randomness: Randomness) -> str:
 
 
 class Secret:
-    """A value that must not be seen: it masks itself when printed, logged or serialized, and compares in constant time."""
+    """A value that must not be seen: it masks itself wherever it is written, and compares in constant time."""
 
     __slots__ = ("_value",)
 

@@ -26,7 +26,7 @@ async def create_app(request: Request) -> Response:
     dry_run = read_query(request, DryRun).dry_run
     body = await read_body(request, CreateApp)
     app = await services_of(request).apps.create(principal_of(request).user_id, body, dry_run)
-    return json_response(AppAnswer(app=app, dry_run=dry_run or None), 200 if dry_run else 201)
+    return json_response(AppAnswer(app=app, dry_run=dry_run or None), 201)
 
 
 async def update_app(request: Request) -> Response:

@@ -21,7 +21,7 @@ async def connect_auth(request: Request) -> Response:
     connected = await services_of(request).connecting.connect(
         Actor.client(principal_of(request)), request.path_params["appId"], body, dry_run=dry_run
     )
-    return json_response(connected.answer, 201 if connected.is_new and not dry_run else 200)
+    return json_response(connected.answer, 201 if connected.is_new else 200)
 
 
 async def register_auth_client(request: Request) -> Response:
@@ -30,7 +30,7 @@ async def register_auth_client(request: Request) -> Response:
     answer = await services_of(request).connecting.register(
         Actor.client(principal_of(request)), app_id, auth_id, dry_run=dry_run
     )
-    return json_response(answer)
+    return json_response(answer.model_copy(update={"connect": None}))  # REST asks the diagnosis for the link
 
 
 async def _document(request: Request) -> Response:

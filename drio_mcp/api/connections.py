@@ -43,7 +43,7 @@ async def create_auth_connection(request: Request) -> Response:
     view = await services_of(request).connections.create(
         _actor(request), request.path_params["appId"], body, idempotency_key=key, dry_run=dry_run
     )
-    return _answer(view, 200 if dry_run else 201)
+    return _answer(view, 201)
 
 
 async def update_auth_connection(request: Request) -> Response:

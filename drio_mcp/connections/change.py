@@ -208,24 +208,35 @@ def _change_status(change: Change, before: Connection, patch: ConnectionInput) -
     after = change.after
     row = after.row
     status, error = Status(row.status), row.last_error
-    lacking = missing(after.config, after.secrets, row.secret_ref is not None)
+    lacking = _lacking(after)
     if patch.status is not None and patch.status != status:
         status, error = patch.status, None
     if change.is_voided:
         status = status if status is Status.DISABLED else Status.DRAFT
         error = last_error(Code.ORIGIN_CHANGED)
-    elif status is Status.VALID and lacking:
-        names = ", ".join(path_of(name) for name in lacking)
+    elif status is Status.VALID and (blocking := _blocking(change, before, is_claimed=patch.status is Status.VALID)):
+        names = ", ".join(path_of(name) for name in blocking)
         status, error = Status.DRAFT, last_error(Code.MISSING_CONFIGURATION, f"Still needed: {names}")
     elif error is not None and change.seals and not lacking and error.partition(":")[0] in MENDED_BY_ENTRY:
         error = None
     change.after = replace(after, row=replace(row, status=status, last_error=error))
 
 
+def _blocking(change: Change, before: Connection, *, is_claimed: bool) -> list[str]:
+    """What keeps a connection from being valid: a secret that is missing, or a setting that this change took away."""
+    lacking = _lacking(change.after)
+    lacked = _lacking(change.after if is_claimed else before)
+    return [name for name in lacking if name in SECRET_FIELDS or name not in lacked]
+
+
+def _lacking(connection: Connection) -> list[str]:
+    return missing(connection.config, connection.secrets, connection.row.secret_ref is not None)
+
+
 def after_entry(change: Change) -> Change:
     """The change once a person entered the secret on a page: with all that is needed it waits for its proof."""
     after = change.after
-    if not missing(after.config, after.secrets, after.row.secret_ref is not None):
+    if not _lacking(after):
         status = after.row.status if after.row.status == Status.DISABLED else Status.PENDING
         change.after = replace(after, row=replace(after.row, status=status, last_error=None))
     return change

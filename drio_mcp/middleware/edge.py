@@ -33,7 +33,7 @@ class Edge:
         self._log = log or RequestLog(settings.log)
         self._always: list[cors.Header] = [(b"x-content-type-options", b"nosniff")]
         if settings.is_https:
-            self._always.append((b"strict-transport-security", b"max-age=31536000; includeSubDomains"))
+            self._always.append((b"strict-transport-security", b"max-age=31536000"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

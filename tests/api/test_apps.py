@@ -48,7 +48,7 @@ def test_create_read_change_delete(api: httpx2.Client) -> None:
 def test_dry_run_changes_nothing(api: httpx2.Client) -> None:
     before = api.get("/api/v1/apps").json()
     dry = api.post("/api/v1/apps?dryRun=true", json={"name": "Second"})
-    assert dry.status_code == 200
+    assert dry.status_code == 201
     assert dry.json()["dryRun"] is True
     path = f"/api/v1/apps/{before['apps'][0]['id']}"
     assert api.patch(f"{path}?dryRun=true", json={"name": "Other"}).json()["app"]["name"] == "Other"

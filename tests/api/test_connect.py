@@ -31,7 +31,7 @@ def test_the_answer_has_the_connection_the_link_and_the_plan(api: httpx2.Client,
 
 def test_a_dry_run_says_so_and_makes_nothing(api: httpx2.Client, connect: str) -> None:
     answer = api.post(f"{connect}?dryRun=true", json=WISH)
-    assert (answer.status_code, answer.json()["dryRun"], answer.json()["connect"]) == (200, True, None)
+    assert (answer.status_code, answer.json()["dryRun"], answer.json()["connect"]) == (201, True, None)
     assert api.get(connect.removesuffix("/connect")).json()["auth"] == []
 
 

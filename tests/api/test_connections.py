@@ -111,7 +111,7 @@ def test_idempotency_key(api: httpx2.Client, auth: str) -> None:
 
 def test_dry_runs_change_nothing(api: httpx2.Client, auth: str) -> None:
     dry = api.post(f"{auth}?dryRun=true", json=BODY)
-    assert (dry.status_code, dry.json()["dryRun"], dry.json()["auth"]["name"]) == (200, True, "Primary Auth")
+    assert (dry.status_code, dry.json()["dryRun"], dry.json()["auth"]["name"]) == (201, True, "Primary Auth")
     assert api.get(auth).json()["auth"] == []
     made = api.post(auth, json=BODY).json()["auth"]
     assert api.patch(f"{auth}/{made['id']}?dryRun=true", json={"name": "X"}).json()["auth"]["name"] == "X"

@@ -119,6 +119,20 @@ async def test_valid_without_what_the_type_needs_is_a_draft_that_says_so(desk: D
     assert (await desk.update(made, {"status": "valid"})).auth.status == "valid"
 
 
+async def test_a_claim_is_believed_where_only_settings_are_missing(desk: Desk) -> None:
+    """Contract section 3: a client may write `draft`, `valid`, `disabled`."""
+    bare = await desk.create({"providerKey": "custom-oauth", "name": "Bare"})
+    for status in ("valid", "disabled", "draft", "valid"):
+        assert (await desk.update(bare, {"status": status})).auth.status == status
+    assert (await desk.update(bare, {"name": "Still bare"})).auth.status == "valid"
+    full = await desk.create(OAUTH)
+    lost = await desk.update(full, {"config": {"clientId": None}})
+    assert (lost.auth.status, lost.auth.last_error) == (
+        "draft",
+        "missing_configuration: Still needed: config.clientId",
+    )
+
+
 async def test_one_default_per_app(any_desk: Desk) -> None:
     first = await any_desk.create(KEY | {"config": {**KEY["config"], "isDefault": True}})
     second = await any_desk.create(OAUTH | {"config": {**OAUTH["config"], "isDefault": True}})

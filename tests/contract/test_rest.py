@@ -258,11 +258,11 @@ def test_dry_runs_change_nothing(api: httpx2.Client, auth: str) -> None:
 @pytest.mark.parametrize(
     ("scopes", "me", "reads", "writes", "uses"),
     [
-        ("openid profile email", 200, 200, 200, 403),
+        ("openid profile email", 200, 200, 201, 403),
         ("openid", 200, 403, 403, 403),
         ("openid email", 200, 403, 403, 403),
         ("connections:read", 403, 200, 403, 403),
-        ("connections:write", 403, 200, 200, 403),
+        ("connections:write", 403, 200, 201, 403),
         ("connections:use", 403, 403, 403, 404),
     ],
 )
