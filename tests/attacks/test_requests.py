@@ -260,4 +260,4 @@ def test_slow_senders_keep_nobody_waiting(server: RunningServer, http: httpx2.Cl
             connection.sendall(head % path if number % 2 else b"POST /mcp HTTP/1.1\r\nHost: x\r\nX-Slow: ")
         assert is_alive(server)
         assert http.get("/api/v1/me", headers=bearer(ada.token)).status_code == 200
-        assert http.post("/api/v1/apps?dryRun=true", json={"name": "x"}, headers=ada.headers).status_code == 200
+        assert http.post("/api/v1/apps?dryRun=true", json={"name": "x"}, headers=ada.headers).status_code == 201
