@@ -29,6 +29,9 @@ P = ParamSpec("P")
 
 BUSY_TIMEOUT_SECONDS = 10.0
 MAX_BATCH = 128
+MOST_TURNS = 32
+QUIET_TURNS = 8
+"""Turns of the event loop without another job, after which a batch is complete."""
 READERS = 2
 PRAGMAS = (
     "synchronous = FULL",
@@ -95,10 +98,24 @@ class Lane:
     async def _work(self) -> None:
         try:
             while self.waiting:
+                await self._let_others_join()
                 batch, self.waiting = self.waiting[:MAX_BATCH], self.waiting[MAX_BATCH:]
                 await self._run([job for job in batch if not job.answer.done()])
         finally:
             self.worker = None
+
+    async def _let_others_join(self) -> None:
+        """Give way to requests that are being read while each turn of the loop brings another job.
+
+        A batch costs a thread hop and a sync of the disk, a turn of the loop next to nothing.
+        """
+        quiet = 0
+        for _ in range(MOST_TURNS):
+            count = len(self.waiting)
+            await asyncio.sleep(0)
+            quiet = quiet + 1 if len(self.waiting) == count else 0
+            if quiet == QUIET_TURNS:
+                return
 
     def _stopped(self, worker: "asyncio.Task[None]") -> None:
         """Leave nobody waiting when the worker was cancelled, as the event loop ends, perhaps before it began."""
