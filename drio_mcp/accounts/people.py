@@ -1,6 +1,7 @@
 """People: who they are and how they sign in with a password."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from drio_mcp.accounts import passwords as rules
@@ -246,6 +247,7 @@ def _windows(email: str, address: str) -> tuple[tuple[str, str, int], tuple[str,
     return ("sign-in-address", network, ADDRESS_LIMIT), ("sign-in-account", f"{network} {email}", ACCOUNT_LIMIT)
 
 
+@lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
     """What counts as one address: an IPv4 address, or the /64 that a single IPv6 subscriber owns."""
     try:

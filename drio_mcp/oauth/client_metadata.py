@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from joserfc.errors import JoseError
@@ -107,6 +108,15 @@ class ClientMetadata(BaseModel):
 
     def document(self) -> dict[str, Any]:
         """The members that are set, as they are registered and answered."""
+        return dict(self._members)
+
+    @cached_property
+    def text(self) -> str:
+        """The document as JSON, as it is stored."""
+        return json.dumps(self._members)
+
+    @cached_property
+    def _members(self) -> dict[str, Any]:
         return self.model_dump(mode="json", exclude_none=True)
 
 
@@ -140,7 +150,7 @@ def read_metadata(body: Mapping[str, Any], further_schemes: Collection[str] = ()
         raise _refusal(error) from None
     for uri in metadata.redirect_uris:
         check_redirect_uri(uri, further_schemes)
-    if len(json.dumps(metadata.document())) > MAX_DOCUMENT:
+    if len(metadata.text) > MAX_DOCUMENT:
         raise OAuthError("invalid_client_metadata", f"The metadata may have at most {MAX_DOCUMENT} characters in all")
     return metadata
 

@@ -195,7 +195,7 @@ def new_client(
     row = ClientRow(
         id=new_id("client", randomness),
         kind=kind,
-        metadata=json.dumps(metadata.document()),
+        metadata=metadata.text,
         auth_method=metadata.token_endpoint_auth_method,
         may_refresh="refresh_token" in metadata.grant_types,
         secret_hash=None if secret is None else hash_secret(secret),

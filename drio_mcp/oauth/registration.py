@@ -154,7 +154,7 @@ def _replace(
     secret_hash = hash_secret(fresh_secret) if is_new else row.secret_hash if uses_secret(metadata) else None
     changed = replace(
         row,
-        metadata=json.dumps(metadata.document()),
+        metadata=metadata.text,
         auth_method=metadata.token_endpoint_auth_method,
         may_refresh=int("refresh_token" in metadata.grant_types),
         secret_hash=secret_hash,
