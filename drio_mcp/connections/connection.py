@@ -30,6 +30,11 @@ class Connection:
         return self.row.id
 
     @property
+    def is_disabled(self) -> bool:
+        """Whether it was switched off, by its status or by `config.enabled`."""
+        return self.row.status == Status.DISABLED or self.config.get("enabled") is False
+
+    @property
     def etag(self) -> str:
         """Names this version of this connection (RFC 9110 section 8.8.3, the opaque part of a strong validator)."""
         return f"{self.row.id}.{self.row.version}"

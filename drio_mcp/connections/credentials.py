@@ -16,7 +16,6 @@ from drio_mcp.connections.connection import Connection
 from drio_mcp.connections.references import References, SecretUnavailable
 from drio_mcp.connections.renewal import AccessToken, Renewal
 from drio_mcp.connections.rules import missing, path_of
-from drio_mcp.connections.schemas import Status
 from drio_mcp.connections.types import NEEDS, ConfigType
 from drio_mcp.connections.unusable import Unusable
 from drio_mcp.connections.upstream_tokens import ACCESS_TOKEN, UpstreamTokens
@@ -149,7 +148,7 @@ class Credentials:
 
 def require_usable(connection: Connection) -> None:
     """Raises `Unusable` for a connection that is disabled, or was never completed."""
-    if connection.row.status == Status.DISABLED or connection.config.get("enabled") is False:
+    if connection.is_disabled:
         raise Unusable(Code.DISABLED)
     needs = NEEDS[ConfigType(connection.config["type"])]
     lacking = missing(connection.config, connection.secrets, connection.row.secret_ref is not None)

@@ -24,7 +24,6 @@ from drio_mcp.connections.codes import CODES, Code
 from drio_mcp.connections.connection import Connection
 from drio_mcp.connections.endpoints import Endpoints
 from drio_mcp.connections.history import Actor, Event
-from drio_mcp.connections.schemas import Status
 from drio_mcp.connections.strays import Strays
 from drio_mcp.connections.token_answer import Refusal, TokenSet
 from drio_mcp.connections.token_client import TokenClient, TokenEndpoint
@@ -228,8 +227,8 @@ class Renewal:
     def _find(self, tx: Transaction, connection_id: str) -> tuple[TokenSetRow | None, Secret | None]:
         connection = self._tokens.find(tx, connection_id)
         if connection is None:
-            raise Unusable(Code.MISSING_CONFIGURATION, "The connection no longer exists")
-        if connection.row.status == Status.DISABLED or connection.config.get("enabled") is False:
+            raise _gone()
+        if connection.is_disabled:
             raise Unusable(Code.DISABLED)
         row = tx.one(token_sets.FIND, connection_id=connection_id)
         try:
@@ -242,8 +241,8 @@ class Renewal:
     ) -> Attempt | Taken | Current | Unusable:
         connection = self._tokens.find(tx, connection_id)
         if connection is None:
-            return Unusable(Code.MISSING_CONFIGURATION, "The connection no longer exists")
-        if connection.row.status == Status.DISABLED or connection.config.get("enabled") is False:
+            return _gone()
+        if connection.is_disabled:
             tx.run(token_sets.POSTPONE, connection_id=connection_id, due_at=None, now=self._clock.now())
             return Unusable(Code.DISABLED)
         row = tx.one(token_sets.FIND, connection_id=connection_id) or self._first_row(tx, connection)
@@ -359,6 +358,10 @@ class Renewal:
     def _jitter(self) -> float:
         """From 0 up to 1."""
         return int.from_bytes(self._randomness.bytes(2)) / 65_536
+
+
+def _gone() -> Unusable:
+    return Unusable(Code.MISSING_CONFIGURATION, "The connection no longer exists")
 
 
 def _pack(tokens: TokenSet, attempt: Attempt) -> Secret:

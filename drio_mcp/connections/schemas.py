@@ -100,6 +100,11 @@ class AuthConnection(Model):
     last_validated_at: str | None
     last_error: str | None
 
+    @property
+    def is_disabled(self) -> bool:
+        """Whether it was switched off, by its status or by `config.enabled`."""
+        return self.status is Status.DISABLED or self.config.enabled is False
+
 
 class ConfigInput(Model):
     """A configuration as a model may write it: everything but secrets."""

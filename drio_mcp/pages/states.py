@@ -91,7 +91,7 @@ def last_error_of(auth: AuthConnection) -> tuple[Code | None, str]:
 
 def step_of(auth: AuthConnection, code: Code | None) -> Step | None:
     """The step that the code asks for; None where there is nothing to do, or nothing that a person here could do."""
-    if auth.status is Status.DISABLED or auth.config.enabled is False:
+    if auth.is_disabled:
         return Step("Enable", action="enable")
     if lacks_secret(auth) or (code is None and waits_for_consent(auth)):
         return Step(entry_label(auth), action="enter")
@@ -111,7 +111,7 @@ def step_of(auth: AuthConnection, code: Code | None) -> Step | None:
 
 def lacks_secret(auth: AuthConnection) -> bool:
     """Whether it is meant to work, and cannot before somebody enters its secret."""
-    is_off = auth.status is Status.DISABLED or auth.config.enabled is False
+    is_off = auth.is_disabled
     return NEEDS[auth.config.type].is_secret_required and auth.secret_ref is None and not is_off
 
 
