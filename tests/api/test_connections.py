@@ -6,21 +6,9 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.connections.desk import OAUTH as BODY
 from tests.helpers.server import RunningServer, Someone
 
-BODY: dict[str, Any] = {
-    "providerKey": "custom-oauth",
-    "name": "Primary Auth",
-    "status": "valid",
-    "config": {
-        "type": "oauth",
-        "authorizationEndpoint": "https://accounts.example.com/oauth/authorize",
-        "tokenEndpoint": "https://accounts.example.com/oauth/token",
-        "clientId": "client_123",
-        "scopes": ["contacts:read"],
-    },
-    "grants": ["contacts:read"],
-}
 KEY: dict[str, Any] = {
     "providerKey": "custom-api-key",
     "name": "Weather",
