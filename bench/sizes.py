@@ -19,10 +19,10 @@ from rich.table import Table
 
 from bench import servers
 from drio_mcp.config import Settings
-from drio_mcp.connections.connection import Connection
-from drio_mcp.connections.history import Actor
-from drio_mcp.connections.schemas import CreateAuthConnection
-from drio_mcp.connections.token_answer import TokenSet
+from drio_mcp.connections.record.connection import Connection
+from drio_mcp.connections.record.history import Actor
+from drio_mcp.connections.record.schemas import CreateAuthConnection
+from drio_mcp.connections.upstream.token_answers import TokenSet
 from drio_mcp.models import DEFAULT_SCOPES
 from drio_mcp.opaque import Secret
 from drio_mcp.services import Services, build_services

@@ -7,24 +7,25 @@ from dataclasses import dataclass
 
 from drio_mcp.accounts import Apps, Passwords, People, Sessions, SetupLinks
 from drio_mcp.accounts.audit import Audit
-from drio_mcp.accounts.upstream import UpstreamSignIn
+from drio_mcp.accounts.oidc import UpstreamSignIn
 from drio_mcp.clock import Clock, SystemClock
 from drio_mcp.config import Settings
 from drio_mcp.connections.assembly import assemble
 from drio_mcp.connections.care import Care
-from drio_mcp.connections.connect import Connecting
-from drio_mcp.connections.consent import Consent
-from drio_mcp.connections.links import Links
-from drio_mcp.connections.providers import Providers
-from drio_mcp.connections.registrations import Registrations
-from drio_mcp.connections.removals import Removals
-from drio_mcp.connections.renewal import Renewal
-from drio_mcp.connections.service import Connections
+from drio_mcp.connections.catalog.providers import Providers
+from drio_mcp.connections.connecting.connect import Connecting
+from drio_mcp.connections.connecting.links import Links
+from drio_mcp.connections.record.crud import Connections
+from drio_mcp.connections.removal.undo import Removals
+from drio_mcp.connections.upstream.consent import Consent
+from drio_mcp.connections.upstream.registrations import Registrations
+from drio_mcp.connections.upstream.renewal import Renewal
 from drio_mcp.errors import Unavailable
 from drio_mcp.oauth.authorize import Authorization
 from drio_mcp.oauth.bearer import Bearer
 from drio_mcp.oauth.client_assertions import ClientAssertions
 from drio_mcp.oauth.client_authentication import ClientAuthentication
+from drio_mcp.oauth.client_document_fetch import MetadataDocuments
 from drio_mcp.oauth.client_keys import ClientKeys
 from drio_mcp.oauth.clients import Clients
 from drio_mcp.oauth.code_exchange import CodeExchange
@@ -32,11 +33,10 @@ from drio_mcp.oauth.consents import Consents
 from drio_mcp.oauth.grants import Grants
 from drio_mcp.oauth.id_tokens import IdTokens
 from drio_mcp.oauth.introspection import Introspection
-from drio_mcp.oauth.metadata import Metadata
-from drio_mcp.oauth.metadata_documents import MetadataDocuments
 from drio_mcp.oauth.refresh import Refresh
 from drio_mcp.oauth.registration import Registration
 from drio_mcp.oauth.revocation import Revocation
+from drio_mcp.oauth.server_metadata import Metadata
 from drio_mcp.oauth.signing import SigningKeys
 from drio_mcp.oauth.token_endpoint import TokenEndpoint
 from drio_mcp.oauth.tokens import Tokens

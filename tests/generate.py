@@ -10,8 +10,8 @@ from pathlib import Path
 
 from drio_mcp.api.routes import OPERATIONS
 from drio_mcp.config import EXAMPLES, Settings
-from drio_mcp.connections.codes import CODES, Actor, Remedy
-from drio_mcp.tools.catalog import tools_for
+from drio_mcp.connections.diagnosis_codes import CODES, Actor, Remedy
+from drio_mcp.tools.registry import tools_for
 
 ROOT = Path(__file__).parents[1]
 

@@ -100,7 +100,7 @@ def unit() -> configparser.RawConfigParser:
 
 
 def test_the_unit_waits_longer_than_the_server_takes_to_end() -> None:
-    from drio_mcp.cli.server import GRACE_SECONDS
+    from drio_mcp.cli.http.server import GRACE_SECONDS
 
     assert int(unit()["Service"]["TimeoutStopSec"]) > GRACE_SECONDS
     assert unit()["Service"]["ExecStart"].endswith("/drio-mcp serve")

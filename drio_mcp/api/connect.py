@@ -6,9 +6,9 @@ from starlette.routing import Route
 
 from drio_mcp.api.requests import DryRun, read_body, read_query
 from drio_mcp.api.responses import json_response
-from drio_mcp.connections.client_identity import CONNECTION_ID, DOCUMENT_PATH, client_document
-from drio_mcp.connections.history import Actor
-from drio_mcp.connections.outcomes import ConnectAuth
+from drio_mcp.connections.record.history import Actor
+from drio_mcp.connections.record.outcomes import ConnectAuth
+from drio_mcp.connections.upstream.client_identity import CONNECTION_ID, DOCUMENT_PATH, client_document
 from drio_mcp.errors import NotFound
 from drio_mcp.middleware.context import principal_of, services_of
 

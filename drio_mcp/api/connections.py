@@ -7,16 +7,16 @@ from starlette.responses import Response
 
 from drio_mcp.api.requests import DryRun, NoQuery, read_body, read_query
 from drio_mcp.api.responses import json_response
-from drio_mcp.connections.history import Actor
-from drio_mcp.connections.kept import LONGEST_KEY
-from drio_mcp.connections.schemas import (
+from drio_mcp.connections.record.crud import View
+from drio_mcp.connections.record.history import Actor
+from drio_mcp.connections.record.idempotency import LONGEST_KEY
+from drio_mcp.connections.record.schemas import (
     ConnectionAnswer,
     ConnectionDeleted,
     ConnectionQuery,
     CreateAuthConnection,
     UpdateAuthConnection,
 )
-from drio_mcp.connections.service import View
 from drio_mcp.errors import BadRequest
 from drio_mcp.middleware.context import principal_of, services_of
 

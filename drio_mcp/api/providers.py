@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from drio_mcp.api.requests import NoQuery, read_query
 from drio_mcp.api.responses import json_response
-from drio_mcp.connections.schemas import ProviderAnswer, ProvidersAnswer
+from drio_mcp.connections.record.schemas import ProviderAnswer, ProvidersAnswer
 from drio_mcp.middleware.context import services_of
 from drio_mcp.models import Model
 

@@ -9,10 +9,10 @@ from starlette.types import Message, Receive, Scope, Send
 from drio_mcp.api.operation import Operation
 from drio_mcp.api.requests import DryRun, NoQuery, read_query, validated
 from drio_mcp.api.responses import json_response, rest_error
-from drio_mcp.connections.answers import TokenRequest
-from drio_mcp.connections.history import Actor
-from drio_mcp.connections.proxy import Call
-from drio_mcp.connections.schemas import ConnectionAnswer, HistoryQuery
+from drio_mcp.connections.record.answers import TokenRequest
+from drio_mcp.connections.record.history import Actor
+from drio_mcp.connections.record.schemas import ConnectionAnswer, HistoryQuery
+from drio_mcp.connections.use.proxy import Call
 from drio_mcp.errors import DrioError, UnsupportedMediaType
 from drio_mcp.middleware.body import parse_json_object
 from drio_mcp.middleware.context import principal_of, request_id_of, services_of

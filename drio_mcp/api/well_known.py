@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from drio_mcp.api.responses import json_response
 from drio_mcp.middleware.context import services_of
-from drio_mcp.oauth.metadata import Metadata
+from drio_mcp.oauth.server_metadata import Metadata
 
 CACHED = {"Cache-Control": "public, max-age=300"}
 

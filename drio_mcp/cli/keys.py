@@ -54,7 +54,7 @@ def _rewrap_all(settings: "Settings") -> None:
 
 
 async def _rewrap(services: "Services") -> tuple[int, int]:
-    from drio_mcp.connections.sealing import Rewrapping
+    from drio_mcp.connections.record.sealing import Rewrapping
 
     rewrapping = Rewrapping(services.db, services.vault)
     total = await rewrapping.total()

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from drio_mcp.cli.listening import listen
+from drio_mcp.cli.http.listening import listen
 
 if TYPE_CHECKING:
-    from drio_mcp.cli.server import Server
+    from drio_mcp.cli.http.server import Server
     from drio_mcp.config import Settings
 
 
@@ -56,7 +56,7 @@ def _metrics_listener(settings: "Settings") -> "AbstractContextManager[socket.so
 def _start(settings: "Settings", listener: socket.socket, metrics_listener: socket.socket | None) -> "Server":
     """Prepare the database, say where the server is, and build it."""
     from drio_mcp.app import create_app
-    from drio_mcp.cli.server import Server, prepare
+    from drio_mcp.cli.http.server import Server, prepare
 
     link = asyncio.run(prepare(settings, listener))
     server = Server(create_app(settings, metrics_listener=metrics_listener))

@@ -1,6 +1,6 @@
 """A connection that cannot be used now, with the code that says why."""
 
-from drio_mcp.connections.codes import CODES, Code
+from drio_mcp.connections.diagnosis_codes import CODES, Code
 
 
 class Unusable(Exception):

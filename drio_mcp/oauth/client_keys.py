@@ -8,10 +8,10 @@ from typing import Any
 
 from drio_mcp.clock import MINUTE, Clock
 from drio_mcp.errors import OAuthError
+from drio_mcp.oauth.client_document_fetch import MAX_KEYS_BYTES, TIMEOUT, MetadataDocuments
 from drio_mcp.oauth.client_metadata import check_key_set
 from drio_mcp.oauth.clients import Client
 from drio_mcp.oauth.http_cache import lifetime
-from drio_mcp.oauth.metadata_documents import MAX_KEYS_BYTES, TIMEOUT, MetadataDocuments
 from drio_mcp.outbound import Outbound, OutboundError
 
 AGAIN_AFTER = MINUTE

@@ -13,8 +13,8 @@ from drio_mcp.clock import DAY, Clock
 from drio_mcp.config import Settings
 from drio_mcp.errors import NotFound
 from drio_mcp.oauth.client_document import ClientDocument, is_document_url
+from drio_mcp.oauth.client_document_fetch import MetadataDocuments
 from drio_mcp.oauth.client_metadata import ClientMetadata, read_metadata
-from drio_mcp.oauth.metadata_documents import MetadataDocuments
 from drio_mcp.oauth.redirect_uris import matching
 from drio_mcp.opaque import Randomness, Secret, b64url, new_id
 from drio_mcp.store import Database, Transaction, consents, grants, security_events

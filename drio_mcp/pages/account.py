@@ -14,10 +14,10 @@ from drio_mcp.middleware.context import address_of, services_of
 from drio_mcp.models import DEFAULT_SCOPES, Scope
 from drio_mcp.oauth.grants import GrantSummary
 from drio_mcp.pages.browser import Browser, open_browser
-from drio_mcp.pages.consent import access_in_words, destination
+from drio_mcp.pages.client_consent import access_in_words, destination
+from drio_mcp.pages.client_names import harmless_name
 from drio_mcp.pages.devices import device_of
 from drio_mcp.pages.forms import problems_by_field, read_own_form
-from drio_mcp.pages.naming import harmless_name
 from drio_mcp.pages.rendering import page
 
 DAY_SECONDS = 86_400

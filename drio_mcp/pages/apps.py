@@ -7,16 +7,16 @@ from starlette.responses import Response
 
 from drio_mcp.accounts.apps import App, CreateApp, UpdateApp
 from drio_mcp.accounts.people import Person
-from drio_mcp.connections.schemas import ConnectionQuery, Status
+from drio_mcp.connections.record.schemas import ConnectionQuery, Status
 from drio_mcp.errors import Problem, ValidationFailed
 from drio_mcp.middleware.context import services_of
 from drio_mcp.middleware.validation import problems_of
 from drio_mcp.pages.browser import Browser
+from drio_mcp.pages.connection_state import LABELS, path_of, state_of
 from drio_mcp.pages.forms import Form, read_own_form
 from drio_mcp.pages.paths import with_query
 from drio_mcp.pages.rendering import page
 from drio_mcp.pages.signed_in import signed_in
-from drio_mcp.pages.states import LABELS, path_of, state_of
 
 DONE = {
     "saved": "Your changes were saved.",

@@ -15,7 +15,7 @@ from drio_mcp.errors import BadRequest
 from drio_mcp.middleware.context import services_of
 from drio_mcp.middleware.families import AUTHORIZE
 from drio_mcp.oauth.authorize import AuthorizationRedirectError, AuthorizationRequest
-from drio_mcp.pages import consent
+from drio_mcp.pages import client_consent as consent
 from drio_mcp.pages.browser import Browser, open_browser
 from drio_mcp.pages.forms import MOST_FIELDS, check_own, read_form
 from drio_mcp.pages.paths import with_query

@@ -11,19 +11,19 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
-from drio_mcp.connections.asking import CONSENTED, WORKING
-from drio_mcp.connections.codes import Code
-from drio_mcp.connections.history import Actor
-from drio_mcp.connections.links import LinkView, OriginsMoved
-from drio_mcp.connections.schemas import AuthConnection, Status
+from drio_mcp.connections.connecting.links import LinkView, OriginsMoved
+from drio_mcp.connections.diagnosis_codes import Code
+from drio_mcp.connections.record.history import Actor
+from drio_mcp.connections.record.schemas import AuthConnection, Status
 from drio_mcp.connections.unusable import Unusable
+from drio_mcp.connections.upstream.persons_part import CONSENTED, WORKING
 from drio_mcp.errors import NotFound, ValidationFailed
 from drio_mcp.middleware.context import services_of
 from drio_mcp.pages.browser import Browser, open_browser
 from drio_mcp.pages.forms import check_own, problems_by_field, read_form
 from drio_mcp.pages.policy import form_target
+from drio_mcp.pages.provider_scopes import scope_in_words
 from drio_mcp.pages.rendering import page
-from drio_mcp.pages.scope_words import scope_in_words
 
 ENDED = (
     "It was used already, is older than 30 minutes, or belongs to another account. Your assistant can give you a new "

@@ -10,21 +10,21 @@ from starlette.responses import Response
 
 from drio_mcp.accounts.apps import App
 from drio_mcp.accounts.people import Person
-from drio_mcp.connections.answers import ValidationCheck
-from drio_mcp.connections.asking import WORKING
-from drio_mcp.connections.credentials import ISSUED
-from drio_mcp.connections.schemas import AuthConnection, HistoryQuery, Status, UpdateAuthConnection
-from drio_mcp.connections.service import View
+from drio_mcp.connections.record.answers import ValidationCheck
+from drio_mcp.connections.record.crud import View
+from drio_mcp.connections.record.schemas import AuthConnection, HistoryQuery, Status, UpdateAuthConnection
+from drio_mcp.connections.upstream.credentials import ISSUED
+from drio_mcp.connections.upstream.persons_part import WORKING
 from drio_mcp.errors import DrioError, NotFound, PreconditionFailed, ValidationFailed
 from drio_mcp.middleware.context import services_of
 from drio_mcp.pages import settings_form as settings
 from drio_mcp.pages.browser import Browser
+from drio_mcp.pages.connection_state import entry_label, path_of, state_of, takes_entry
 from drio_mcp.pages.forms import Form, read_own_form
-from drio_mcp.pages.past import line_of
+from drio_mcp.pages.history_words import line_of
 from drio_mcp.pages.paths import with_query
 from drio_mcp.pages.rendering import page
 from drio_mcp.pages.signed_in import actor_of, signed_in
-from drio_mcp.pages.states import entry_label, path_of, state_of, takes_entry
 
 LAST = 5
 """How much of its history the connection's own page shows."""

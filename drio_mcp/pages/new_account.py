@@ -8,9 +8,9 @@ from drio_mcp.errors import DrioError, RateLimited, Unavailable, ValidationFaile
 from drio_mcp.middleware.context import address_of, services_of
 from drio_mcp.pages.browser import Browser, open_browser
 from drio_mcp.pages.forms import Form, FormExpired, problems_by_field, read_own_form
-from drio_mcp.pages.onward import client_behind
 from drio_mcp.pages.paths import own_path, with_query
 from drio_mcp.pages.rendering import page
+from drio_mcp.pages.waiting_client import client_behind
 
 
 async def set_up(request: Request) -> Response:

@@ -8,20 +8,20 @@ from starlette.responses import Response
 
 from drio_mcp.accounts.apps import App
 from drio_mcp.accounts.people import Person
+from drio_mcp.connections.catalog.providers import GENERICS, ProviderFacts
+from drio_mcp.connections.config_types import ConfigType
 from drio_mcp.connections.fields import is_plain
-from drio_mcp.connections.outcomes import ConnectAuth
-from drio_mcp.connections.providers import GENERICS, ProviderFacts
-from drio_mcp.connections.schemas import CreateAuthConnection
-from drio_mcp.connections.types import ConfigType
+from drio_mcp.connections.record.outcomes import ConnectAuth
+from drio_mcp.connections.record.schemas import CreateAuthConnection
 from drio_mcp.errors import Conflict, NotFound, ValidationFailed
 from drio_mcp.middleware.context import services_of
 from drio_mcp.pages import settings_form as settings
 from drio_mcp.pages.browser import Browser
+from drio_mcp.pages.connection_state import path_of
 from drio_mcp.pages.forms import Form, read_own_form
 from drio_mcp.pages.paths import with_query
 from drio_mcp.pages.rendering import page
 from drio_mcp.pages.signed_in import actor_of, signed_in
-from drio_mcp.pages.states import path_of
 
 MOST_FOUND = 24
 

@@ -3,7 +3,8 @@
 from starlette.routing import Route
 
 from drio_mcp.middleware.families import AUTHORIZE, CALLBACK, ROOT_AUTHORIZE
-from drio_mcp.pages import account, apps, connect, connection, new_connection, upstream
+from drio_mcp.pages import account, apps, connect, connection, new_connection
+from drio_mcp.pages import oidc_sign_in as upstream
 from drio_mcp.pages.authorize import authorize
 from drio_mcp.pages.landing import start_page
 from drio_mcp.pages.new_account import set_up, sign_up

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 
-from drio_mcp.connections.schemas import AuthConfig
-from drio_mcp.connections.types import ConfigType
+from drio_mcp.connections.config_types import ConfigType
+from drio_mcp.connections.record.schemas import AuthConfig
 from drio_mcp.errors import Problem, ValidationFailed
 from drio_mcp.middleware.validation import problems_of
 from drio_mcp.pages.forms import Form

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from drio_mcp.accounts.people import Person
-from drio_mcp.connections.history import Actor
+from drio_mcp.connections.record.history import Actor
 from drio_mcp.pages.browser import Browser, open_browser
 
 Page = Callable[[Browser, Person], Awaitable[Response]]

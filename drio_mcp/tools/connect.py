@@ -1,8 +1,8 @@
 """The tools that connect a URL or a provider, and that register our client at a provider."""
 
-from drio_mcp.connections.history import Actor
-from drio_mcp.connections.outcomes import ConnectAuth, ConnectPlan
-from drio_mcp.connections.schemas import AuthConnection, Connect
+from drio_mcp.connections.record.history import Actor
+from drio_mcp.connections.record.outcomes import ConnectAuth, ConnectPlan
+from drio_mcp.connections.record.schemas import AuthConnection, Connect
 from drio_mcp.tools.connections import InApp, OnConnection, Write, app_of, body_of, summary
 from drio_mcp.tools.tool import Answer, Call, Invitation
 

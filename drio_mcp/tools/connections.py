@@ -5,8 +5,9 @@ from typing import Annotated, TypeVar
 from pydantic import BaseModel, WithJsonSchema
 
 from drio_mcp.connections.fields import Text
-from drio_mcp.connections.history import Actor
-from drio_mcp.connections.schemas import (
+from drio_mcp.connections.record.crud import View
+from drio_mcp.connections.record.history import Actor
+from drio_mcp.connections.record.schemas import (
     AuthConnection,
     ConfigInput,
     ConfigWithSecrets,
@@ -19,7 +20,6 @@ from drio_mcp.connections.schemas import (
     NewConnection,
     UpdateAuthConnection,
 )
-from drio_mcp.connections.service import View
 from drio_mcp.models import Model
 from drio_mcp.tools.tool import Answer, Call
 

@@ -11,8 +11,8 @@ from starlette.types import Message, Receive, Scope, Send
 from drio_mcp.errors import UnsupportedMediaType
 from drio_mcp.middleware.bearer import bearer_token
 from drio_mcp.services import Services
-from drio_mcp.tools.catalog import tools_for
 from drio_mcp.tools.gate import OriginCheck, StepUp
+from drio_mcp.tools.registry import tools_for
 
 if TYPE_CHECKING:
     from drio_mcp.tools.server import McpServer

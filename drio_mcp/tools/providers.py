@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from drio_mcp.connections.schemas import ProvidersAnswer
+from drio_mcp.connections.record.schemas import ProvidersAnswer
 from drio_mcp.models import Model
 from drio_mcp.tools.tool import Answer, Call
 

@@ -13,7 +13,7 @@ from pydantic.alias_generators import to_camel
 from starlette.types import Receive, Scope, Send
 
 from drio_mcp import __version__
-from drio_mcp.connections.schemas import SECRET_FIELDS
+from drio_mcp.connections.record.schemas import SECRET_FIELDS
 from drio_mcp.errors import DrioError, Forbidden, Problem, ValidationFailed
 from drio_mcp.middleware.bearer import require_scope
 from drio_mcp.middleware.errors import Challenges, error_object, from_unexpected, note_cause

@@ -4,8 +4,8 @@ from typing import Any
 
 from drio_mcp.accounts.audit import PAGE, Audit
 from drio_mcp.clock import DAY, rfc3339
-from drio_mcp.connections.history import Actor, Event
-from drio_mcp.connections.history import record as record_history
+from drio_mcp.connections.record.history import Actor, Event
+from drio_mcp.connections.record.history import record as record_history
 from drio_mcp.store import Database, Transaction
 from drio_mcp.store.security_events import SecurityEvent, record
 from tests.conftest import FakeClock

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx2
 
-from drio_mcp.connections.history import Actor
+from drio_mcp.connections.record.history import Actor
 from drio_mcp.models import DEFAULT_SCOPES, Scope
 from tests.helpers.server import RunningServer, Someone, running_server
 from tests.upstreams import Upstream, allow

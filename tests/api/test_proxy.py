@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from drio_mcp.connections import proxy
+from drio_mcp.connections.use import proxy
 from drio_mcp.models import DEFAULT_SCOPES
 from tests.api.stage import Stage, stage
 from tests.upstreams import AuthorizationServer, KeyedApi, Upstream, answers, redirects, upstream, waits

@@ -1,8 +1,8 @@
 """Attacks on stored secrets: a model that was tricked, a provider that is hostile, a link that was stolen. RFC 9700
 section 4.4, OWASP LLM01 and LLM06, contract section 3 (`allowedOrigins`, `connect.url`).
 
-Beside these, `tests/connections/test_origins.py` holds when a secret is voided, `tests/connections/test_links.py` whose
-a link is, and `tests/connections/test_discover.py` metadata that lies.
+Beside these, `tests/connections/upstream/test_origins.py` holds when a secret is voided, `test_links.py` in
+`tests/connections/connecting/` whose a link is, and `test_discovery.py` there metadata that lies.
 """
 
 import base64

@@ -6,8 +6,8 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from drio_mcp.accounts.apps import CreateApp, UpdateApp
-from drio_mcp.connections.history import Actor
-from drio_mcp.connections.schemas import CreateAuthConnection, Status
+from drio_mcp.connections.record.history import Actor
+from drio_mcp.connections.record.schemas import CreateAuthConnection, Status
 from drio_mcp.store import Transaction
 from drio_mcp.store.database import Statement
 from tests.helpers.oauth import authorize, challenge_of, exchange, register

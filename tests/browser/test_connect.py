@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
 
-from drio_mcp.connections.history import Actor
-from drio_mcp.connections.outcomes import ConnectAuth
+from drio_mcp.connections.record.history import Actor
+from drio_mcp.connections.record.outcomes import ConnectAuth
 from tests.browser.window import LIGHT, LOOKS, window
 from tests.helpers.server import PASSWORD, RunningServer, Someone, running_server
 from tests.upstreams import AuthorizationServer, McpServer, upstream

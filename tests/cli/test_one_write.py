@@ -2,7 +2,7 @@
 
 import asyncio
 
-from drio_mcp.cli.one_write import MOST_BYTES, GatheringTransport
+from drio_mcp.cli.http.one_write import MOST_BYTES, GatheringTransport
 
 
 class Wire(asyncio.Transport):

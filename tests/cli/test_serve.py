@@ -15,7 +15,7 @@ import httpx2
 import pytest
 
 from drio_mcp.app import create_app
-from drio_mcp.cli.server import Server
+from drio_mcp.cli.http.server import Server
 from drio_mcp.config import Settings
 from tests.helpers.server import running_server
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from drio_mcp.connections.connection import Connection
-from drio_mcp.connections.schemas import AuthConnection, Status
-from drio_mcp.connections.writing import write
+from drio_mcp.connections.record.connection import Connection
+from drio_mcp.connections.record.repository import write
+from drio_mcp.connections.record.schemas import AuthConnection, Status
 from drio_mcp.store import Query, Statement, Transaction, connections, secrets
 from tests.conftest import FakeClock
 from tests.connections.place import Place, place_at

@@ -6,13 +6,13 @@ from typing import Any
 
 from drio_mcp.accounts import Apps, Passwords, People
 from drio_mcp.config import Settings
-from drio_mcp.connections.history import Actor
-from drio_mcp.connections.links import Links
-from drio_mcp.connections.providers import Providers
-from drio_mcp.connections.references import References
-from drio_mcp.connections.schemas import CreateAuthConnection, UpdateAuthConnection
-from drio_mcp.connections.sealing import unseal
-from drio_mcp.connections.service import Connections, View
+from drio_mcp.connections.catalog.providers import Providers
+from drio_mcp.connections.connecting.links import Links
+from drio_mcp.connections.record.crud import Connections, View
+from drio_mcp.connections.record.history import Actor
+from drio_mcp.connections.record.schemas import CreateAuthConnection, UpdateAuthConnection
+from drio_mcp.connections.record.sealing import unseal
+from drio_mcp.connections.record.secret_references import References
 from drio_mcp.errors import ValidationFailed
 from drio_mcp.opaque import Secret, SystemRandomness
 from drio_mcp.store import Database, Transaction, history

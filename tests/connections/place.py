@@ -8,11 +8,11 @@ from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 from drio_mcp.config import Settings
-from drio_mcp.connections.connect import Connected
-from drio_mcp.connections.history import Actor
-from drio_mcp.connections.outcomes import ConnectAuth
-from drio_mcp.connections.schemas import AuthConnection, CreateAuthConnection, UpdateAuthConnection
-from drio_mcp.connections.sealing import unseal
+from drio_mcp.connections.connecting.connect import Connected
+from drio_mcp.connections.record.history import Actor
+from drio_mcp.connections.record.outcomes import ConnectAuth
+from drio_mcp.connections.record.schemas import AuthConnection, CreateAuthConnection, UpdateAuthConnection
+from drio_mcp.connections.record.sealing import unseal
 from drio_mcp.opaque import Secret
 from drio_mcp.services import Services, build_services
 from drio_mcp.store import Transaction, history

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from drio_mcp.clock import SystemClock
 from drio_mcp.config import Settings
-from drio_mcp.connections.renewal import Step
+from drio_mcp.connections.upstream.renewal import Step
 from drio_mcp.store import open_database
 from tests.connections.renewing import engine_on
 

@@ -7,17 +7,17 @@ from pathlib import Path
 
 from drio_mcp.clock import Clock
 from drio_mcp.config import Settings
-from drio_mcp.connections.endpoints import Endpoints
-from drio_mcp.connections.history import Actor
-from drio_mcp.connections.providers import Providers
-from drio_mcp.connections.references import References
-from drio_mcp.connections.renewal import Renewal, Step
-from drio_mcp.connections.schemas import CreateAuthConnection
-from drio_mcp.connections.service import Connections
-from drio_mcp.connections.strays import Strays
-from drio_mcp.connections.token_answer import TokenSet
-from drio_mcp.connections.token_client import TokenClient
-from drio_mcp.connections.upstream_tokens import ACCESS_TOKEN, REFRESH_TOKEN, UpstreamTokens
+from drio_mcp.connections.catalog.providers import Providers
+from drio_mcp.connections.record.crud import Connections
+from drio_mcp.connections.record.history import Actor
+from drio_mcp.connections.record.schemas import CreateAuthConnection
+from drio_mcp.connections.record.secret_references import References
+from drio_mcp.connections.upstream.renewal import Renewal, Step
+from drio_mcp.connections.upstream.stored_tokens import ACCESS_TOKEN, REFRESH_TOKEN, UpstreamTokens
+from drio_mcp.connections.upstream.token_answers import TokenSet
+from drio_mcp.connections.upstream.token_endpoints import Endpoints
+from drio_mcp.connections.upstream.token_requests import TokenClient
+from drio_mcp.connections.upstream.unstored_answers import Strays
 from drio_mcp.opaque import Secret, SystemRandomness
 from drio_mcp.outbound import Outbound
 from drio_mcp.store import Database, Transaction, token_sets

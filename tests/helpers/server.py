@@ -14,7 +14,7 @@ import uvicorn
 
 from drio_mcp.accounts import Passwords, Person
 from drio_mcp.app import create_app
-from drio_mcp.cli.bounds import BoundedProtocol
+from drio_mcp.cli.http.bounds import BoundedProtocol
 from drio_mcp.clock import Clock
 from drio_mcp.config import Settings
 from drio_mcp.models import DEFAULT_SCOPES

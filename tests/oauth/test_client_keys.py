@@ -12,9 +12,9 @@ from joserfc.jwk import ECKey
 from drio_mcp.config import Settings
 from drio_mcp.oauth.client_assertions import ClientAssertions
 from drio_mcp.oauth.client_authentication import ClientAuthentication, Credentials
+from drio_mcp.oauth.client_document_fetch import MetadataDocuments
 from drio_mcp.oauth.client_keys import AGAIN_AFTER, ClientKeys
 from drio_mcp.oauth.clients import Client, ClientKind, Clients
-from drio_mcp.oauth.metadata_documents import MetadataDocuments
 from drio_mcp.opaque import SystemRandomness
 from drio_mcp.outbound import Outbound
 from drio_mcp.store import Database

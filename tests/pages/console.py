@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from drio_mcp.accounts import Person
-from drio_mcp.connections.history import Actor
-from drio_mcp.connections.schemas import AuthConnection, ConnectionPatch, CreateAuthConnection
+from drio_mcp.connections.record.history import Actor
+from drio_mcp.connections.record.schemas import AuthConnection, ConnectionPatch, CreateAuthConnection
 from tests.pages.conftest import Site, Visitor
 
 OAUTH: dict[str, Any] = {

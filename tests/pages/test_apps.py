@@ -2,8 +2,8 @@ import pytest
 
 from drio_mcp.accounts import CreateApp
 from drio_mcp.accounts.apps import App
-from drio_mcp.connections.history import Actor
-from drio_mcp.connections.schemas import CreateAuthConnection
+from drio_mcp.connections.record.history import Actor
+from drio_mcp.connections.record.schemas import CreateAuthConnection
 from tests.pages.conftest import Site, Visitor, form_to
 
 

@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from drio_mcp.connections.history import Actor
-from drio_mcp.connections.schemas import CreateAuthConnection, UpdateAuthConnection
+from drio_mcp.connections.record.history import Actor
+from drio_mcp.connections.record.schemas import CreateAuthConnection, UpdateAuthConnection
 from tests.conftest import FakeClock
 from tests.pages.conftest import PASSWORD, Site, Visitor, form_to, forms_of, make_site
 from tests.upstreams import api as bench

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from drio_mcp.connections.history import Actor
-from drio_mcp.connections.outcomes import ConnectAuth
-from drio_mcp.connections.schemas import AuthConnection, UpdateAuthConnection
-from drio_mcp.pages.scope_words import scope_in_words
+from drio_mcp.connections.record.history import Actor
+from drio_mcp.connections.record.outcomes import ConnectAuth
+from drio_mcp.connections.record.schemas import AuthConnection, UpdateAuthConnection
+from drio_mcp.pages.provider_scopes import scope_in_words
 from tests.conftest import FakeClock
 from tests.pages.conftest import PASSWORD, Site, Visitor, form_to, forms_of, make_site
 from tests.upstreams import AuthorizationServer, McpServer, Upstream, allow, deny, upstream

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from drio_mcp.connections.removals import WINDOW_MS
-from drio_mcp.connections.schemas import Status
+from drio_mcp.connections.record.schemas import Status
+from drio_mcp.connections.removal.undo import WINDOW_MS
 from drio_mcp.errors import NotFound
 from tests.conftest import FakeClock
 from tests.pages.conftest import PASSWORD, Site, Visitor, form_to, forms_of

@@ -134,7 +134,7 @@ async def test_an_address_that_leads_nowhere_makes_a_connection_that_says_why(co
 
 
 async def test_a_full_app_says_so(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("drio_mcp.connections.service.MOST_CONNECTIONS", 1)
+    monkeypatch.setattr("drio_mcp.connections.record.crud.MOST_CONNECTIONS", 1)
     await console.create(KEY)
     page = await console.visitor.get(f"{console.path}/new?provider=custom-bearer")
     answer = await console.visitor.submit(page, f"{console.path}/new", name="One more")

@@ -16,12 +16,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from drio_mcp.accounts import Person
 from drio_mcp.app import create_app
 from drio_mcp.cli.demo.service import DemoService
-from drio_mcp.cli.listening import listen
-from drio_mcp.cli.server import Server
+from drio_mcp.cli.http.listening import listen
+from drio_mcp.cli.http.server import Server
 from drio_mcp.clock import SECOND, SystemClock, rfc3339
 from drio_mcp.config import Settings
-from drio_mcp.connections.history import Actor
-from drio_mcp.connections.outcomes import ConnectAuth
+from drio_mcp.connections.record.history import Actor
+from drio_mcp.connections.record.outcomes import ConnectAuth
 from drio_mcp.models import DEFAULT_SCOPES
 from drio_mcp.opaque import Secret, SystemRandomness, b64url
 from drio_mcp.services import Services, build_services

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from drio_mcp.accounts.upstream.failures import UpstreamSignInFailed
-from drio_mcp.accounts.upstream.provider import Provider
+from drio_mcp.accounts.oidc.failures import UpstreamSignInFailed
+from drio_mcp.accounts.oidc.provider import Provider
 from drio_mcp.cli.doctor.finding import Finding, failed, ok
 from drio_mcp.cli.doctor.network import Exchange, get
 from drio_mcp.clock import SystemClock

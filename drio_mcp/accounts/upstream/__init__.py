@@ -1,6 +1,0 @@
-"""Sign-in through an upstream OpenID provider (OpenID Connect Core 1.0, RFC 7636, RFC 9207)."""
-
-from drio_mcp.accounts.upstream.failures import UpstreamSignInFailed
-from drio_mcp.accounts.upstream.sign_in import CALLBACK_PATH, Arrival, UpstreamSignIn, Wishes
-
-__all__ = ["CALLBACK_PATH", "Arrival", "UpstreamSignIn", "UpstreamSignInFailed", "Wishes"]

@@ -1,0 +1,79 @@
+"""The HTTP server around the application, and what answers while there is no application yet."""
+
+import asyncio
+import signal
+import socket
+import sys
+from types import FrameType
+
+import uvicorn
+from starlette.applications import Starlette
+
+from drio_mcp.api.plain_http import PlainAnswer, answering
+from drio_mcp.cli.http.bounds import BoundedProtocol
+from drio_mcp.config import Settings
+from drio_mcp.services import Services, build_services
+
+KEEP_ALIVE_SECONDS = 75
+"""Longer than the 60 s after which common proxies drop an idle connection, so that it is them who do."""
+GRACE_SECONDS = 10
+"""How long requests under way may take to end after SIGTERM."""
+PATIENCE_SECONDS = 1.5
+"""A start that takes longer, because of a migration, is told to whoever asks meanwhile."""
+
+
+class Server(uvicorn.Server):
+    """Says at `/readyz` that it is ending, from the signal on."""
+
+    def __init__(self, app: Starlette) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=BoundedProtocol,
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                proxy_headers=False,
+                ws="none",
+                lifespan="on",
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=GRACE_SECONDS,
+            )
+        )
+        self._app = app
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: sys.exit(0))  # uvicorn raises it again once it has stopped
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._app.state.is_closing = True
+        super().handle_exit(sig, frame)
+
+
+async def prepare(settings: Settings, listener: socket.socket) -> str | None:
+    """Migrate the database; the link that makes the first account, while there is none.
+
+    Until that is done, `/healthz` is 200 and everything else 503, so that nobody kills a process that migrates.
+    """
+    work = asyncio.create_task(_first_link(build_services(settings)))
+    done, _ = await asyncio.wait([work], timeout=PATIENCE_SECONDS)
+    if not done:
+        async with answering(listener, _not_ready):
+            await asyncio.wait([work])
+    return await work
+
+
+async def _first_link(services: Services) -> str | None:
+    from drio_mcp.cli.setup_link import make_link
+
+    async with services.running():
+        return None if await services.people.any() else await make_link(services)
+
+
+async def _not_ready(path: str) -> PlainAnswer:
+    if path == "/healthz":
+        return PlainAnswer(200, "application/json", b'{"status":"ok"}')
+    return PlainAnswer(
+        503,
+        "application/json",
+        b'{"status":"unavailable","reason":"The database is being migrated; try again shortly"}',
+    )

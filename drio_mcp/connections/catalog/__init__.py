@@ -1,0 +1,1 @@
+"""Providers: facts as data that the engine executes."""

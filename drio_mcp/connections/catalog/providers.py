@@ -1,0 +1,221 @@
+"""Providers: the generic ones, for anything, and those of the catalog, which bring their endpoints along."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import Field
+
+from drio_mcp.connections.catalog.entries import Catalog, CatalogEntry
+from drio_mcp.connections.config_types import ConfigType
+from drio_mcp.connections.fields import is_plain, origin_of
+from drio_mcp.errors import NextStep, NotFound
+from drio_mcp.models import Model
+
+ENDPOINTS = ("authorization_endpoint", "token_endpoint")
+
+
+class ProviderVariable(Model):
+    """A part of the provider's addresses that differs per customer."""
+
+    name: str
+    example: str
+
+
+class ConfigSchema(Model):
+    """What a connection to the provider is configured with."""
+
+    scopes: tuple[str, ...]
+    requires_authorization_endpoint: bool
+    requires_token_endpoint: bool
+    types: tuple[ConfigType, ...]
+    variables: tuple[ProviderVariable, ...] | None = Field(default=None, exclude_if=lambda value: value is None)
+
+
+class Provider(Model):
+    """A provider as it reads (contract section 3)."""
+
+    id: str
+    key: str
+    name: str
+    kind: Literal["oauth", "api_key", "bearer", "basic"]
+    ownership: Literal["customer_managed"] = "customer_managed"
+    provisioning_mode: Literal["manual", "dynamic"] = "manual"
+    docs_url: str
+    config_schema: ConfigSchema
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderFacts:
+    """A provider with what connections are made from: the defaults of its configuration and its API's origins."""
+
+    provider: Provider
+    defaults: Mapping[str, Any]
+    origins: tuple[str, ...] = ()
+    entry: CatalogEntry | None = None
+
+    @property
+    def types(self) -> tuple[ConfigType, ...]:
+        """The types that a connection may have; the first is the default."""
+        return self.provider.config_schema.types
+
+
+def _generic(key: str, name: str, kind: str, docs_url: str, types: tuple[ConfigType, ...]) -> ProviderFacts:
+    needs_endpoints = key == "custom-oauth"
+    provider = Provider(
+        id=f"provider_{key.removeprefix('custom-').replace('-', '_')}",
+        key=key,
+        name=name,
+        kind=kind,
+        provisioning_mode="dynamic" if key == "custom-mcp" else "manual",
+        docs_url=docs_url,
+        config_schema=ConfigSchema(
+            scopes=(),
+            requires_authorization_endpoint=needs_endpoints,
+            requires_token_endpoint=needs_endpoints,
+            types=types,
+        ),
+    )
+    return ProviderFacts(provider, defaults={})
+
+
+GENERICS: Mapping[str, ProviderFacts] = {
+    facts.provider.key: facts
+    for facts in (
+        _generic(
+            "custom-oauth",
+            "OAuth",
+            "oauth",
+            "https://www.rfc-editor.org/rfc/rfc6749",
+            (ConfigType.OAUTH, ConfigType.OAUTH_CLIENT_CREDENTIALS),
+        ),
+        _generic(
+            "custom-mcp",
+            "MCP server",
+            "oauth",
+            "https://modelcontextprotocol.io/specification/latest/basic/authorization",
+            (ConfigType.MCP_OAUTH, ConfigType.NONE),
+        ),
+        _generic(
+            "custom-api-key",
+            "API key",
+            "api_key",
+            "https://spec.openapis.org/oas/v3.1.0#security-scheme-object",
+            (ConfigType.API_KEY_HEADER, ConfigType.API_KEY_QUERY),
+        ),
+        _generic(
+            "custom-bearer",
+            "Bearer token",
+            "bearer",
+            "https://www.rfc-editor.org/rfc/rfc6750",
+            (ConfigType.BEARER,),
+        ),
+        _generic(
+            "custom-basic",
+            "User name and password",
+            "basic",
+            "https://www.rfc-editor.org/rfc/rfc7617",
+            (ConfigType.BASIC,),
+        ),
+    )
+}
+
+
+class Providers:
+    """Finds providers by key or by words."""
+
+    def __init__(self, catalog: Catalog | None = None) -> None:
+        self._catalog = catalog or Catalog()
+        self._facts: dict[str, ProviderFacts] = dict(GENERICS)
+
+    def find(self, key: str) -> ProviderFacts | None:
+        """What is known of the provider of that key."""
+        if key not in self._facts and (entry := self._catalog.find(key)) is not None:
+            self._facts[key] = _facts_of(entry)
+        return self._facts.get(key)
+
+    def get(self, key: str) -> Provider:
+        """The provider of that key. Raises `NotFound`."""
+        facts = self.find(key)
+        if facts is None:
+            raise NotFound("Provider not found", next_step=NextStep(tool="list_auth_providers"))
+        return facts.provider
+
+    def describe(self, key: str) -> Provider:
+        """The provider of a stored connection, also when the catalog no longer has it."""
+        facts = self.find(key)
+        return (
+            facts.provider if facts else GENERICS["custom-oauth"].provider.model_copy(update={"key": key, "name": key})
+        )
+
+    def _search(self, words: list[str]) -> list[str]:
+        scored = []
+        for key in (*GENERICS, *self._catalog.keys):
+            facts = self.find(key)
+            assert facts is not None
+            scores = [_score(word, facts) for word in words]
+            if all(scores):
+                scored.append((-sum(scores), len(key), key))
+        return [key for _, _, key in sorted(scored)]
+
+    def list(self, q: str | None = None, limit: int | None = None) -> list[Provider]:
+        """The generic providers and then the catalog by key; with `q` those that match all its words, best first."""
+        keys: Iterable[str] = (*GENERICS, *self._catalog.keys)
+        if q is not None and q.strip() and is_plain(q):
+            keys = self._search(q.lower().split()[:8])
+        found = [facts.provider for key in keys if (facts := self.find(key)) is not None]
+        return found[:limit]
+
+
+def _score(word: str, facts: ProviderFacts) -> int:
+    """How well one lower-case word fits key, name, the API's host or the kind; 0 is not at all."""
+    key, name = facts.provider.key, facts.provider.name.lower()
+    if word in {key, name}:
+        return 100
+    if key.startswith(word) or name.startswith(word):
+        return 60
+    if any(part.startswith(word) for part in (*key.split("-"), *name.split())):
+        return 40
+    if word in key or word in name:
+        return 20
+    if any(word in origin for origin in facts.origins):
+        return 10
+    return 5 if word == facts.provider.kind else 0
+
+
+def _types_of(entry: CatalogEntry) -> tuple[ConfigType, ...]:
+    if entry.kind == "oauth":
+        own: tuple[ConfigType, ...] = (ConfigType.OAUTH, ConfigType.OAUTH_CLIENT_CREDENTIALS)
+    elif entry.kind == "api_key":
+        own = (ConfigType.API_KEY_HEADER, ConfigType.API_KEY_QUERY)
+        if entry.query_param_name and not entry.header_name:
+            own = own[::-1]
+    else:
+        own = (ConfigType(entry.kind),)
+    return (*own, ConfigType.MCP_OAUTH) if entry.mcp_auth in {"oauth", "oauth-dcr"} else own
+
+
+def _facts_of(entry: CatalogEntry) -> ProviderFacts:
+    fixed = {
+        name: value
+        for name in (*ENDPOINTS, "header_name", "header_prefix", "query_param_name")
+        if (value := getattr(entry, name)) is not None and "{" not in value
+    }
+    schema = ConfigSchema(
+        scopes=entry.scopes,
+        requires_authorization_endpoint="{" in (entry.authorization_endpoint or ""),
+        requires_token_endpoint="{" in (entry.token_endpoint or ""),
+        types=_types_of(entry),
+        variables=tuple(ProviderVariable(name=each.name, example=each.example) for each in entry.variables) or None,
+    )
+    provider = Provider(
+        id=f"provider_{entry.key}",
+        key=entry.key,
+        name=entry.name,
+        kind=entry.kind,
+        provisioning_mode="dynamic" if entry.mcp_auth == "oauth-dcr" else "manual",
+        docs_url=entry.docs_url,
+        config_schema=schema,
+    )
+    origins = tuple(origin_of(url) for url in entry.api_origins if "{" not in url)
+    return ProviderFacts(provider, fixed, origins, entry)

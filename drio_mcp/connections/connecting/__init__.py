@@ -1,0 +1,1 @@
+"""From a URL or a provider to a plan, a connection and its link."""

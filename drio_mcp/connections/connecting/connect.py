@@ -1,0 +1,275 @@
+"""One call that connects: look around, choose the best way, make the connection, and say what the person has to do.
+
+The same call again gives the same connection. What a provider's metadata says is read anew only for a connection that
+came to nothing the first time.
+"""
+
+import json
+from dataclasses import asdict, dataclass, replace
+
+from drio_mcp.clock import Clock
+from drio_mcp.config import Settings
+from drio_mcp.connections.catalog.entries import CatalogEntry
+from drio_mcp.connections.catalog.providers import Providers
+from drio_mcp.connections.config_types import ConfigType
+from drio_mcp.connections.connecting.discovery import Discoverer
+from drio_mcp.connections.connecting.draft import Draft, draft_of
+from drio_mcp.connections.connecting.links import Links
+from drio_mcp.connections.connecting.plan import NEXT_STEPS, Evidence, Method, Plan
+from drio_mcp.connections.connecting.target import Wish, catalog_plan, one_click_server, read_wish
+from drio_mcp.connections.fields import origin_of
+from drio_mcp.connections.record.connection import Connection
+from drio_mcp.connections.record.crud import Connections
+from drio_mcp.connections.record.history import Actor
+from drio_mcp.connections.record.next_step import conflict, diagnosis_of
+from drio_mcp.connections.record.outcomes import ConnectAnswer, ConnectAuth, ConnectPlan, PlanEvidence
+from drio_mcp.connections.record.repository import write
+from drio_mcp.connections.record.schemas import (
+    AuthConnection,
+    ConfigInput,
+    Connect,
+    ConnectionAnswer,
+    ConnectionPatch,
+    Status,
+)
+from drio_mcp.connections.unusable import Unusable
+from drio_mcp.connections.upstream.client_identity import document_url
+from drio_mcp.connections.upstream.persons_part import CONSENTED, WORKING, error_of, leads_on, needs_person
+from drio_mcp.connections.upstream.registrations import Registrations
+from drio_mcp.store import Database, Transaction, connections, secrets, upstreams
+from drio_mcp.store.upstreams import UpstreamRow
+
+ONE_CLICK = frozenset({Method.CLIENT_METADATA_DOCUMENT, Method.DYNAMIC_REGISTRATION})
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """What came of it; `connect` is None when nobody has to click."""
+
+    auth: AuthConnection
+    connect: Connect | None
+    plan: ConnectPlan
+    is_new: bool
+    is_dry_run: bool
+
+    @property
+    def answer(self) -> ConnectAnswer:
+        """It as REST and tools give it."""
+        return ConnectAnswer(auth=self.auth, connect=self.connect, plan=self.plan, dry_run=self.is_dry_run or None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """A connection and the plan to tell of, as one decision left them."""
+
+    connection: Connection
+    plan: ConnectPlan
+    is_new: bool = False
+
+
+class Connecting:
+    """Connects URLs and providers."""
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        settings: Settings,
+        providers: Providers,
+        connections: Connections,
+        discoverer: Discoverer,
+        registrations: Registrations,
+        links: Links,
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._settings = settings
+        self._providers = providers
+        self._connections = connections
+        self._discoverer = discoverer
+        self._registrations = registrations
+        self._links = links
+
+    async def connect(self, actor: Actor, app_id: str, body: ConnectAuth, *, dry_run: bool = False) -> Connected:
+        """The connection of what `body` names: found, mended, or made. Whatever stands there, a connection comes of it.
+
+        A dry run looks around and changes nothing. Raises `NotFound`, `ValidationFailed` and `Conflict`.
+        """
+        wish = read_wish(body, self._providers)
+        found = await self._db.read(self._find, actor, app_id, wish)
+        if found is not None and not await self._db.read(_came_to_nothing, found):
+            outcome = await self._connections.decide(dry_run, lambda tx: self._again(tx, actor, app_id, found.id, wish))
+        else:
+            draft = draft_of(await self._plan(wish), self._providers, wish.name, wish.scopes)
+            wish = replace(wish, targets=(*wish.targets, draft.plan.target))  # perhaps another address than was named
+            outcome = await self._connections.decide(dry_run, lambda tx: self._hold(tx, actor, app_id, wish, draft))
+        connection = outcome.connection if dry_run else await self._get_client(actor, outcome.connection)
+        return Connected(
+            auth=connection.read(self._providers),
+            connect=await self._invite(actor, connection, wish) if not dry_run else None,
+            plan=outcome.plan,
+            is_new=outcome.is_new,
+            is_dry_run=dry_run,
+        )
+
+    async def register(self, actor: Actor, app_id: str, id_or_key: str, *, dry_run: bool = False) -> ConnectionAnswer:
+        """Register our client at the provider, now. A new one needs the person's consent anew: then there is a link.
+
+        Raises `NotFound`, and `Conflict` with a diagnosis where it is impossible, or the provider refuses.
+        """
+        before = await self._db.read(self._connections.find_owned, actor.user_id, app_id, id_or_key)
+        try:
+            if dry_run:
+                await self._registrations.check(before.id)
+                return ConnectionAnswer(auth=before.read(self._providers), dry_run=True)
+            after = await self._registrations.renew(actor, before.id)
+        except Unusable as error:
+            raise conflict(diagnosis_of(before, error.code, error.sentence)) from None
+        connect = await self._links.create(actor.user_id, after.id) if needs_person(after) else None
+        return ConnectionAnswer(auth=after.read(self._providers), connect=connect)
+
+    async def _plan(self, wish: Wish) -> Plan:
+        """The best way. At a provider's own MCP server a click is enough, where its API wants a client made by hand."""
+        if wish.entry is not None:
+            plan, entry = catalog_plan(wish.entry), wish.entry
+        else:
+            plan = await self._discoverer.discover(wish.targets[0])
+            found_entry = self._entry_of_site(plan)
+            if found_entry is None:
+                return plan
+            entry = found_entry
+        server = one_click_server(entry)
+        if server is None:
+            return plan
+        found = await self._discoverer.discover(server)
+        evidence = (*plan.evidence, *found.evidence)
+        if found.problem is not None or found.method not in ONE_CLICK:
+            return replace(plan, evidence=evidence)
+        return replace(found, provider_key=entry.key, evidence=evidence)
+
+    def _entry_of_site(self, plan: Plan) -> CatalogEntry | None:
+        """The provider whose site was named. Who names the API itself wants that, and nothing beside it."""
+        facts = self._providers.find(plan.provider_key) if plan.provider_key is not None else None
+        is_by_hand = plan.method is Method.PRESET and plan.problem is None
+        if facts is None or facts.entry is None or not is_by_hand or origin_of(plan.target) in facts.origins:
+            return None
+        return facts.entry
+
+    async def _get_client(self, actor: Actor, connection: Connection) -> Connection:
+        """A client registered now, so that a refusal is told now; the click would do it too."""
+        is_ours_to_get = connection.config["type"] in CONSENTED and "registration_endpoint" in connection.config
+        if not is_ours_to_get or "client_id" in connection.config or connection.row.status != Status.PENDING:
+            return connection
+        try:
+            return await self._registrations.ensure(actor, connection.id)
+        except Unusable:
+            return await self._db.read(self._read, connection.id)
+
+    async def _invite(self, actor: Actor, connection: Connection, wish: Wish) -> Connect | None:
+        is_working = connection.row.status in WORKING
+        lacks_scopes = not set(wish.scopes or ()) <= set(json.loads(connection.row.grants))
+        if not needs_person(connection) and not (is_working and leads_on(connection) and lacks_scopes):
+            return None
+        return await self._links.create(actor.user_id, connection.id)
+
+    # Decisions
+
+    def _find(self, tx: Transaction, actor: Actor, app_id: str, wish: Wish) -> Connection | None:
+        """The app's connection of what is wished; another name makes another connection."""
+        self._connections.check_owned(tx, actor.user_id, app_id)
+        for target in wish.targets:
+            for connection_id in tx.all(upstreams.FIND_BY_TARGET, target=target, app_id=app_id):
+                connection = self._read(tx, connection_id)
+                row = connection.row
+                if wish.provider_key in {None, row.provider_key} and wish.name in {None, row.name}:
+                    return connection
+        return None
+
+    def _read(self, tx: Transaction, connection_id: str) -> Connection:
+        row = tx.one(connections.FIND_BY_ID, id=connection_id)
+        assert row is not None
+        return Connection.of(row, secrets.fields_of(tx, row.id))
+
+    def _again(self, tx: Transaction, actor: Actor, app_id: str, connection_id: str, wish: Wish) -> _Outcome:
+        """What exists, asked to be connected once more: only scopes that it does not have yet are new."""
+        connection = self._connections.find_owned(tx, actor.user_id, app_id, connection_id)
+        if leads_on(connection) and not _has_asked_for(connection, wish):
+            scopes = tuple(dict.fromkeys([*connection.config.get("scopes", ()), *(wish.scopes or ())]))
+            patch = ConnectionPatch(config=ConfigInput(scopes=scopes))
+            connection = self._connections.change(tx, actor, connection, patch)
+        upstream = tx.one(upstreams.FIND, connection_id=connection.id)
+        evidence = () if upstream is None else tuple(PlanEvidence(**each) for each in json.loads(upstream.evidence))
+        plan = ConnectPlan(method=Method.EXISTING, evidence=evidence, steps=_steps_again(connection))
+        return _Outcome(connection, plan)
+
+    def _hold(self, tx: Transaction, actor: Actor, app_id: str, wish: Wish, draft: Draft) -> _Outcome:
+        """Make the connection, or make anew what came to nothing; of two calls at once the second finds it made."""
+        connections.hold_app(tx, app_id)
+        before = self._find(tx, actor, app_id, wish)
+        if before is not None and not _came_to_nothing(tx, before):
+            return self._again(tx, actor, app_id, before.id, wish)
+        if before is None:
+            made = self._connections.add(tx, actor, app_id, draft.body)
+        else:
+            made = self._mend(tx, actor, before, draft)
+        return _Outcome(self._settle(tx, made, draft), _shown(draft.plan), is_new=before is None)
+
+    def _mend(self, tx: Transaction, actor: Actor, before: Connection, draft: Draft) -> Connection:
+        assert draft.body.config is not None
+        cleared = dict.fromkeys(before.config.keys() - {"type"}) | draft.body.config.model_dump(exclude_unset=True)
+        before = replace(before, row=replace(before.row, provider_key=draft.body.provider_key))
+        return self._connections.change(tx, actor, before, ConnectionPatch(config=ConfigInput(**cleared)))
+
+    def _settle(self, tx: Transaction, made: Connection, draft: Draft) -> Connection:
+        plan, config, now = draft.plan, dict(made.config), self._clock.now()
+        if plan.method is Method.CLIENT_METADATA_DOCUMENT and plan.problem is None:
+            config["client_id"] = document_url(self._settings, made.id)
+        seen = now if plan.config_type is ConfigType.NONE and plan.problem is None else made.row.last_validated_at
+        changes = {"status": draft.status, "last_error": draft.last_error, "last_validated_at": seen}
+        after = write(tx, made.with_config(config, **changes), now)
+        upstreams.put(tx, _upstream(after.id, plan, now))
+        return after
+
+
+def _has_asked_for(connection: Connection, wish: Wish) -> bool:
+    return set(wish.scopes or ()) <= set(connection.config.get("scopes", ()))
+
+
+def _came_to_nothing(tx: Transaction, connection: Connection) -> bool:
+    """Whether discovery failed and nobody has done anything by hand since, so that it is worth trying again."""
+    upstream = tx.one(upstreams.FIND, connection_id=connection.id)
+    is_stuck = connection.row.status in {Status.INVALID, Status.DRAFT} and error_of(connection) in NEXT_STEPS
+    return is_stuck and not connection.secrets and upstream is not None and upstream.server == "{}"
+
+
+def _upstream(connection_id: str, plan: Plan, now: int) -> UpstreamRow:
+    """What is kept of the plan. MCP servers always get to hear for whom a token is meant (RFC 8707)."""
+    is_mcp = plan.config_type is ConfigType.MCP_OAUTH
+    return UpstreamRow(
+        connection_id=connection_id,
+        target=plan.target,
+        method=plan.method,
+        resource=plan.resource or (plan.target if is_mcp else None),
+        server="{}" if plan.server is None else json.dumps(asdict(plan.server)),
+        evidence=json.dumps([_shown_evidence(each).model_dump() for each in plan.evidence]),
+        updated_at=now,
+    )
+
+
+def _shown(plan: Plan) -> ConnectPlan:
+    steps = plan.steps if plan.problem is None else (plan.problem.next_step, *plan.steps)
+    evidence = tuple(_shown_evidence(each) for each in plan.evidence)
+    return ConnectPlan(method=plan.method, evidence=evidence, steps=steps)
+
+
+def _shown_evidence(evidence: Evidence) -> PlanEvidence:
+    return PlanEvidence(url=evidence.url, status=evidence.status, finding=evidence.finding)
+
+
+def _steps_again(connection: Connection) -> tuple[str, ...]:
+    status = connection.row.status
+    if status == Status.DISABLED:
+        return ("It exists and is disabled: set its status to draft to enable it",)
+    if needs_person(connection):
+        return ("It exists already: open the link to finish it", "For a second one, call again with another name")
+    return ("It is connected already", "For a second one, call again with another name")

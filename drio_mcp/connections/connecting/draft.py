@@ -1,0 +1,113 @@
+"""From a plan to the connection that it makes: provider, name, configuration, and where it stands to begin with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+
+from drio_mcp.connections.catalog.providers import GENERICS, Providers
+from drio_mcp.connections.config_types import ConfigType
+from drio_mcp.connections.connecting.plan import Method, Plan, problem
+from drio_mcp.connections.diagnosis_codes import Code, last_error
+from drio_mcp.connections.fields import ScopeName, is_plain, origin_of
+from drio_mcp.connections.record.schemas import ConfigInput, NewConnection, Status
+from drio_mcp.models import Model
+
+FOR_TYPE: Mapping[ConfigType, str] = {type_: key for key, facts in GENERICS.items() for type_ in facts.types}
+"""The generic provider of each type."""
+SERVED = frozenset({ConfigType.OAUTH, ConfigType.MCP_OAUTH, ConfigType.OAUTH_CLIENT_CREDENTIALS})
+UNREADABLE = problem("metadata_invalid", "The provider's metadata holds values that cannot be used")
+
+
+class _Scope(Model):
+    name: ScopeName
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A connection to be, by the plan that it follows."""
+
+    body: NewConnection
+    plan: Plan
+    status: Status
+    last_error: str | None
+
+
+def draft_of(plan: Plan, providers: Providers, name: str | None, scopes: tuple[str, ...] | None) -> Draft:
+    """The connection that `plan` makes. What a stranger's metadata says is checked like what a client sends."""
+    key = _provider_key(plan, providers)
+    config = _config(plan, scopes)
+    try:
+        checked = ConfigInput.model_validate(config)
+    except ValidationError:
+        plan = replace(plan, server=None, key=None, api_base_url=None, problem=UNREADABLE)
+        checked = ConfigInput.model_validate({"type": plan.config_type})
+    body = NewConnection(name=name or _name(plan, key, providers), provider_key=key, config=checked)
+    return Draft(body, plan, *_standing(plan))
+
+
+def _provider_key(plan: Plan, providers: Providers) -> str:
+    facts = providers.find(plan.provider_key) if plan.provider_key is not None else None
+    if facts is not None and plan.config_type in facts.types:
+        return facts.provider.key
+    return FOR_TYPE[plan.config_type]
+
+
+def _config(plan: Plan, scopes: tuple[str, ...] | None) -> dict[str, Any]:
+    config: dict[str, Any] = {"type": plan.config_type}
+    if plan.config_type in SERVED:
+        config |= _endpoints(plan)
+        wanted = tuple(scope for scope in plan.scopes if _is_scope(scope)) if scopes is None else scopes
+        if wanted:
+            config["scopes"] = wanted
+    if plan.key is not None and plan.key.name is not None:
+        is_query = plan.key.type is ConfigType.API_KEY_QUERY
+        config["query_param_name" if is_query else "header_name"] = plan.key.name
+    if plan.problem is None or plan.problem.code is Code.UNSUPPORTED_AUTH:
+        config["api_base_url"] = plan.api_base_url or origin_of(plan.target)
+    return config
+
+
+def _endpoints(plan: Plan) -> dict[str, Any]:
+    server = plan.server
+    if server is None:
+        return {}
+    if plan.config_type is ConfigType.OAUTH_CLIENT_CREDENTIALS:
+        return {"token_endpoint": server.token_endpoint}
+    found = {
+        "authorization_endpoint": server.authorization_endpoint,
+        "token_endpoint": server.token_endpoint,
+        "registration_endpoint": server.registration_endpoint,
+    }
+    return {name: url for name, url in found.items() if url is not None}
+
+
+def _is_scope(scope: str) -> bool:
+    try:
+        _Scope(name=scope)
+    except ValidationError:
+        return False
+    return True
+
+
+def _name(plan: Plan, key: str, providers: Providers) -> str:
+    """The provider's name, or the host that was asked for."""
+    facts = providers.find(key)
+    if facts is not None and key not in GENERICS:
+        return facts.provider.name
+    host = (urlsplit(plan.target).hostname or "").removeprefix("www.")
+    return host[:120] if host and is_plain(host) else "Connection"
+
+
+def _standing(plan: Plan) -> tuple[Status, str | None]:
+    """Where the connection stands, and its `lastError`."""
+    if plan.problem is not None:
+        can_go_on = plan.problem.code is Code.UNSUPPORTED_AUTH and plan.config_type not in SERVED
+        status = Status.DRAFT if can_go_on else Status.INVALID
+        return status, last_error(plan.problem.code, plan.problem.summary)
+    if plan.config_type is ConfigType.NONE:
+        return Status.VALID, None  # it has just answered without a credential
+    has_client = plan.method in {Method.CLIENT_METADATA_DOCUMENT, Method.DYNAMIC_REGISTRATION}
+    return (Status.PENDING if has_client else Status.DRAFT), None

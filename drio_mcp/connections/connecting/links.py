@@ -1,0 +1,261 @@
+"""One-time links to the page on which a connection's owner enters what no model should see, and allows access.
+
+A link works for the signed-in owner alone, for 30 minutes, until the page's one button was pressed; looking at the page
+does not use it up. Only a hash of it is stored.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic.alias_generators import to_camel
+
+from drio_mcp.clock import HOUR, MINUTE, Clock, rfc3339
+from drio_mcp.config import Settings
+from drio_mcp.connections.catalog.providers import Providers
+from drio_mcp.connections.config_types import NEEDS, ConfigType
+from drio_mcp.connections.fields import origin_of
+from drio_mcp.connections.record.config_rules import allowed_origins
+from drio_mcp.connections.record.connection import Connection
+from drio_mcp.connections.record.crud import Connections, View
+from drio_mcp.connections.record.history import Actor, Event
+from drio_mcp.connections.record.schemas import SECRET_FIELDS, AuthConnection, Connect, UpdateAuthConnection
+from drio_mcp.connections.upstream.client_identity import redirect_uri
+from drio_mcp.connections.upstream.persons_part import fields_to_enter, leads_on
+from drio_mcp.errors import Conflict, NotFound, Problem, ValidationFailed
+from drio_mcp.opaque import MASK, Randomness, b64url
+from drio_mcp.store import Database, Transaction, connections, links, secrets, upstreams
+
+LIFETIME_MS = 30 * MINUTE
+KEPT_MS = HOUR
+
+LABELS = {
+    "apiKey": "API key",
+    "accessToken": "Access token",
+    "username": "User name",
+    "password": "Password",
+    "clientId": "Client ID",
+    "clientSecret": "Client secret",
+}
+
+
+class OriginsMoved(Conflict):
+    """The connection was changed while its page was open, and now sends what is entered to another place."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkField:
+    """One field of the page, named as in `config`; `value` is what is known already, never a secret."""
+
+    name: str
+    label: str
+    is_secret: bool
+    is_required: bool
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkView:
+    """What the page shows: whose connection it is, what to enter, where that is sent, and where the page leads."""
+
+    app_id: str
+    connection_id: str
+    connection_name: str
+    provider_name: str
+    docs_url: str
+    origins: tuple[str, ...]
+    fields: tuple[LinkField, ...]
+    expires_at: int
+    consent_at: str | None = None
+    """Origin of the provider's page to which the button leads, where consent is needed."""
+    answered_at: str | None = None
+    """Origin that gets to redeem the consent."""
+    is_published: bool = True
+    """Whether these two belong together by the provider's metadata, or by the catalog."""
+    redirect_uri: str | None = None
+    """What whoever registers a client by hand has to enter at the provider."""
+    scopes: tuple[str, ...] = ()
+    """What is asked for there; none means what the provider gives by default."""
+
+    @property
+    def consent_host(self) -> str | None:
+        """Where the button leads, as people read it."""
+        return None if self.consent_at is None else self.consent_at.partition("://")[2]
+
+
+class Links:
+    """Makes, opens and redeems the links."""
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        randomness: Randomness,
+        settings: Settings,
+        providers: Providers,
+        connections: Connections,
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._randomness = randomness
+        self._settings = settings
+        self._providers = providers
+        self._connections = connections
+
+    async def create(self, user_id: str, connection_id: str) -> Connect:
+        """A new link for the owner of the connection. Raises `NotFound`."""
+        token = b64url(self._randomness.bytes(32))
+        expires_at = self._clock.now() + LIFETIME_MS
+        await self._db.write(self._create, token, user_id, connection_id, expires_at)
+        return Connect(url=f"{self._settings.origin}/connect/{token}", expires_at=rfc3339(expires_at))
+
+    async def offer(self, user_id: str, view: View) -> Connect | None:
+        """A link where the connection waits for a person, and none where it does not or where nothing was changed."""
+        if not view.wanted or view.is_dry_run:
+            return None
+        return await self.create(user_id, view.auth.id)
+
+    async def open(self, token: str, user_id: str) -> LinkView:
+        """What the page shows; the link stays good. Raises `NotFound` for a used, late, foreign or invented link."""
+        return await self._db.read(self._open, token, user_id)
+
+    async def submit(
+        self, token: str, actor: Actor, values: Mapping[str, str], origins: Collection[str] | None = None
+    ) -> AuthConnection:
+        """Store what was entered and use the link up, in one transaction.
+
+        `values` are by field name; empty ones count as not entered. `origins` are those that the person saw. Raises
+        `NotFound`, and `ValidationFailed` with the fields' names as paths or `OriginsMoved`, after which the link is
+        still good.
+        """
+        return await self._db.write(self._submit, token, actor, values, origins)
+
+    async def prune(self, now: int) -> int:
+        """Forget links that ended more than an hour ago, and give how many there were."""
+        return await self._db.write(lambda tx: tx.run(links.PRUNE, oldest=now - KEPT_MS))
+
+    def _create(self, tx: Transaction, token: str, user_id: str, connection_id: str, expires_at: int) -> None:
+        if tx.one(connections.FIND_OWNED, id=connection_id, user_id=user_id) is None:
+            raise NotFound("Auth connection not found")
+        tx.run(
+            links.INSERT,
+            token_hash=hash_of(token),
+            connection_id=connection_id,
+            user_id=user_id,
+            now=self._clock.now(),
+            expires_at=expires_at,
+        )
+
+    def _open(self, tx: Transaction, token: str, user_id: str) -> LinkView:
+        link = tx.one(links.FIND, token_hash=hash_of(token), user_id=user_id, now=self._clock.now())
+        if link is None:
+            raise _dead()
+        connection = self._connection(tx, link.connection_id, user_id)
+        row = connection.row
+        provider = self._providers.describe(row.provider_key)
+        shown = LinkView(
+            app_id=row.app_id,
+            connection_id=row.id,
+            connection_name=row.name,
+            provider_name=provider.name,
+            docs_url=provider.docs_url,
+            origins=tuple(sorted(self._origins(connection))),
+            fields=fields_of(connection),
+            expires_at=link.expires_at,
+        )
+        return self._with_consent(tx, connection, shown) if leads_on(connection) else shown
+
+    def _with_consent(self, tx: Transaction, connection: Connection, shown: LinkView) -> LinkView:
+        config = connection.config
+        upstream = tx.one(upstreams.FIND, connection_id=connection.id)
+        facts = self._providers.find(connection.row.provider_key)
+        published = [json.loads(upstream.server) if upstream is not None else {}, facts.defaults if facts else {}]
+        pair = ("authorization_endpoint", "token_endpoint")
+        return replace(
+            shown,
+            consent_at=origin_of(config["authorization_endpoint"]),
+            answered_at=origin_of(config["token_endpoint"]) if "token_endpoint" in config else None,
+            is_published=any(all(each.get(name) == config.get(name) for name in pair) for each in published),
+            redirect_uri=redirect_uri(self._settings, connection.id),
+            scopes=tuple(config.get("scopes", ())),
+        )
+
+    def _origins(self, connection: Connection) -> frozenset[str]:
+        return allowed_origins(connection.config, self._providers.find(connection.row.provider_key))
+
+    def _submit(
+        self, tx: Transaction, token: str, actor: Actor, values: Mapping[str, str], origins: Collection[str] | None
+    ) -> AuthConnection:
+        link = tx.one(links.CONSUME, token_hash=hash_of(token), user_id=actor.user_id, now=self._clock.now())
+        if link is None:
+            raise _dead()
+        connection = self._connection(tx, link.connection_id, actor.user_id)
+        connections.hold_app(tx, connection.row.app_id)
+        if origins is not None and not self._origins(connection) <= set(origins):
+            raise OriginsMoved
+        patch = read_entries(fields_of(connection), values)
+        try:
+            after = self._connections.change(tx, actor, connection, patch, Event.SECRET_ENTERED)
+        except ValidationFailed as error:
+            raise _at_fields(error) from None
+        return after.read(self._providers)
+
+    def _connection(self, tx: Transaction, connection_id: str, user_id: str) -> Connection:
+        row = tx.one(connections.FIND_OWNED, id=connection_id, user_id=user_id)
+        if row is None:
+            raise _dead()
+        return Connection.of(row, secrets.fields_of(tx, row.id))
+
+
+def hash_of(token: str) -> bytes:
+    """What is stored of a link: its token has 256 random bits, so a plain hash gives nothing away."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+def fields_of(connection: Connection) -> tuple[LinkField, ...]:
+    """The fields of the page."""
+    needs = NEEDS[ConfigType(connection.config["type"])]
+    required = {*needs.settings, "client_id", *((needs.credential,) if needs.is_secret_required else ())}
+    return tuple(
+        LinkField(
+            name=to_camel(field),
+            label=LABELS[to_camel(field)],
+            is_secret=field in SECRET_FIELDS,
+            is_required=field in required,
+            value="" if field in SECRET_FIELDS else str(connection.config.get(field, "")),
+        )
+        for field in fields_to_enter(connection)
+    )
+
+
+def read_entries(fields: tuple[LinkField, ...], values: Mapping[str, str]) -> UpdateAuthConnection:
+    """The entries as a patch; white space around them, which copying brings along, is dropped."""
+    entries: dict[str, Any] = {field.name: values.get(field.name, "").strip() for field in fields}
+    entries = {name: "" if value == MASK else value for name, value in entries.items()}
+    problems = [Problem(each.name, "is needed") for each in fields if each.is_required and not entries[each.name]]
+    if fields and not any(entries.values()) and not problems:
+        problems = [Problem(fields[-1].name, "is needed")]
+    if problems:
+        raise ValidationFailed(problems)
+    entered = {name: value for name, value in entries.items() if value}
+    try:
+        return UpdateAuthConnection.model_validate({"config": entered})
+    except ValidationError as error:
+        raise ValidationFailed(
+            [
+                Problem(str(each["loc"][-1]), each["msg"].removeprefix("Value error, "))
+                for each in error.errors(include_url=False, include_context=False, include_input=False)
+            ]
+        ) from None
+
+
+def _at_fields(error: ValidationFailed) -> ValidationFailed:
+    """The same problems with the page's field names as paths."""
+    return ValidationFailed([Problem(each.path.removeprefix("config."), each.message) for each in error.problems])
+
+
+def _dead() -> NotFound:
+    return NotFound("This link was used, has run out or belongs to another account; ask for a new one")

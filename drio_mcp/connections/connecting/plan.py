@@ -1,0 +1,111 @@
+"""What discovery found, and the way to connect that follows from it. Nothing here is stored or sent as such."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from drio_mcp.connections.config_types import ConfigType
+from drio_mcp.connections.diagnosis_codes import Code
+
+
+class Method(StrEnum):
+    """How a connection comes about (contract section 3, `plan.method`)."""
+
+    EXISTING = "existing"
+    CLIENT_METADATA_DOCUMENT = "client_metadata_document"
+    DYNAMIC_REGISTRATION = "dynamic_registration"
+    PRESET = "preset"
+    OPENAPI = "openapi"
+    API_KEY = "api_key"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One thing that was looked at: where, the HTTP status (None without an answer), and what it told."""
+
+    url: str
+    status: int | None
+    finding: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlanProblem:
+    """Why there is no way yet: a diagnosis code, what happened, and what to do about it."""
+
+    code: Code
+    summary: str
+    next_step: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerMetadata:
+    """An authorization server as its metadata describes it (RFC 8414, OpenID Connect Discovery).
+
+    `issuer` is recorded exactly as published: the `iss` of the answer must equal it (RFC 9207), which is what keeps
+    one server's answer from being taken for another's.
+    """
+
+    issuer: str | None
+    authorization_endpoint: str | None
+    token_endpoint: str
+    registration_endpoint: str | None = None
+    revocation_endpoint: str | None = None
+    introspection_endpoint: str | None = None
+    userinfo_endpoint: str | None = None
+    scopes_supported: tuple[str, ...] = ()
+    token_endpoint_auth_methods: tuple[str, ...] = ("client_secret_basic",)
+    """RFC 8414 section 2 names this default."""
+    code_challenge_methods: tuple[str, ...] = ()
+    sends_iss: bool = False
+    takes_metadata_documents: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeyScheme:
+    """Where a key is sent. `name` is the header's or the query parameter's."""
+
+    type: ConfigType
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The way to connect `target`, and why. With a `problem`, `method` is the best that remains."""
+
+    target: str
+    method: Method
+    config_type: ConfigType
+    evidence: tuple[Evidence, ...]
+    steps: tuple[str, ...]
+    server: ServerMetadata | None = None
+    key: KeyScheme | None = None
+    provider_key: str | None = None
+    resource: str | None = None
+    """What to send as `resource` (RFC 8707), exactly as the protected resource calls itself."""
+    scopes: tuple[str, ...] = ()
+    api_base_url: str | None = None
+    problem: PlanProblem | None = None
+
+
+NEXT_STEPS: Mapping[Code, str] = {
+    Code.ADDRESS_BLOCKED: "Give a public https URL, or ask the operator to admit the address in DRIO_OUTBOUND_ALLOW",
+    Code.DNS_FAILURE: "Check the host name for a typing error",
+    Code.TLS_FAILURE: "Tell the provider that its certificate cannot be verified",
+    Code.TIMEOUT: "Try again; if it stays slow, ask the provider",
+    Code.ENDPOINT_UNREACHABLE: "Check the address and the port, or try again later",
+    Code.REDIRECT_REFUSED: "Give the URL to which it redirects",
+    Code.RESPONSE_TOO_LARGE: "Give the URL of the API or MCP server itself",
+    Code.MALFORMED_RESPONSE: "Tell the provider that its answer is not valid",
+    Code.METADATA_INVALID: "Tell the provider what is wrong in its metadata, or enter the endpoints by hand",
+    Code.ISSUER_MISMATCH: "Do not connect: the metadata belongs to another server. Tell the provider",
+    Code.RATE_LIMITED: "Wait some minutes and try again",
+    Code.PROVIDER_OUTAGE: "Try again when the provider is up",
+    Code.UNSUPPORTED_AUTH: "Name a provider key from list_auth_providers, give the URL of the API or MCP server "
+    "itself, or create the connection with its endpoints or key",
+}
+"""By diagnosis code: what gets a person on when discovery ends in it."""
+
+
+def problem(code: str, summary: str) -> PlanProblem:
+    """The problem of that diagnosis code with its usual next step."""
+    return PlanProblem(Code(code), summary, NEXT_STEPS.get(Code(code), NEXT_STEPS[Code.UNSUPPORTED_AUTH]))

@@ -1,0 +1,96 @@
+"""What somebody asks to connect, read and checked: a URL, or a provider of the catalog with its variables."""
+
+import re
+from dataclasses import dataclass
+
+from drio_mcp.connections.catalog.entries import CatalogEntry
+from drio_mcp.connections.catalog.providers import Providers
+from drio_mcp.connections.catalog.variables import fill
+from drio_mcp.connections.config_types import ConfigType
+from drio_mcp.connections.connecting.catalog_lookup import hint_of
+from drio_mcp.connections.connecting.plan import Evidence, Method, Plan
+from drio_mcp.connections.record.outcomes import ConnectAuth
+from drio_mcp.errors import Problem, ValidationFailed
+from drio_mcp.outbound import OutboundError, parse_target
+
+SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
+ONE_OF_TWO = "or providerKey must be given, one of the two; a right value is https://mcp.linear.app/mcp"
+NO_URL = "must be the https URL of an MCP server, an API or a site; a right value is https://mcp.linear.app/mcp"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What to connect. `targets` are the URLs under which it may be connected already, the best one first."""
+
+    targets: tuple[str, ...]
+    provider_key: str | None
+    entry: CatalogEntry | None
+    name: str | None
+    scopes: tuple[str, ...] | None
+
+
+def one_click_server(entry: CatalogEntry | None) -> str | None:
+    """The provider's MCP server, if a person may sign in there without registering a client by hand.
+
+    Whoever named a key provider wants to use a key.
+    """
+    if entry is None or entry.kind != "oauth" or entry.mcp_auth not in {"oauth", "oauth-dcr"}:
+        return None
+    url = entry.mcp_server_url
+    return None if url is None or "{" in url else url
+
+
+def read_wish(body: ConnectAuth, providers: Providers) -> Wish:
+    """The wish behind a request. Raises `ValidationFailed`."""
+    if (body.target is None) == (body.provider_key is None):
+        raise ValidationFailed([Problem("target", ONE_OF_TWO)])
+    if body.target is not None:
+        if body.variables:
+            raise ValidationFailed([Problem("variables", "go with providerKey; put their values into the URL")])
+        return Wish((canonical(body.target),), None, None, body.name, body.scopes)
+    facts = providers.find(body.provider_key or "")
+    if facts is None or facts.entry is None:
+        advice = "needs a URL: send it as target" if facts else "must be a key from list_auth_providers; such as linear"
+        raise ValidationFailed([Problem("providerKey", advice)])
+    entry = fill(facts.entry, body.variables or {})
+    urls = (entry.mcp_server_url, *entry.api_origins[:1])
+    targets = tuple(_normal(url) for url in urls if url is not None)
+    return Wish(targets, entry.key, entry, body.name, body.scopes)
+
+
+def canonical(target: str) -> str:
+    """The one spelling of a target. Raises `ValidationFailed` for what is no web address."""
+    scheme = SCHEME.match(target)
+    if scheme is not None and scheme[1].lower() not in {"http", "https"}:
+        raise ValidationFailed([Problem("target", NO_URL)])
+    try:
+        return _normal(target if scheme is not None else f"https://{target}")
+    except OutboundError:
+        raise ValidationFailed([Problem("target", NO_URL)]) from None
+
+
+def _normal(url: str) -> str:
+    return parse_target(url).url
+
+
+def catalog_plan(entry: CatalogEntry) -> Plan:
+    """The plan for a provider that the catalog describes."""
+    hint = hint_of(entry)
+    is_oauth = hint.config_type is ConfigType.OAUTH
+    steps = (
+        (f"Register an app at {entry.name} and enter its client id and secret on the page", "Then allow access")
+        if is_oauth
+        else ("Enter the key on the page",)
+    )
+    return Plan(
+        target=_normal(entry.api_origins[0]),
+        method=Method.PRESET if is_oauth else Method.API_KEY,
+        config_type=hint.config_type,
+        evidence=(Evidence(entry.docs_url, None, f"The catalog describes {entry.name}"),),
+        steps=steps,
+        server=hint.server,
+        key=hint.key_scheme,
+        provider_key=entry.key,
+        scopes=hint.scopes,
+        api_base_url=hint.api_base_url,
+    )

@@ -1,0 +1,137 @@
+"""Well-known documents: where they are, and which of them may be believed (RFC 9728, RFC 8414, OpenID Discovery)."""
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from drio_mcp.connections.connecting.plan import ServerMetadata
+from drio_mcp.outbound import OutboundError
+
+PROTECTED_RESOURCE = "oauth-protected-resource"
+AUTHORIZATION_SERVER = "oauth-authorization-server"
+OPENID_CONFIGURATION = "openid-configuration"
+
+_ENDPOINTS = (
+    "authorization_endpoint",
+    "token_endpoint",
+    "registration_endpoint",
+    "revocation_endpoint",
+    "introspection_endpoint",
+    "userinfo_endpoint",
+)
+
+
+class Unbelievable(Exception):
+    """A document that must not be used: a diagnosis code and what is wrong."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+        self.sentence = sentence
+
+
+def origin_of(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc, "", "", ""))
+
+
+def resource_metadata_urls(resource: str) -> list[str]:
+    """RFC 9728 section 3.1: the well-known part goes between host and path; the MCP specification adds the root."""
+    return _distinct([_inserted(resource, PROTECTED_RESOURCE), _inserted(origin_of(resource), PROTECTED_RESOURCE)])
+
+
+def server_metadata_urls(issuer: str) -> list[str]:
+    """RFC 8414 section 3.1 and section 5, then OpenID Connect Discovery section 4, which appends."""
+    appended = f"{issuer.rstrip('/')}/.well-known/{OPENID_CONFIGURATION}"
+    return _distinct([_inserted(issuer, AUTHORIZATION_SERVER), appended, _inserted(issuer, OPENID_CONFIGURATION)])
+
+
+def check_resource(document: Any, target: str) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """The resource's own name, its authorization servers and scopes.
+
+    Raises `Unbelievable` unless the document speaks for `target` (RFC 9728 section 3.3): it names that URL, or a URL
+    of the same origin above it, as MCP servers do that share one document.
+    """
+    if not isinstance(document, dict) or not isinstance(document.get("resource"), str):
+        raise Unbelievable("metadata_invalid", "The resource metadata has no resource")
+    resource = document["resource"]
+    if not _covers(resource, target):
+        raise Unbelievable("metadata_invalid", "The resource metadata speaks for another resource than this URL")
+    return resource, _strings(document, "authorization_servers"), _strings(document, "scopes_supported")
+
+
+def check_server(document: Any, issuer: str, check_endpoint: Callable[[str], Any]) -> ServerMetadata:
+    """The authorization server, if the document is that of `issuer`.
+
+    `check_endpoint` raises `OutboundError` for a URL that would not be called.
+    Raises `Unbelievable`: `issuer_mismatch` (RFC 8414 section 3.3), `metadata_invalid`.
+    """
+    if not isinstance(document, dict) or not isinstance(document.get("issuer"), str):
+        raise Unbelievable("metadata_invalid", "The authorization server's metadata has no issuer")
+    if not is_same_issuer(document["issuer"], issuer):
+        raise Unbelievable(
+            "issuer_mismatch", "The authorization server's metadata names another issuer than its own URL"
+        )
+    endpoints = {name: _endpoint(document, name, check_endpoint) for name in _ENDPOINTS}
+    if endpoints["token_endpoint"] is None:
+        raise Unbelievable("metadata_invalid", "The authorization server's metadata has no token_endpoint")
+    methods = _strings(document, "token_endpoint_auth_methods_supported")
+    return ServerMetadata(
+        issuer=document["issuer"],
+        authorization_endpoint=endpoints["authorization_endpoint"],
+        token_endpoint=endpoints["token_endpoint"],
+        registration_endpoint=endpoints["registration_endpoint"],
+        revocation_endpoint=endpoints["revocation_endpoint"],
+        introspection_endpoint=endpoints["introspection_endpoint"],
+        userinfo_endpoint=endpoints["userinfo_endpoint"],
+        scopes_supported=_strings(document, "scopes_supported"),
+        token_endpoint_auth_methods=methods or ("client_secret_basic",),
+        code_challenge_methods=_strings(document, "code_challenge_methods_supported"),
+        sends_iss=document.get("authorization_response_iss_parameter_supported") is True,
+        takes_metadata_documents=document.get("client_id_metadata_document_supported") is True,
+    )
+
+
+def is_same_issuer(published: str, expected: str) -> bool:
+    """RFC 8414 section 3.3: identical. Of a bare origin, with and without the slash are one URL (RFC 3986 section
+    6.2.3) with one well-known place, so neither can be taken for somebody else's."""
+    return published == expected or (
+        published.rstrip("/") == expected.rstrip("/") and urlsplit(expected).path in {"", "/"}
+    )
+
+
+def _endpoint(document: dict[str, Any], name: str, check: Callable[[str], Any]) -> str | None:
+    url = document.get(name)
+    if url is None:
+        return None
+    if not isinstance(url, str):
+        raise Unbelievable("metadata_invalid", f"The authorization server's {name} is not a URL")
+    try:
+        check(url)
+    except OutboundError as error:
+        sentence = f"The authorization server's {name} cannot be called. {error.sentence}"
+        raise Unbelievable("metadata_invalid", sentence) from None
+    return url
+
+
+def _inserted(url: str, name: str) -> str:
+    parts = urlsplit(url)
+    path = f"/.well-known/{name}{parts.path.rstrip('/')}"
+    return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
+
+
+def _covers(resource: str, target: str) -> bool:
+    ours, theirs = urlsplit(target), urlsplit(resource)
+    if (ours.scheme, ours.netloc) != (theirs.scheme.lower(), theirs.netloc.lower()) or theirs.fragment:
+        return False
+    above = theirs.path.rstrip("/") + "/"
+    return (ours.path.rstrip("/") + "/").startswith(above) and theirs.query in {"", ours.query}
+
+
+def _strings(document: dict[str, Any], name: str) -> tuple[str, ...]:
+    value = document.get(name)
+    return tuple(each for each in value if isinstance(each, str)) if isinstance(value, list) else ()
+
+
+def _distinct(urls: list[str]) -> list[str]:
+    return list(dict.fromkeys(urls))

@@ -1,0 +1,1 @@
+"""Checks, verdicts and diagnosis of a connection."""

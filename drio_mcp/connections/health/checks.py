@@ -1,0 +1,357 @@
+"""Looks at a connection, check by check, and ends at the first that fails: that is what is the matter with it.
+
+Nothing is concluded without evidence. What only the provider can tell is asked of the provider: the token endpoint by a
+renewal, the API by the cheapest call there is.
+"""
+
+import json
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
+
+from drio_mcp.clock import MINUTE, Clock, rfc3339
+from drio_mcp.connections.catalog.providers import Providers
+from drio_mcp.connections.config_types import NEEDS, ConfigType
+from drio_mcp.connections.diagnosis_codes import CODES, Code
+from drio_mcp.connections.fields import origin_of
+from drio_mcp.connections.health.findings import CHECK_OF, Case, Examination
+from drio_mcp.connections.health.metadata_check import MetadataCheck
+from drio_mcp.connections.health.probes import UNKNOWN_PLACE, Probe, Prober, Subject, shown
+from drio_mcp.connections.health.verdicts import Verdict
+from drio_mcp.connections.record.next_step import waiting_code
+from drio_mcp.connections.unusable import Unusable
+from drio_mcp.connections.upstream.credentials import ISSUED, Credential, Credentials, require_usable
+from drio_mcp.connections.upstream.granted import audience_of, missing_scopes
+from drio_mcp.connections.upstream.persons_part import error_of, leads_on
+from drio_mcp.connections.upstream.renewal import Renewal
+from drio_mcp.connections.upstream.stored_tokens import ACCESS_TOKEN, REFRESH_TOKEN, UpstreamTokens
+from drio_mcp.connections.upstream.token_endpoints import Endpoints
+from drio_mcp.store import Database, Transaction, token_sets, upstreams
+from drio_mcp.vault import SealBroken
+
+MOST_SKEW_MS = 5 * MINUTE
+"""How far apart clocks may be; what servers usually allow for."""
+LEFT_BY_CONSENT = frozenset(
+    {
+        Code.CONSENT_DENIED,
+        Code.CONSENT_EXPIRED,
+        Code.REGISTRATION_REFUSED,
+        Code.CLIENT_UNKNOWN,
+        Code.CLIENT_SECRET_WRONG,
+        Code.CLIENT_SECRET_EXPIRED,
+        Code.ISSUER_MISMATCH,
+        Code.METADATA_INVALID,
+        Code.SCOPE_MISSING,
+        Code.AUDIENCE_MISMATCH,
+        Code.UNSUPPORTED_AUTH,
+        Code.ORIGIN_CHANGED,
+        Code.REAUTHORIZATION_REQUIRED,
+        Code.TOKEN_EXPIRED,
+    }
+)
+"""What the last attempt to connect ended in, as long as nobody has tried again."""
+
+
+Check = Callable[[Case], Awaitable[None]]
+"""Raises `Unusable` to end the examination, and notes its evidence otherwise."""
+
+
+class Examiner:
+    """Runs the checks on one connection after the other."""
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        providers: Providers,
+        tokens: UpstreamTokens,
+        endpoints: Endpoints,
+        renewal: Renewal,
+        credentials: Credentials,
+        prober: Prober,
+        metadata: MetadataCheck,
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._providers = providers
+        self._tokens = tokens
+        self._endpoints = endpoints
+        self._renewal = renewal
+        self._credentials = credentials
+        self._prober = prober
+        self._metadata = metadata
+
+    async def examine(
+        self, connection_id: str, *, is_dry: bool = False, is_thorough: bool = False
+    ) -> Examination | None:
+        """What is the matter with the connection; None when it is gone.
+
+        `is_dry` asks nothing that changes anything: no renewal. `is_thorough` also asks what only a renewal and the
+        provider's metadata can tell, which a connection in use learns by itself.
+        """
+        case = await self._db.read(self._open, connection_id, is_dry, is_thorough)
+        if case is None:
+            return None
+        checks = self._checks()
+        for number, (name, check) in enumerate(checks):
+            try:
+                await check(case)
+            except Unusable as error:
+                case.failed(CHECK_OF.get(error.code, name), error.sentence)
+                for later, _ in checks[number + 1 :]:
+                    case.skipped(later, "An earlier check failed")
+                return await self._close(case, error.code, error.sentence)
+        code, sentence = case.doubt or (Code.OK, case.verdict.sentence if case.verdict else CODES[Code.OK].summary)
+        return await self._close(case, code, sentence)
+
+    def _checks(self) -> tuple[tuple[str, Check], ...]:
+        """All checks in their order."""
+        return (
+            ("enabled", self._enabled),
+            ("configuration", self._complete),
+            ("secrets", self._secrets),
+            ("consent", self._consent),
+            ("metadata", self._server),
+            ("grant", self._grant),
+            ("origins", self._address),
+            ("probe", self._probe),
+            ("scopes", self._scopes),
+        )
+
+    def _open(self, tx: Transaction, connection_id: str, is_dry: bool, is_thorough: bool) -> Case | None:
+        connection = self._tokens.find(tx, connection_id)
+        if connection is None:
+            return None
+        upstream = tx.one(upstreams.FIND, connection_id=connection_id)
+        subject = Subject(
+            connection,
+            self._providers.find(connection.row.provider_key),
+            upstream,
+            self._tokens.origins(connection),
+            server=json.loads(upstream.server) if upstream is not None else {},
+        )
+        if subject.kind in ISSUED:
+            with suppress(Unusable, SealBroken):  # told by the checks of configuration and secrets
+                subject = replace(subject, endpoint=self._endpoints.of(tx, connection))
+        return Case(subject, tx.one(token_sets.FIND, connection_id=connection_id), is_dry, is_thorough)
+
+    async def _close(self, case: Case, code: Code, sentence: str) -> Examination:
+        tokens = await self._db.read(lambda tx: tx.one(token_sets.FIND, connection_id=case.connection.id))
+        scopes = case.verdict.scopes if case.verdict is not None and case.verdict.scopes is not None else None
+        expires_at = case.verdict.expires_at if case.verdict is not None else None
+        if tokens is not None:
+            expires_at = tokens.expires_at or expires_at
+        return Examination(
+            case.connection,
+            code,
+            sentence,
+            tuple(case.evidence),
+            scopes,
+            expires_at,
+            is_renewable=bool(tokens and tokens.is_renewable),
+            is_conclusive=case.is_conclusive,
+            target=case.subject.upstream.target if case.subject.upstream is not None else None,
+        )
+
+    # What can be told without anybody else
+
+    async def _enabled(self, case: Case) -> None:
+        try:
+            require_usable(case.connection)
+        except Unusable as error:
+            if error.code is Code.DISABLED:
+                raise
+        case.passed("enabled", "The connection is enabled")
+
+    async def _complete(self, case: Case) -> None:
+        require_usable(case.connection)
+        case.passed("configuration", f"Everything that the type {case.subject.kind} needs is set")
+
+    async def _secrets(self, case: Case) -> None:
+        names = await self._db.read(self._open_secrets, case)
+        case.passed("secrets", f"{len(names)} stored, and every one opens" if names else "None is stored")
+
+    def _open_secrets(self, tx: Transaction, case: Case) -> list[str]:
+        connection, kind = case.connection, case.subject.kind
+        wanted = [str(NEEDS[kind].credential), ACCESS_TOKEN, REFRESH_TOKEN]
+        names = [name for name in wanted if name in connection.secrets]
+        try:
+            for name in names:
+                self._tokens.unseal(tx, connection, name)
+            if kind in ISSUED and {"token_endpoint", "client_id"} <= connection.config.keys():
+                self._endpoints.of(tx, connection)
+        except SealBroken:
+            raise Unusable(Code.SECRET_UNAVAILABLE) from None
+        return names
+
+    async def _consent(self, case: Case) -> None:
+        if case.subject.kind not in ISSUED or case.subject.kind is ConfigType.OAUTH_CLIENT_CREDENTIALS:
+            case.skipped("consent", "This type needs no consent at the provider")
+            return
+        if case.tokens is not None:
+            case.passed("consent", f"The provider issued tokens at {rfc3339(case.tokens.obtained_at)}")
+            return
+        left = error_of(case.connection)
+        if not leads_on(case.connection):
+            await self._reach(case)
+            raise Unusable(left or Code.MISSING_CONFIGURATION, self._left(case, left))
+        if left in LEFT_BY_CONSENT:
+            raise Unusable(left or Code.AWAITING_CONSENT, self._left(case, left))
+        code = await self._db.read(lambda tx: waiting_code(tx, case.connection, self._clock.now()))
+        raise Unusable(code)
+
+    def _left(self, case: Case, left: Code | None) -> str:
+        """The sentence of the last error, or what is lacking where there was none."""
+        told = (case.connection.row.last_error or "").partition(": ")[2]
+        return told or (
+            "How this server wants to be connected is not known yet" if left is None else CODES[left].summary
+        )
+
+    # What the provider tells
+
+    async def _reach(self, case: Case) -> None:
+        """Whether anything answers where the connection was to go. Raises `Unusable` when nothing does."""
+        target = case.subject.upstream.target if case.subject.upstream is not None else None
+        if target is None:
+            return
+        probe = Probe("GET", target, "The address that was to be connected", is_api=False)
+        verdict, _ = await self._prober.send(probe, Credential())
+        if CHECK_OF.get(verdict.code) == "address":
+            case.failed("address", f"GET {shown(target)}: {verdict.sentence}")
+            raise Unusable(verdict.code, verdict.sentence)
+        case.passed("address", f"GET {shown(target)}: {verdict.sentence}")
+
+    async def _server(self, case: Case) -> None:
+        if not case.is_thorough or case.subject.server.get("issuer") is None:
+            case.skipped("metadata", "The authorization server publishes none, or it was not asked for")
+            return
+        finding = await self._metadata.check(case.subject.server)
+        case.evidence.append(finding.evidence)
+        case.doubt = finding.doubt
+
+    async def _grant(self, case: Case) -> None:
+        """Whether the provider still honours what was allowed, and still knows us: asked by a renewal."""
+        if case.subject.kind not in ISSUED:
+            case.skipped("grant", "This type has no token to renew")
+            return
+        origin = self._origin(case)
+        has_life = case.tokens is not None and (case.tokens.expires_at or self._clock.now() + 1) > self._clock.now()
+        if case.is_dry:
+            case.credential = await self._credentials.get(case.connection, origin, renew=False)
+            if not has_life:
+                raise Unusable(Code.TOKEN_EXPIRED, "The access token has run out; a dry run renews nothing")
+            case.skipped("grant", "A dry run renews nothing")
+            return
+        if case.is_thorough and (case.tokens is None or case.tokens.is_renewable):
+            await self._renewal.renew(case.connection.id)
+            case.passed("client", "The token endpoint knows our client, and issued a new token")
+        case.credential = await self._credentials.get(case.connection, origin)
+        await self._refresh(case)
+        ends = case.tokens.expires_at if case.tokens is not None else None
+        case.passed(
+            "grant", "The access token " + ("has no known end" if ends is None else f"lives until {rfc3339(ends)}")
+        )
+
+    async def _refresh(self, case: Case) -> None:
+        """Look at the tokens again, which a renewal has replaced."""
+        case.tokens = await self._db.read(lambda tx: tx.one(token_sets.FIND, connection_id=case.connection.id))
+
+    async def _address(self, case: Case) -> None:
+        probe = self._prober.choose(case.subject)
+        if probe is None:
+            case.skipped("origins", UNKNOWN_PLACE)
+            return
+        if case.credential is None:
+            case.credential = await self._credentials.get(case.connection, probe.origin)
+        elif probe.origin not in case.subject.origins:
+            raise Unusable(Code.ORIGIN_CHANGED, "The API is not at an origin to which the credential may be sent")
+        case.passed("origins", f"The credential may be sent to {probe.origin}")
+
+    async def _probe(self, case: Case) -> None:
+        verdict = await self._ask(case)
+        if verdict is None:
+            case.skipped("probe", UNKNOWN_PLACE)
+            if case.subject.kind in ISSUED:  # the grant itself was the proof
+                return
+            case.is_conclusive = False
+            raise Unusable(Code.MISSING_CONFIGURATION, UNKNOWN_PLACE)
+        if verdict.code is Code.KEY_REJECTED and case.subject.kind in ISSUED:
+            verdict = await self._ask_anew(case, verdict)
+        case.verdict = verdict
+        if verdict.code is not Code.OK:
+            raise Unusable(verdict.code, verdict.sentence)
+
+    async def _ask(self, case: Case) -> Verdict | None:
+        """Introspection first, then the API; the API has the last word, introspection knows scopes and end."""
+        assert case.credential is not None or self._prober.choose(case.subject) is None
+        introspected = None
+        if case.subject.kind in ISSUED and case.credential is not None:
+            told = await self._prober.introspect(case.subject, case.credential.values[0].reveal())
+            if told is not None:
+                introspected, evidence = told
+                case.evidence.append(evidence)
+                if introspected.code is not Code.OK:
+                    return introspected
+        probe = self._prober.choose(case.subject)
+        if probe is None or case.credential is None:
+            return introspected
+        verdict, evidence = await self._prober.send(probe, case.credential)
+        case.evidence.append(evidence)
+        if CHECK_OF.get(verdict.code) != "address":
+            case.passed("address", f"{probe.origin} can be reached")
+        if introspected is not None and verdict.code is Code.OK:
+            scopes = verdict.scopes if verdict.scopes is not None else introspected.scopes
+            return replace(verdict, scopes=scopes, expires_at=introspected.expires_at)
+        return verdict
+
+    async def _ask_anew(self, case: Case, refused: Verdict) -> Verdict:
+        """A refused token is renewed once and tried again: it may have been revoked before its time."""
+        row = case.tokens
+        if row is None or not row.is_renewable or case.is_dry:
+            return replace(refused, code=Code.REAUTHORIZATION_REQUIRED)
+        if not case.is_thorough:  # else it is fresh already
+            await self._renewal.renew(case.connection.id, seen=row.generation)
+            case.credential = await self._credentials.get(case.connection, self._origin(case))
+            await self._refresh(case)
+            again = await self._ask(case)
+            assert again is not None
+            if again.code is not Code.KEY_REJECTED:
+                return again
+        told = refused.answered_at
+        if told is not None and abs(told - self._clock.now()) > MOST_SKEW_MS:
+            return Verdict(
+                Code.CLOCK_SKEW, "The provider refused a token that it issued just now, and its clock differs"
+            )
+        if self._names_another_audience(case):
+            return Verdict(Code.AUDIENCE_MISMATCH, "The token names another audience than the server that refused it")
+        return replace(refused, sentence=f"{refused.sentence}, although the token was issued just now")
+
+    async def _scopes(self, case: Case) -> None:
+        if case.subject.kind not in ISSUED:
+            case.skipped("scopes", "This type has no scopes")
+            return
+        asked = tuple(case.connection.config.get("scopes", ()))
+        granted = case.verdict.scopes if case.verdict is not None else None
+        if granted is None and case.tokens is not None and case.tokens.scopes is not None:
+            granted = tuple(json.loads(case.tokens.scopes))
+        if granted is None:
+            case.skipped("scopes", "The provider does not say which it granted")
+            return
+        lacking = missing_scopes(asked, granted)
+        if lacking:
+            raise Unusable(Code.SCOPE_MISSING, f"Not granted: {', '.join(lacking)}")
+        case.passed("scopes", f"Granted: {', '.join(granted) or 'none, and none were asked for'}")
+
+    def _origin(self, case: Case) -> str:
+        """Where the token will be sent: to what is probed, else to where it came from."""
+        probe = self._prober.choose(case.subject)
+        return origin_of(case.connection.config["token_endpoint"]) if probe is None else probe.origin
+
+    def _names_another_audience(self, case: Case) -> bool:
+        """Whether a token that can be read (RFC 9068) says that it is for somebody else. It is not verified here."""
+        upstream = case.subject.upstream
+        wanted = case.connection.config.get("audience") or (upstream.resource if upstream is not None else None)
+        if wanted is None or case.credential is None:
+            return False
+        audience = audience_of(case.credential.values[0])
+        return audience is not None and wanted.rstrip("/") not in {each.rstrip("/") for each in audience}

@@ -1,0 +1,82 @@
+"""What is the matter with a connection, who must act, and the exact call or page that comes next."""
+
+from dataclasses import replace
+
+from drio_mcp.clock import Clock
+from drio_mcp.connections.connecting.links import Links
+from drio_mcp.connections.diagnosis_codes import CODES, Code, Remedy
+from drio_mcp.connections.health.checks import Examiner
+from drio_mcp.connections.health.conclusions import conclude
+from drio_mcp.connections.health.findings import Examination
+from drio_mcp.connections.record.answers import DiagnosisAnswer
+from drio_mcp.connections.record.config_rules import missing
+from drio_mcp.connections.record.connection import Connection
+from drio_mcp.connections.record.crud import Connections
+from drio_mcp.connections.record.history import Actor
+from drio_mcp.connections.record.next_step import conflict, diagnosis_of, is_registrable
+from drio_mcp.connections.record.outcomes import Diagnosis, DiagnosisEvidence
+from drio_mcp.connections.unusable import Unusable
+from drio_mcp.connections.upstream.persons_part import CLIENT_FAULTS, fields_to_enter, needs_person
+from drio_mcp.errors import Conflict, NotFound
+from drio_mcp.store import Database, upstreams
+
+
+class Diagnoses:
+    """Examines thoroughly and says what to do."""
+
+    def __init__(self, db: Database, clock: Clock, connections: Connections, examiner: Examiner, links: Links) -> None:
+        self._db = db
+        self._clock = clock
+        self._connections = connections
+        self._examiner = examiner
+        self._links = links
+
+    async def diagnose(self, actor: Actor, app_id: str, id_or_key: str) -> DiagnosisAnswer:
+        """Run every check. What is found is kept as a validation's finding is. Raises `NotFound`."""
+        found = await self._db.read(self._connections.find_owned, actor.user_id, app_id, id_or_key)
+        examination = await self._examiner.examine(found.id, is_thorough=True)
+        if examination is None:
+            raise NotFound("Auth connection not found")
+        now = self._clock.now()
+        after = await self._db.write(lambda tx: conclude(tx, actor, examination, now, event=None))
+        if after is None:
+            raise NotFound("Auth connection not found")
+        return DiagnosisAnswer(diagnosis=await self._told(actor, replace(examination, connection=after)))
+
+    async def of(self, actor: Actor, connection: Connection, error: Unusable) -> Diagnosis:
+        """The diagnosis of a use that failed, with what is known without looking any further."""
+        upstream = await self._db.read(lambda tx: tx.one(upstreams.FIND, connection_id=connection.id))
+        evidence = DiagnosisEvidence(check="use", result="failed", detail=error.sentence)
+        target = upstream.target if upstream is not None else None
+        examination = Examination(connection, error.code, error.sentence, (evidence,), target=target)
+        return await self._told(actor, examination)
+
+    async def conflict(self, actor: Actor, connection: Connection, error: Unusable) -> Conflict:
+        """The same as the 409 of contract section 3."""
+        return conflict(await self.of(actor, connection, error))
+
+    async def _told(self, actor: Actor, examination: Examination) -> Diagnosis:
+        connection, code = examination.connection, examination.code
+        connect = None
+        if CODES[code].remedy is Remedy.LINK or self._is_mended_on_page(connection, code):
+            connect = await self._links.create(actor.user_id, connection.id)
+        diagnosis = diagnosis_of(
+            connection,
+            code,
+            examination.sentence,
+            evidence=examination.evidence,
+            connect=connect,
+            target=examination.target,
+        )
+        if connect is None or diagnosis.next_step.url is not None:
+            return diagnosis
+        step = diagnosis.next_step.model_copy(update={"url": connect.url})
+        return diagnosis.model_copy(update={"next_step": step})
+
+    def _is_mended_on_page(self, connection: Connection, code: Code) -> bool:
+        """Whether the owner can mend it on the connection's page too, because that page asks for what is wrong."""
+        if code is Code.MISSING_CONFIGURATION:
+            config, has_reference = connection.config, connection.row.secret_ref is not None
+            lacking = missing(config, connection.secrets, has_reference)
+            return bool(lacking) and set(lacking) <= set(fields_to_enter(connection))
+        return code in CLIENT_FAULTS and not is_registrable(connection) and needs_person(connection)

@@ -1,0 +1,226 @@
+"""The cheapest call without effect that shows whether a connection's credential works, and what it said.
+
+What is most telling is asked: an MCP server for its tools, a known provider by the catalog's probe, an authorization
+server for the token itself (RFC 7662) or its person (OpenID Connect Core section 5.3), and else the API's own address.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+from drio_mcp.clock import SECOND
+from drio_mcp.connections.catalog.addresses import filled_probe
+from drio_mcp.connections.catalog.providers import ProviderFacts
+from drio_mcp.connections.config_types import ConfigType
+from drio_mcp.connections.diagnosis_codes import Code
+from drio_mcp.connections.fields import origin_of
+from drio_mcp.connections.health.mcp_probe import list_tools
+from drio_mcp.connections.health.verdicts import Verdict, judge
+from drio_mcp.connections.record.connection import Connection
+from drio_mcp.connections.record.outcomes import DiagnosisEvidence
+from drio_mcp.connections.upstream.credentials import Credential
+from drio_mcp.connections.upstream.token_requests import TokenEndpoint, authenticated
+from drio_mcp.outbound import Outbound, OutboundError, OutboundResponse
+from drio_mcp.store.upstreams import UpstreamRow
+
+SECONDS = 10.0
+GRAPHQL = json.dumps({"query": "{ __typename }"}).encode()
+BODIES: Mapping[str, bytes] = {
+    "linear": json.dumps({"query": "{ viewer { id } }"}).encode(),
+    "dropbox": b"null",
+}
+"""What a catalog probe that is a POST sends, by the first word of the provider's key, where `{}` does not do."""
+HEADERS: Mapping[str, Mapping[str, str]] = {
+    "notion": {"Notion-Version": "2022-06-28"},
+    "klaviyo": {"Revision": "2024-10-15"},
+    "anthropic": {"Anthropic-Version": "2023-06-01"},
+    "ngrok": {"Ngrok-Version": "2"},
+    "productboard": {"X-Version": "1"},
+    "trakt": {"Trakt-Api-Version": "2"},
+}
+"""Headers without which a provider answers nobody."""
+UNKNOWN_PLACE = "Nothing to check against: config.apiBaseUrl should name the API's address"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is looked at: the connection, what is known of its provider, and its token endpoint where it has one."""
+
+    connection: Connection
+    facts: ProviderFacts | None
+    upstream: UpstreamRow | None
+    origins: frozenset[str]
+    endpoint: TokenEndpoint | None = None
+    server: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> ConfigType:
+        return ConfigType(self.connection.config["type"])
+
+    @property
+    def is_mcp(self) -> bool:
+        """Whether there is an MCP server behind the connection."""
+        is_open_one = self.kind is ConfigType.NONE and self.connection.row.provider_key == "custom-mcp"
+        return self.kind is ConfigType.MCP_OAUTH or is_open_one
+
+    @property
+    def base_url(self) -> str | None:
+        """Where calls through the connection go (contract section 3)."""
+        base: str | None = self.connection.config.get("api_base_url")
+        if base is None and self.upstream is not None and self.upstream.target is not None:
+            base = origin_of(self.upstream.target)
+        if base is None and self.facts is not None and self.facts.origins:
+            base = self.facts.origins[0]
+        return base
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One request. `is_api` is false for an address that may be anything, `evidence_of` says what it is."""
+
+    method: str
+    url: str
+    what: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes | None = None
+    is_api: bool = True
+
+    @property
+    def origin(self) -> str:
+        return origin_of(self.url)
+
+
+class Prober:
+    """Sends probes. Never raises for what a provider does."""
+
+    def __init__(self, outbound: Outbound) -> None:
+        self._outbound = outbound
+
+    def choose(self, subject: Subject) -> Probe | None:
+        """The request that tells most about the connection, or None where there is nothing to ask."""
+        if subject.is_mcp:
+            url = subject.upstream.target if subject.upstream is not None else None
+            url = url or subject.connection.config.get("api_base_url")
+            return None if url is None else Probe("MCP", url, "The MCP server")
+        found = self._catalog(subject) or self._userinfo(subject)
+        if found is not None:
+            return found
+        base = subject.base_url
+        if base is None:
+            return None
+        return Probe("GET", base, "The API's address", {"Accept": "application/json, */*;q=0.5"}, is_api=False)
+
+    async def send(self, probe: Probe, credential: Credential) -> tuple[Verdict, DiagnosisEvidence]:
+        """Ask, and judge the answer."""
+        if probe.method == "MCP":
+            answer = await list_tools(self._outbound, probe.url, credential.header_pairs())
+        else:
+            answer = await self._request(probe, credential)
+        verdict = (
+            _failed(answer) if isinstance(answer, OutboundError) else judge(answer, probe.what, is_api=probe.is_api)
+        )
+        if verdict.code is Code.OK and not verdict.is_proof and credential.values:
+            verdict = await self._compare(probe, verdict)
+        return verdict, _evidence(probe, answer, verdict)
+
+    async def introspect(self, subject: Subject, token: str) -> tuple[Verdict, DiagnosisEvidence] | None:
+        """Ask the authorization server about the token (RFC 7662); None where that tells nothing."""
+        url, endpoint = subject.server.get("introspection_endpoint"), subject.endpoint
+        if url is None or endpoint is None or not {origin_of(url)} <= subject.origins:
+            return None
+        headers, body = authenticated(endpoint, endpoint.auth_methods[0], {"token": token})
+        try:
+            answer = await self._outbound.request(
+                "POST", url, headers=headers, content=urlencode(body).encode(), timeout=SECONDS
+            )
+            told = answer.json() if answer.status == 200 else None
+        except OutboundError:
+            return None
+        if not isinstance(told, dict) or not isinstance(told.get("active"), bool):
+            return None  # many servers answer resource servers only; that is no word about the token
+        verdict = _introspected(told, subject)
+        detail = (
+            f"POST {shown(url)} (RFC 7662) answered {answer.status}: {'active' if told['active'] else 'not active'}"
+        )
+        result = "passed" if verdict.code is Code.OK else "failed"
+        return verdict, DiagnosisEvidence(check="introspection", result=result, detail=detail)
+
+    async def _request(self, probe: Probe, credential: Credential | None) -> OutboundResponse | OutboundError:
+        own = [] if credential is None else credential.header_pairs()
+        url = probe.url if credential is None else credential.address(probe.url)
+        try:
+            return await self._outbound.request(
+                probe.method, url, headers=[*probe.headers.items(), *own], content=probe.content, timeout=SECONDS
+            )
+        except OutboundError as error:
+            return error
+
+    async def _compare(self, probe: Probe, verdict: Verdict) -> Verdict:
+        """The same request without the credential: if that is refused, the credential was what opened the door."""
+        answer = await self._request(probe, None)
+        if isinstance(answer, OutboundResponse) and answer.status in {401, 403}:
+            return Verdict(Code.OK, f"{probe.what} refuses the request without the credential and takes it with it")
+        return Verdict(
+            Code.OK,
+            f"{verdict.sentence}; it makes no difference between the request with and without the credential",
+            is_proof=False,
+        )
+
+    def _catalog(self, subject: Subject) -> Probe | None:
+        entry = subject.facts.entry if subject.facts is not None else None
+        url = None if entry is None else filled_probe(entry, subject.connection.config)
+        if entry is None or entry.probe is None or url is None or origin_of(url) not in subject.origins:
+            return None
+        family = entry.key.partition("-")[0]
+        headers = {"Accept": "application/json", **HEADERS.get(family, {})}
+        content = None
+        if entry.probe.method == "POST":
+            usual = GRAPHQL if "graphql" in url or "/gql" in url or family == "monday" else b"{}"
+            content = BODIES.get(family, usual)
+            headers["Content-Type"] = "application/json"
+        return Probe(entry.probe.method, url, f"{entry.name}'s API", headers, content)
+
+    def _userinfo(self, subject: Subject) -> Probe | None:
+        """OpenID Connect Core section 5.3.1; it asks for the scope `openid`."""
+        entry = subject.facts.entry if subject.facts is not None else None
+        url = subject.server.get("userinfo_endpoint") or (entry.userinfo_endpoint if entry is not None else None)
+        is_person = subject.kind is ConfigType.OAUTH and (
+            "openid" in subject.connection.config.get("scopes", ()) or entry is not None
+        )
+        if url is None or "{" in url or not is_person or origin_of(url) not in subject.origins:
+            return None
+        return Probe("GET", url, "The provider's userinfo endpoint", {"Accept": "application/json"})
+
+
+def shown(url: str) -> str:
+    """An address as evidence shows it: without its query, which may hold anything."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
+
+
+def _failed(error: OutboundError) -> Verdict:
+    return Verdict(Code(error.code), error.sentence)
+
+
+def _evidence(probe: Probe, answer: OutboundResponse | OutboundError, verdict: Verdict) -> DiagnosisEvidence:
+    asked = "tools/list" if probe.method == "MCP" else probe.method
+    told = verdict.sentence if isinstance(answer, OutboundError) else f"answered {answer.status}. {verdict.sentence}"
+    result = "passed" if verdict.code is Code.OK else "failed"
+    return DiagnosisEvidence(check="probe", result=result, detail=f"{asked} {shown(probe.url)}: {told}")
+
+
+def _introspected(told: Mapping[str, Any], subject: Subject) -> Verdict:
+    if not told["active"]:
+        return Verdict(Code.KEY_REJECTED, "The authorization server says that the token is not active")
+    scope, ends = told.get("scope"), told.get("exp")
+    scopes = tuple(scope.split()) if isinstance(scope, str) else None
+    expires_at = int(ends) * SECOND if isinstance(ends, int | float) and not isinstance(ends, bool) else None
+    audience = told.get("aud")
+    resource = subject.upstream.resource if subject.upstream is not None else None
+    if resource is not None and audience:
+        named = audience if isinstance(audience, list) else [audience]
+        if resource.rstrip("/") not in {str(each).rstrip("/") for each in named}:
+            return Verdict(Code.AUDIENCE_MISMATCH, "The token was issued for another resource than this connection's")
+    return Verdict(Code.OK, "The authorization server says that the token is active", scopes, expires_at)

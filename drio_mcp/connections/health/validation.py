@@ -1,0 +1,128 @@
+"""Validation by evidence: on demand, in the background by due date, and when a use was refused.
+
+One process looks at a connection at a time (a row lease), and due dates are spread, so that many connections made at
+once are not looked at at once for ever after.
+"""
+
+import asyncio
+
+from drio_mcp.clock import HOUR, MINUTE, Clock, rfc3339
+from drio_mcp.connections.catalog.providers import Providers
+from drio_mcp.connections.health.checks import Examiner
+from drio_mcp.connections.health.conclusions import conclude
+from drio_mcp.connections.health.findings import Examination
+from drio_mcp.connections.record.answers import ValidationAnswer, ValidationCheck
+from drio_mcp.connections.record.connection import Connection
+from drio_mcp.connections.record.crud import Connections
+from drio_mcp.connections.record.history import Actor
+from drio_mcp.connections.record.schemas import Status
+from drio_mcp.connections.upstream.persons_part import WORKING
+from drio_mcp.errors import NotFound
+from drio_mcp.opaque import Randomness
+from drio_mcp.store import Database, Transaction, validations
+
+EVERY_MS = 12 * HOUR
+EVERY_WHEN_DEGRADED_MS = 30 * MINUTE
+FIRST_MS = MINUTE
+"""When a connection is looked at that nobody has looked at yet."""
+LEASE_MS = 2 * MINUTE
+"""Longer than an examination can take."""
+BATCH = 20
+AT_ONCE = 5
+JOB = Actor.job("validation")
+WATCHED = WORKING | {Status.PENDING}
+
+
+class Validation:
+    """Looks at connections and writes down what follows."""
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        randomness: Randomness,
+        providers: Providers,
+        connections: Connections,
+        examiner: Examiner,
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._randomness = randomness
+        self._providers = providers
+        self._connections = connections
+        self._examiner = examiner
+
+    async def validate(self, actor: Actor, app_id: str, id_or_key: str, *, dry_run: bool = False) -> ValidationAnswer:
+        """Look at the connection now. A dry run asks only what changes nothing, and writes nothing.
+
+        Raises `NotFound`.
+        """
+        found = await self._db.read(self._connections.find_owned, actor.user_id, app_id, id_or_key)
+        examination = await self._examiner.examine(found.id, is_dry=dry_run)
+        if examination is None:
+            raise NotFound("Auth connection not found")
+        connection: Connection | None = found
+        if not dry_run:
+            connection = await self._db.write(self._conclude, actor, examination)
+        if connection is None:
+            raise NotFound("Auth connection not found")
+        return ValidationAnswer(
+            auth=connection.read(self._providers), check=self._check(examination), dry_run=dry_run or None
+        )
+
+    async def validate_due(self, now: int) -> int:
+        """Look at the connections whose time has come, and give how many that were."""
+        await self._db.write(lambda tx: tx.run(validations.PLAN, due_at=now + FIRST_MS, limit=BATCH))
+        due = await self._db.read(lambda tx: tx.all(validations.LIST_DUE, now=now, limit=BATCH))
+        slots = asyncio.Semaphore(AT_ONCE)
+
+        async def look(connection_id: str) -> bool:
+            async with slots:
+                return await self._look(connection_id, now)
+
+        return sum(await asyncio.gather(*(look(each) for each in due)))
+
+    async def doubt(self, connection_id: str) -> None:
+        """A use was refused: look at the connection soon. What one call was refused may be that call's own fault."""
+        now = self._clock.now()
+        await self._db.write(lambda tx: tx.run(validations.HASTEN, connection_id=connection_id, now=now))
+
+    async def _look(self, connection_id: str, now: int) -> bool:
+        """Look at one, unless another process is at it."""
+        if await self._db.write(self._claim, connection_id, now) is None:
+            return False
+        examination = await self._examiner.examine(connection_id)
+        if examination is not None:
+            await self._db.write(self._conclude, JOB, examination)
+        return True
+
+    def _claim(self, tx: Transaction, connection_id: str, now: int) -> str | None:
+        return tx.one(validations.CLAIM, connection_id=connection_id, now=now, until=now + LEASE_MS)
+
+    def _conclude(self, tx: Transaction, actor: Actor, examination: Examination) -> Connection | None:
+        now = self._clock.now()
+        connection = conclude(tx, actor, examination, now)
+        if connection is None:
+            return None
+        if connection.row.status in WATCHED:
+            tx.run(validations.PUT, connection_id=connection.id, due_at=self._next(connection, now))
+        else:
+            tx.run(validations.REMOVE, connection_id=connection.id)
+        return connection
+
+    def _next(self, connection: Connection, now: int) -> int:
+        """When to look again: after 3/4 to 5/4 of the period."""
+        is_sick = connection.row.status == Status.DEGRADED
+        period = EVERY_WHEN_DEGRADED_MS if is_sick else EVERY_MS
+        return now + int(period * (0.75 + int.from_bytes(self._randomness.bytes(2)) / 131_072))
+
+    def _check(self, examination: Examination) -> ValidationCheck:
+        ends = examination.expires_at
+        return ValidationCheck(
+            ok=examination.is_ok,
+            code=examination.code,
+            message=examination.sentence,
+            checked_at=rfc3339(self._clock.now()),
+            expires_at=None if ends is None else rfc3339(ends),
+            evidence=examination.evidence,
+        )

@@ -1,0 +1,1 @@
+"""The connection itself: schemas, loading and storing, status, history, sealing, keys, idempotency."""

@@ -1,0 +1,86 @@
+"""The rules that no single field can check: they look at a whole configuration, its provider and the settings."""
+
+from collections.abc import Iterator, Mapping, Set
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic.alias_generators import to_camel
+
+from drio_mcp.config import LOOPBACK_HOSTS
+from drio_mcp.connections.catalog.providers import ProviderFacts
+from drio_mcp.connections.config_types import NEEDS, ConfigType
+from drio_mcp.connections.fields import origin_of
+from drio_mcp.errors import Problem
+
+Config = Mapping[str, Any]
+"""A configuration without secrets, by the names of the model's fields; what is not set is not in it."""
+
+RECEIVERS = ("token_endpoint", "registration_endpoint", "registration_client_uri", "api_base_url")
+"""The members whose addresses a secret is sent to."""
+
+URLS = ("authorization_endpoint", *RECEIVERS)
+
+
+def path_of(field: str) -> str:
+    """Where a member of `config` stands in a request."""
+    return f"config.{to_camel(field)}"
+
+
+def check_type(config: Config, facts: ProviderFacts) -> Iterator[Problem]:
+    """`config.type` is one that the provider has."""
+    if config["type"] not in facts.types:
+        yield Problem("config.type", f"must be one of this provider's types: {', '.join(facts.types)}")
+
+
+def check_addresses(config: Config, admitted: Set[str]) -> Iterator[Problem]:
+    """Addresses are https, except loopback ones and the `host:port` that the operator admitted.
+
+    OAuth 2.1 section 1.5; credentials in the clear are everybody's.
+    """
+    for field in URLS:
+        if field in config and not _is_safe(config[field], admitted):
+            yield Problem(path_of(field), "must begin with https; a right value is https://api.example.com/path")
+    for number, origin in enumerate(config.get("allowed_origins", ())):
+        if not _is_safe(origin, admitted):
+            yield Problem(
+                f"config.allowedOrigins[{number}]", "must begin with https; a right value is https://api.example.com"
+            )
+
+
+def _is_safe(url: str, admitted: Set[str]) -> bool:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return parts.scheme == "https" or host in LOOPBACK_HOSTS or f"{host}:{parts.port or 80}" in admitted
+
+
+def check_origins(config: Config) -> Iterator[Problem]:
+    """Where `allowedOrigins` is given, it covers every address that a secret would be sent to."""
+    allowed = config.get("allowed_origins")
+    if allowed is None:
+        return
+    for field in RECEIVERS:
+        if field in config and origin_of(config[field]) not in allowed:
+            yield Problem("config.allowedOrigins", f"must contain the origin of {to_camel(field)}")
+
+
+def allowed_origins(config: Config, facts: ProviderFacts | None) -> frozenset[str]:
+    """Where the connection's secrets may be sent (contract section 3, `allowedOrigins`)."""
+    if "allowed_origins" in config:
+        return frozenset(config["allowed_origins"])
+    own = frozenset(origin_of(config[field]) for field in URLS if field in config)
+    return own | frozenset(facts.origins if facts else ())
+
+
+def missing(config: Config, secrets: Set[str], has_reference: bool) -> list[str]:
+    """The fields without which a connection of this type cannot work; `secrets` are those that are stored."""
+    needs = NEEDS[ConfigType(config["type"])]
+    lacking = [field for field in needs.settings if field not in config]
+    if needs.is_secret_required and needs.credential not in secrets and not has_reference:
+        lacking.append(str(needs.credential))
+    return lacking
+
+
+def wanted_of_person(config: Config, secrets: Set[str], has_reference: bool) -> tuple[str, ...]:
+    """The fields of the page that a person should fill in; none when the secret is there."""
+    needs = NEEDS[ConfigType(config["type"])]
+    return () if has_reference or needs.credential in secrets else needs.asked

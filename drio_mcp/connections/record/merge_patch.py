@@ -1,0 +1,255 @@
+"""From a connection and a merge patch to the connection after it. Pure: nothing is read or written here.
+
+The rule that keeps secrets home: a secret may go where it could go when it was entered. A change that admits another
+origin voids every stored secret, so that whoever can edit an endpoint still cannot have the secret sent there.
+"""
+
+import json
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pydantic.alias_generators import to_camel
+
+from drio_mcp.connections.catalog.providers import ProviderFacts
+from drio_mcp.connections.config_types import NEEDS, ConfigType
+from drio_mcp.connections.diagnosis_codes import Code, last_error
+from drio_mcp.connections.record.config_rules import (
+    Config,
+    allowed_origins,
+    check_addresses,
+    check_origins,
+    check_type,
+    missing,
+    path_of,
+)
+from drio_mcp.connections.record.connection import Connection
+from drio_mcp.connections.record.schemas import (
+    READ_ONLY_FIELDS,
+    SECRET_FIELDS,
+    WRITABLE_STATUSES,
+    AuthConnection,
+    ConfigInput,
+    ConnectionInput,
+    ConnectionPatch,
+    Status,
+)
+from drio_mcp.connections.record.secret_references import References
+from drio_mcp.errors import Problem, ValidationFailed
+from drio_mcp.opaque import MASK, Secret
+
+MENDED_BY_ENTRY = (Code.ORIGIN_CHANGED, Code.MISSING_CONFIGURATION, Code.SECRET_UNAVAILABLE)
+"""What is over once the missing secret is there."""
+
+KEPT_APART = {*SECRET_FIELDS, "is_default", "last_registered_at"}
+"""Members of `config` that are not stored in its JSON, or not written by clients."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the caller and the operator's settings allow."""
+
+    admitted: Set[str]
+    """The `host:port` that may be reached without TLS."""
+    references: References
+    is_operator: bool
+
+
+@dataclass(slots=True)
+class Change:
+    """The connection after a patch, and what becomes of its secrets."""
+
+    after: Connection
+    origins: frozenset[str]
+    seals: dict[str, Secret] = field(default_factory=dict)
+    removals: set[str] = field(default_factory=set)
+    is_voided: bool = False
+    changed: list[str] = field(default_factory=list)
+    """Where something changed (`config.tokenEndpoint`), for the history."""
+
+
+def merge(config: Config, patch: ConfigInput | None) -> dict[str, Any]:
+    """The configuration after a merge patch (RFC 7396): absent keeps, null removes, arrays are replaced."""
+    merged = dict(config)
+    for name in (patch.model_fields_set if patch else set()) - KEPT_APART:
+        value = getattr(patch, name)
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = list(value) if isinstance(value, tuple) else value
+    return merged
+
+
+def apply(
+    before: Connection,
+    patch: ConnectionInput,
+    facts: ProviderFacts | None,
+    limits: Limits,
+    problems: Sequence[Problem] = (),
+) -> Change:
+    """The change that `patch` makes. Raises `ValidationFailed` with every problem of it, and those known already."""
+    config = merge(before.config, patch.config)
+    problems = [*problems, *_problems(before, config, patch, facts, limits)]
+    if problems:
+        raise ValidationFailed(problems)
+    change = Change(before.with_config(config), allowed_origins(config, facts))
+    _change_secrets(change, before, patch)
+    _change_reference(change, before, patch)
+    _void_elsewhere(change, before, facts)
+    _change_rest(change, before, patch)
+    _change_status(change, before, patch)
+    change.changed[:0] = _differences(before, change.after)
+    return change
+
+
+def read_only_problems(shown: AuthConnection, patch: ConnectionPatch) -> Iterator[Problem]:
+    """What is read-only may be sent back as it was read, so that a whole connection can be edited and sent."""
+    for name in READ_ONLY_FIELDS:
+        if name in patch.model_fields_set and getattr(patch, name) != getattr(shown, name):
+            yield Problem(to_camel(name), "is read-only; leave it out")
+    if "name" in patch.model_fields_set and patch.name is None:
+        yield Problem("name", "must not be null; a right value is Primary Auth")
+    sent = patch.config
+    if sent is not None and sent.last_registered_at not in {None, shown.config.last_registered_at}:
+        yield Problem("config.lastRegisteredAt", "is read-only; leave it out")
+
+
+def _problems(
+    before: Connection, config: Config, patch: ConnectionInput, facts: ProviderFacts | None, limits: Limits
+) -> list[Problem]:
+    problems: list[Problem] = []
+    if "config" in patch.model_fields_set and patch.config is None:
+        problems.append(Problem("config", "must be an object; null members of it clear single settings"))
+    if patch.status is not None and patch.status not in {*WRITABLE_STATUSES, before.row.status}:
+        problems.append(Problem("status", "must be draft, valid or disabled; evidence sets the others"))
+    if "type" not in config:
+        return [*problems, Problem("config.type", "must not be null; a right value is oauth")]
+    if facts is not None:
+        problems += check_type(config, facts)
+    problems += check_addresses(config, limits.admitted)
+    problems += check_origins(config)
+    problem = _reference_problem(before, config, patch, limits)
+    return [*problems, Problem("secretRef", problem)] if problem else problems
+
+
+def _reference_problem(before: Connection, config: Config, patch: ConnectionInput, limits: Limits) -> str | None:
+    reference = patch.secret_ref
+    if reference is None or reference == before.secret_ref:
+        return None
+    if not limits.is_operator:
+        return "may be set for an operator's account only; send the secret in config, or enter it on a page of ours"
+    credential = NEEDS[ConfigType(config["type"])].credential
+    if credential is None:
+        return "has no use: this type needs no secret"
+    if _secret_of(patch, credential) is not None:
+        return f"names a secret while {path_of(credential)} sends one; send one of the two"
+    return limits.references.problem(reference)
+
+
+def _secret_of(patch: ConnectionInput, name: str) -> Secret | None:
+    value = getattr(patch.config, name, None)
+    return None if value is None or value.reveal() == MASK else value
+
+
+def _change_secrets(change: Change, before: Connection, patch: ConnectionInput) -> None:
+    """A value is sealed, null removes, and the mask means what is stored."""
+    for name in SECRET_FIELDS:
+        if patch.config is None or name not in patch.config.model_fields_set:
+            continue
+        if getattr(patch.config, name) is None:
+            if name in before.secrets:
+                change.removals.add(name)
+                change.changed.append(path_of(name))
+        elif (secret := _secret_of(patch, name)) is not None:
+            change.seals[name] = secret
+            change.changed.append(path_of(name))
+
+
+def _change_reference(change: Change, before: Connection, patch: ConnectionInput) -> None:
+    """A new reference takes the place of the sealed secret, and a newly sealed one that of the reference."""
+    row = change.after.row
+    credential = NEEDS[ConfigType(change.after.config["type"])].credential
+    reference = row.secret_ref
+    if "secret_ref" in patch.model_fields_set and patch.secret_ref != before.secret_ref:
+        reference = patch.secret_ref
+        if reference is not None and credential in before.secrets:
+            change.removals.add(str(credential))
+    if credential in change.seals:
+        reference = None
+    change.after = replace(change.after, row=replace(row, secret_ref=reference))
+
+
+def _void_elsewhere(change: Change, before: Connection, facts: ProviderFacts | None) -> None:
+    if change.origins <= allowed_origins(before.config, facts):
+        return
+    row = change.after.row
+    voided = before.secrets - change.seals.keys() - change.removals
+    keeps_reference = row.secret_ref is not None and row.secret_ref == before.row.secret_ref
+    change.is_voided = bool(voided) or keeps_reference
+    change.removals |= voided
+    if keeps_reference:
+        change.after = replace(change.after, row=replace(row, secret_ref=None))
+
+
+def _change_rest(change: Change, before: Connection, patch: ConnectionInput) -> None:
+    row = change.after.row
+    if isinstance(patch, ConnectionPatch) and patch.name is not None:
+        row = replace(row, name=patch.name)
+    if "grants" in patch.model_fields_set:
+        row = replace(row, grants=json.dumps(list(patch.grants or ())))
+    if patch.config is not None and "is_default" in patch.config.model_fields_set:
+        wanted = patch.config.is_default
+        row = replace(row, is_default=None if wanted is None else int(wanted))
+    secrets = (before.secrets - change.removals) | change.seals.keys()
+    change.after = replace(change.after, row=row, secrets=secrets)
+
+
+def _change_status(change: Change, before: Connection, patch: ConnectionInput) -> None:
+    after = change.after
+    row = after.row
+    status, error = Status(row.status), row.last_error
+    lacking = _lacking(after)
+    if patch.status is not None and patch.status != status:
+        status, error = patch.status, None
+    if change.is_voided:
+        status = status if status is Status.DISABLED else Status.DRAFT
+        error = last_error(Code.ORIGIN_CHANGED)
+    elif status is Status.VALID and (blocking := _blocking(change, before, is_claimed=patch.status is Status.VALID)):
+        names = ", ".join(path_of(name) for name in blocking)
+        status, error = Status.DRAFT, last_error(Code.MISSING_CONFIGURATION, f"Still needed: {names}")
+    elif error is not None and change.seals and not lacking and error.partition(":")[0] in MENDED_BY_ENTRY:
+        error = None
+    change.after = replace(after, row=replace(row, status=status, last_error=error))
+
+
+def _blocking(change: Change, before: Connection, *, is_claimed: bool) -> list[str]:
+    """What keeps a connection from being valid: a secret that is missing, or a setting that this change took away."""
+    lacking = _lacking(change.after)
+    lacked = _lacking(change.after if is_claimed else before)
+    return [name for name in lacking if name in SECRET_FIELDS or name not in lacked]
+
+
+def _lacking(connection: Connection) -> list[str]:
+    return missing(connection.config, connection.secrets, connection.row.secret_ref is not None)
+
+
+def after_entry(change: Change) -> Change:
+    """The change once a person entered the secret on a page: with all that is needed it waits for its proof."""
+    after = change.after
+    if not _lacking(after):
+        status = after.row.status if after.row.status == Status.DISABLED else Status.PENDING
+        change.after = replace(after, row=replace(after.row, status=status, last_error=None))
+    return change
+
+
+def _differences(before: Connection, after: Connection) -> list[str]:
+    names = [path_of(name) for name in sorted({*before.config, *after.config}) if _differs(before, after, name)]
+    old, new = before.row, after.row
+    if old.is_default != new.is_default:
+        names.append(path_of("is_default"))
+    simple = ("name", "status", "secret_ref", "grants", "last_error")
+    return [to_camel(name) for name in simple if getattr(old, name) != getattr(new, name)] + names
+
+
+def _differs(before: Connection, after: Connection, name: str) -> bool:
+    return bool(before.config.get(name) != after.config.get(name))

@@ -1,0 +1,75 @@
+"""From a diagnosis code to what to tell: the sentence, who acts, and the very call or page that comes next."""
+
+from collections.abc import Sequence
+
+from drio_mcp import errors
+from drio_mcp.connections.diagnosis_codes import CODES, Code, Remedy
+from drio_mcp.connections.record.connection import Connection
+from drio_mcp.connections.record.outcomes import Diagnosis, DiagnosisEvidence, NextStep
+from drio_mcp.connections.record.schemas import Connect
+from drio_mcp.store import Transaction, links
+
+
+def diagnosis_of(
+    connection: Connection,
+    code: Code,
+    sentence: str | None = None,
+    *,
+    evidence: Sequence[DiagnosisEvidence] = (),
+    connect: Connect | None = None,
+    target: str | None = None,
+) -> Diagnosis:
+    """The diagnosis. `connect` is the link where a person has to act, `target` what was once asked to be connected."""
+    meaning = CODES[code]
+    return Diagnosis(
+        code=code,
+        summary=sentence or meaning.summary,
+        actor=meaning.actor,
+        evidence=tuple(evidence),
+        next_step=next_step_of(connection, code, connect=connect, target=target),
+    )
+
+
+def next_step_of(
+    connection: Connection, code: Code, *, connect: Connect | None = None, target: str | None = None
+) -> NextStep:
+    """The call or the page that gets a connection out of the state which `code` names."""
+    here = {"appId": connection.row.app_id, "authId": connection.id}
+    if code is Code.DISABLED:
+        return NextStep(tool="update_auth_connection", arguments={**here, "status": "draft"})
+    match CODES[code].remedy:
+        case Remedy.NONE:
+            return NextStep()
+        case Remedy.LINK if connect is not None:
+            return NextStep(url=connect.url)
+        case Remedy.LINK:
+            return NextStep(tool="diagnose_auth_connection", arguments=here)
+        case Remedy.REGISTER if is_registrable(connection):
+            return NextStep(tool="register_auth_client", arguments=here)
+        case Remedy.RETRY:
+            return NextStep(tool="validate_auth_connection", arguments=here)
+        case Remedy.RECONNECT if target is not None:
+            return NextStep(tool="connect_auth", arguments={"appId": connection.row.app_id, "target": target})
+        case _:
+            return NextStep(tool="update_auth_connection", arguments=here)
+
+
+def is_registrable(connection: Connection) -> bool:
+    """Whether we can register a client ourselves (RFC 7591)."""
+    return "registration_endpoint" in connection.config
+
+
+def waiting_code(tx: Transaction, connection: Connection, now: int) -> Code:
+    """Which it is of a connection that waits for its person: the link is still good, or it ran out unused."""
+    ends_at = tx.one(links.FIND_LATEST_END, connection_id=connection.id)
+    return Code.CONSENT_EXPIRED if ends_at is not None and ends_at <= now else Code.AWAITING_CONSENT
+
+
+def conflict(diagnosis: Diagnosis, message: str | None = None) -> errors.Conflict:
+    """409 whose `details` are the diagnosis (contract section 3)."""
+    step = diagnosis.next_step
+    return errors.Conflict(
+        message or diagnosis.summary,
+        details=diagnosis.model_dump(mode="json"),
+        next_step=errors.NextStep(tool=step.tool, arguments=step.arguments, url=step.url),
+    )

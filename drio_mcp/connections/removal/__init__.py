@@ -1,0 +1,1 @@
+"""Deleting a connection: undo, and revocation at the provider."""

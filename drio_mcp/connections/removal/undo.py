@@ -1,0 +1,102 @@
+"""Deleting with a way back, as people expect it of a page: disabled at once, deleted with its secrets soon after.
+
+Nothing is copied aside and no secret outlives its row: until the time is up the connection simply cannot be used. Who
+enables it meanwhile, through any door, has brought it back. REST and tools delete at once (contract section 3).
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+
+from drio_mcp.clock import MINUTE, Clock
+from drio_mcp.connections.record.connection import Connection
+from drio_mcp.connections.record.crud import Connections
+from drio_mcp.connections.record.history import Actor, Event, record
+from drio_mcp.connections.record.schemas import ConnectionPatch, Status
+from drio_mcp.errors import NotFound, PreconditionFailed
+from drio_mcp.store import Database, Transaction, connections, removals, secrets
+from drio_mcp.store.removals import RemovalRow
+
+WINDOW_MS = 10 * MINUTE
+MOST_AT_ONCE = 100
+
+
+class Removals:
+    """Removes connections, and brings back those whose time is not up."""
+
+    def __init__(self, db: Database, clock: Clock, connections: Connections) -> None:
+        self._db = db
+        self._clock = clock
+        self._connections = connections
+
+    async def remove(self, actor: Actor, app_id: str, auth_id: str) -> int:
+        """Disable the connection and have it deleted; returns when (milliseconds). Raises `NotFound`."""
+        return await self._db.write(self._remove, actor, app_id, auth_id)
+
+    async def undo(self, actor: Actor, app_id: str, auth_id: str) -> bool:
+        """Bring the connection back as it was. False when it was not removed; raises `NotFound` when it is gone."""
+        return await self._db.write(self._undo, actor, app_id, auth_id)
+
+    async def due(self, app_id: str) -> Mapping[str, int]:
+        """When (milliseconds) each removed connection of the app is deleted, by its id."""
+        rows = await self._db.read(lambda tx: tx.all(removals.LIST_OF_APP, app_id=app_id))
+        return {row.connection_id: row.due_at for row in rows}
+
+    async def sweep(self, now: int) -> int:
+        """Delete what is due; returns how many."""
+        count = 0
+        for row in await self._db.read(lambda tx: tx.all(removals.LIST_DUE, now=now, limit=MOST_AT_ONCE)):
+            count += await self._finish(row)
+        return count
+
+    def _remove(self, tx: Transaction, actor: Actor, app_id: str, auth_id: str) -> int:
+        before = self._owned(tx, actor, app_id, auth_id)
+        row = before.row
+        earlier = tx.one(removals.FIND, connection_id=row.id)
+        if earlier is not None and row.status == Status.DISABLED:
+            return earlier.due_at
+        tx.one(removals.TAKE, connection_id=row.id)
+        due_at = self._clock.now() + WINDOW_MS
+        tx.run(
+            removals.PUT,
+            connection_id=row.id,
+            app_id=app_id,
+            user_id=actor.user_id,
+            actor_name=actor.name,
+            status=row.status,
+            last_error=row.last_error,
+            due_at=due_at,
+        )
+        self._connections.change(tx, actor, before, ConnectionPatch(status=Status.DISABLED))
+        return due_at
+
+    def _undo(self, tx: Transaction, actor: Actor, app_id: str, auth_id: str) -> bool:
+        before = self._owned(tx, actor, app_id, auth_id)
+        removal = tx.one(removals.TAKE, connection_id=auth_id)
+        if removal is None:
+            return False
+        row, now = before.row, self._clock.now()
+        if row.status == Status.DISABLED and removal.status != Status.DISABLED:
+            row = replace(row, status=removal.status, last_error=removal.last_error)
+            connections.update(tx, replace(row, version=row.version + 1, updated_at=now))
+            record(tx, actor, app_id, row.id, Event.UPDATED, now, detail="status")
+        return True
+
+    async def _finish(self, removal: RemovalRow) -> bool:
+        """Delete the connection, unless somebody enabled it or it changes at this very moment."""
+        actor = Actor(removal.user_id, "person", removal.actor_name)
+        app_id, auth_id = removal.app_id, removal.connection_id
+        with suppress(NotFound, PreconditionFailed):
+            view = await self._connections.get(actor.user_id, app_id, auth_id)
+            if view.auth.status is Status.DISABLED:
+                await self._connections.delete(actor, app_id, auth_id, if_match={view.etag})
+                return True
+            await self._db.write(lambda tx: tx.one(removals.TAKE, connection_id=auth_id))
+        return False
+
+    def _owned(self, tx: Transaction, actor: Actor, app_id: str, auth_id: str) -> Connection:
+        row = tx.one(connections.FIND_OWNED, id=auth_id, user_id=actor.user_id)
+        if row is None or row.app_id != app_id:
+            raise NotFound("Auth connection not found")
+        connections.hold_app(tx, app_id)
+        return Connection.of(row, secrets.fields_of(tx, row.id))

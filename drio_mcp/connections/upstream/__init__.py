@@ -1,0 +1,1 @@
+"""Our side of OAuth at a provider: clients, consent, tokens, renewal."""

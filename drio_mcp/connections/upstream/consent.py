@@ -1,0 +1,327 @@
+"""The person's consent at the provider: the way there, and what the answer makes of it (RFC 6749 section 4.1).
+
+The state is good for one answer, in the browser that it was made for, by the person who began, at the address of that
+one connection. The database keeps hashes only, and the PKCE verifier is derived from the browser's key, so that a copy
+of the database completes nothing. The code goes to the token endpoint that was meant when the person left, or nowhere.
+"""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from drio_mcp.clock import MINUTE, Clock
+from drio_mcp.config import Settings
+from drio_mcp.connections.catalog.providers import Providers
+from drio_mcp.connections.diagnosis_codes import Code
+from drio_mcp.connections.record.config_rules import allowed_origins, path_of
+from drio_mcp.connections.record.connection import Connection
+from drio_mcp.connections.record.history import Actor, Event
+from drio_mcp.connections.record.repository import note_failure
+from drio_mcp.connections.record.schemas import AuthConnection, Status
+from drio_mcp.connections.unusable import Unusable
+from drio_mcp.connections.upstream.client_identity import redirect_uri
+from drio_mcp.connections.upstream.habits import habits_of
+from drio_mcp.connections.upstream.persons_part import leads_on
+from drio_mcp.connections.upstream.registrations import Registrations
+from drio_mcp.connections.upstream.renewal import Renewal
+from drio_mcp.connections.upstream.token_answers import Refusal, TokenSet
+from drio_mcp.connections.upstream.token_endpoints import Endpoints
+from drio_mcp.connections.upstream.token_requests import TokenClient, TokenEndpoint
+from drio_mcp.errors import NotFound
+from drio_mcp.opaque import Randomness, b64url
+from drio_mcp.store import Database, Transaction, connections, pending_authorizations, secrets, upstreams
+from drio_mcp.vault import SealBroken
+
+LIFETIME_MS = 30 * MINUTE
+"""How long a person may take at the provider: some make an account there first."""
+
+DENIALS: Mapping[str, Code] = {
+    "access_denied": Code.CONSENT_DENIED,
+    "consent_required": Code.CONSENT_DENIED,
+    "interaction_required": Code.CONSENT_DENIED,
+    "login_required": Code.CONSENT_DENIED,
+    "account_selection_required": Code.CONSENT_DENIED,
+    "unauthorized_client": Code.CLIENT_UNKNOWN,
+    "invalid_client": Code.CLIENT_UNKNOWN,
+    "invalid_scope": Code.SCOPE_MISSING,
+    "invalid_target": Code.AUDIENCE_MISMATCH,
+    "unsupported_response_type": Code.UNSUPPORTED_AUTH,
+    "server_error": Code.PROVIDER_OUTAGE,
+    "temporarily_unavailable": Code.PROVIDER_OUTAGE,
+}
+"""RFC 6749 section 4.1.2.1, OpenID Connect Core section 3.1.2.6, RFC 8707 section 2; any other: we asked wrongly."""
+
+
+class NotOurs(NotFound):
+    """An answer that belongs to no authorization of this person, in this browser, for this connection, now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was asked, and where; the answer is worth something only while the connection still says the same."""
+
+    authorization_endpoint: str
+    token_endpoint: str
+    client_id: str
+    redirect_uri: str
+    issuer: str | None
+    promises_iss: bool
+    has_challenge: bool
+    origins: tuple[str, ...]
+    """Where the tokens may go, as the person saw it."""
+
+
+class Consent:
+    """Sends people to their providers and takes them back."""
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        randomness: Randomness,
+        settings: Settings,
+        providers: Providers,
+        registrations: Registrations,
+        endpoints: Endpoints,
+        token_client: TokenClient,
+        renewal: Renewal,
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._randomness = randomness
+        self._settings = settings
+        self._providers = providers
+        self._registrations = registrations
+        self._endpoints = endpoints
+        self._token_client = token_client
+        self._renewal = renewal
+
+    async def begin(self, actor: Actor, connection_id: str, browser_key: str) -> str:
+        """The provider's URL to send the person to. `browser_key` is a secret that only this browser shows again.
+
+        Registers a client first where one is missing or lost. Raises `Unusable` when there is nowhere to go.
+        """
+        connection = await self._db.read(self._find, connection_id, actor.user_id)
+        if connection.row.status == Status.DISABLED:
+            raise Unusable(Code.DISABLED)
+        if not leads_on(connection):
+            raise Unusable(Code.MISSING_CONFIGURATION, "Still needed: config.authorizationEndpoint")
+        if "client_id" not in connection.config or "registration_endpoint" in connection.config:
+            await self._registrations.ensure(actor, connection_id)
+        state = b64url(self._randomness.bytes(32))
+        return await self._db.write(self._begin, actor, connection_id, browser_key, state)
+
+    async def finish(
+        self, actor: Actor, connection_id: str, browser_key: str, parameters: Iterable[tuple[str, str]]
+    ) -> AuthConnection:
+        """The connection after the provider's answer, whatever it was. The state is used up in any case.
+
+        Raises `NotOurs`, and then changes nothing.
+        """
+        answer = _read(parameters)
+        state = answer.get("state", "")
+        asked = await self._db.write(self._consume, actor, connection_id, browser_key, state)
+        failure = _fault(answer, asked)
+        if failure is None:
+            verifier = _verifier(browser_key, state) if asked.has_challenge else None
+            failure = await self._exchange(actor, connection_id, asked, answer["code"], verifier)
+        if failure is not None:
+            await self.note_failure(actor, connection_id, failure)
+        connection = await self._db.read(self._find, connection_id, actor.user_id)
+        return connection.read(self._providers)
+
+    async def note_failure(self, actor: Actor, connection_id: str, failure: Unusable) -> None:
+        """Let the connection say why nobody could be sent to the provider, or what the provider answered."""
+        await self._db.write(self._failed, actor, connection_id, failure)
+
+    async def prune(self, now: int) -> int:
+        """Forget the authorizations that never came back, and give how many there were."""
+        return await self._db.write(lambda tx: tx.run(pending_authorizations.PRUNE, now=now))
+
+    async def _exchange(
+        self, actor: Actor, connection_id: str, asked: Asked, code: str, verifier: str | None
+    ) -> Unusable | None:
+        """Redeem the code and store what came, in one decision; a crash in between leaves the connection waiting."""
+        try:
+            endpoint = await self._db.read(self._endpoint, connection_id, actor.user_id, asked)
+        except Unusable as error:
+            return error
+        tokens = await self._token_client.exchange(endpoint, code, asked.redirect_uri, verifier)
+        if isinstance(tokens, Refusal):
+            return _refused(tokens)
+        try:
+            await self._db.write(self._keep, actor, connection_id, asked, tokens)
+        except Unusable as error:
+            return error
+        return None
+
+    # Decisions
+
+    def _find(self, tx: Transaction, connection_id: str, user_id: str) -> Connection:
+        row = tx.one(connections.FIND_OWNED, id=connection_id, user_id=user_id)
+        if row is None:
+            raise NotOurs
+        return Connection.of(row, secrets.fields_of(tx, row.id))
+
+    def _hold(self, tx: Transaction, connection_id: str, user_id: str) -> None:
+        """Let nobody else change the connection until the transaction ends."""
+        connections.hold_app(tx, self._find(tx, connection_id, user_id).row.app_id)
+
+    def _begin(self, tx: Transaction, actor: Actor, connection_id: str, browser_key: str, state: str) -> str:
+        connection = self._find(tx, connection_id, actor.user_id)
+        config, habits = connection.config, habits_of(connection, self._providers.find(connection.row.provider_key))
+        upstream = tx.one(upstreams.FIND, connection_id=connection_id)
+        server = json.loads(upstream.server) if upstream is not None else {}
+        asked = self._asked(connection, server, has_challenge=habits.takes_pkce)
+        tx.run(
+            pending_authorizations.INSERT,
+            state_hash=_hash(state),
+            binding_hash=_hash(browser_key),
+            connection_id=connection_id,
+            user_id=actor.user_id,
+            asked=json.dumps(asdict(asked)),
+            expires_at=self._clock.now() + LIFETIME_MS,
+        )
+        query = {
+            **habits.parameters,
+            "response_type": "code",
+            "client_id": asked.client_id,
+            "redirect_uri": asked.redirect_uri,
+            "state": state,
+        }
+        query |= _scope(config.get("scopes", ()), server, habits.scope_separator)
+        if asked.has_challenge:
+            query |= {"code_challenge": _challenge(_verifier(browser_key, state)), "code_challenge_method": "S256"}
+        if upstream is not None and upstream.resource is not None:
+            query["resource"] = upstream.resource  # RFC 8707 section 2.1
+        if "audience" in config:
+            query["audience"] = config["audience"]
+        separator = "&" if urlsplit(asked.authorization_endpoint).query else "?"
+        return asked.authorization_endpoint + separator + urlencode(query)
+
+    def _asked(self, connection: Connection, server: Mapping[str, Any], *, has_challenge: bool) -> Asked:
+        config = connection.config
+        lacking = [name for name in ("token_endpoint", "client_id") if name not in config]
+        if lacking:
+            names = ", ".join(path_of(name) for name in lacking)
+            raise Unusable(Code.MISSING_CONFIGURATION, f"Still needed: {names}")
+        # Metadata speaks for its own endpoints only: others that were entered by hand may be another server's.
+        is_described = server.get("authorization_endpoint") == config["authorization_endpoint"]
+        return Asked(
+            authorization_endpoint=config["authorization_endpoint"],
+            token_endpoint=config["token_endpoint"],
+            client_id=config["client_id"],
+            redirect_uri=redirect_uri(self._settings, connection.id),
+            issuer=server.get("issuer") if is_described else None,
+            promises_iss=is_described and server.get("sends_iss") is True,
+            has_challenge=has_challenge,
+            origins=tuple(sorted(self._origins(connection))),
+        )
+
+    def _origins(self, connection: Connection) -> frozenset[str]:
+        return allowed_origins(connection.config, self._providers.find(connection.row.provider_key))
+
+    def _consume(self, tx: Transaction, actor: Actor, connection_id: str, browser_key: str, state: str) -> Asked:
+        """One statement, so that of two answers with one state only one gets through."""
+        asked = tx.one(
+            pending_authorizations.CONSUME,
+            state_hash=_hash(state),
+            binding_hash=_hash(browser_key),
+            connection_id=connection_id,
+            user_id=actor.user_id,
+            now=self._clock.now(),
+        )
+        if asked is None:
+            raise NotOurs
+        return Asked(**json.loads(asked))
+
+    def _endpoint(self, tx: Transaction, connection_id: str, user_id: str, asked: Asked) -> TokenEndpoint:
+        connection = self._unchanged(tx, connection_id, user_id, asked)
+        try:
+            return self._endpoints.of(tx, connection)
+        except SealBroken:
+            raise Unusable(Code.SECRET_UNAVAILABLE) from None
+
+    def _keep(self, tx: Transaction, actor: Actor, connection_id: str, asked: Asked, tokens: TokenSet) -> None:
+        self._hold(tx, connection_id, actor.user_id)
+        connection = self._unchanged(tx, connection_id, actor.user_id, asked)
+        self._renewal.keep(tx, actor, connection, tokens, Event.CONNECTED)
+
+    def _unchanged(self, tx: Transaction, connection_id: str, user_id: str, asked: Asked) -> Connection:
+        """The connection, if it still means the server and the client that the person has just allowed."""
+        connection = self._find(tx, connection_id, user_id)
+        names = ("authorization_endpoint", "token_endpoint", "client_id")
+        is_moved = not self._origins(connection) <= set(asked.origins)
+        if is_moved or any(connection.config.get(name) != getattr(asked, name) for name in names):
+            sentence = "The connection was changed while the person was at the provider; allow it again"
+            raise Unusable(Code.AWAITING_CONSENT, sentence)
+        if connection.row.status == Status.DISABLED:
+            raise Unusable(Code.DISABLED)
+        return connection
+
+    def _failed(self, tx: Transaction, actor: Actor, connection_id: str, failure: Unusable) -> None:
+        self._hold(tx, connection_id, actor.user_id)
+        connection = self._find(tx, connection_id, actor.user_id)
+        now = self._clock.now()
+        note_failure(tx, actor, connection, Event.CONNECTED, failure.code, failure.sentence, now)
+
+
+def _read(parameters: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """RFC 6749 section 3.1: no parameter more than once."""
+    pairs = list(parameters)
+    answer = dict(pairs)
+    if len(answer) != len(pairs):
+        raise NotOurs
+    return answer
+
+
+def _fault(answer: Mapping[str, str], asked: Asked) -> Unusable | None:
+    """What is wrong with an answer whose state is ours."""
+    issuer = answer.get("iss")
+    if asked.issuer is not None and issuer is not None and issuer != asked.issuer:  # RFC 9207 section 2.4
+        return Unusable(Code.ISSUER_MISMATCH)
+    if asked.promises_iss and issuer is None:
+        return Unusable(Code.ISSUER_MISMATCH, "The answer lacks the issuer that the provider promises to send")
+    if "error" in answer:
+        code = DENIALS.get(answer["error"], Code.MISSING_CONFIGURATION)
+        if code is Code.MISSING_CONFIGURATION:
+            return Unusable(code, "The provider called our request for consent invalid")
+        return Unusable(code)
+    return None if answer.get("code") else Unusable(Code.MALFORMED_RESPONSE, "The provider sent neither code nor error")
+
+
+def _refused(refusal: Refusal) -> Unusable:
+    """A refused grant is, at this point, a code that came too late (contract section 3, "Which code when")."""
+    if refusal.code is Code.REAUTHORIZATION_REQUIRED:
+        return Unusable(Code.CONSENT_EXPIRED, "The provider no longer took its code; allow access again")
+    return Unusable(refusal.code, refusal.sentence)
+
+
+def _scope(scopes: Iterable[str], server: Mapping[str, Any], separator: str) -> dict[str, str]:
+    """The scopes to ask for. Where the server knows `offline_access`, without it there may be no refresh token, and
+    OpenID Connect Core section 11 grants it only together with `prompt=consent`."""
+    asked = list(scopes)
+    if not asked:
+        return {}
+    if "offline_access" in (server.get("scopes_supported") or ()) and "offline_access" not in asked:
+        asked.append("offline_access")
+    extra = {"prompt": "consent"} if "offline_access" in asked else {}
+    return {"scope": separator.join(asked), **extra}
+
+
+def _hash(value: str) -> bytes:
+    return hashlib.sha256(value.encode("utf-8", "surrogatepass")).digest()
+
+
+def _verifier(browser_key: str, state: str) -> str:
+    """A code verifier of 43 characters (RFC 7636 section 4.1) that this browser alone can give again."""
+    return b64url(hmac.digest(browser_key.encode(), b"connection verifier " + state.encode(), "sha256"))
+
+
+def _challenge(verifier: str) -> str:
+    """RFC 7636 section 4.2."""
+    return b64url(hashlib.sha256(verifier.encode()).digest())

@@ -1,0 +1,151 @@
+"""Upstream tokens in the store: sealed for the connection's origins, with their life beside them.
+
+Everything here happens inside a decision of somebody else; nothing is sent.
+"""
+
+import json
+from dataclasses import dataclass, replace
+
+from drio_mcp.clock import Clock
+from drio_mcp.connections.catalog.providers import Providers
+from drio_mcp.connections.diagnosis_codes import CODES, Code, last_error
+from drio_mcp.connections.record import sealing
+from drio_mcp.connections.record.config_rules import allowed_origins
+from drio_mcp.connections.record.connection import Connection
+from drio_mcp.connections.record.history import Actor, Event, record
+from drio_mcp.connections.record.schemas import Status
+from drio_mcp.connections.upstream.token_answers import Refusal, TokenSet
+from drio_mcp.opaque import Secret
+from drio_mcp.store import Transaction, connections, secrets, token_sets
+from drio_mcp.store.token_sets import Renewed
+from drio_mcp.vault import Vault
+
+ACCESS_TOKEN = "upstream_access_token"  # noqa: S105
+REFRESH_TOKEN = "upstream_refresh_token"  # noqa: S105
+ORPHAN = "upstream_orphan"
+"""An answer whose refresher had been fenced out by the time it came: the next refresher may need it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A lease: the generation that is being renewed, and the fence that the lease was given."""
+
+    generation: int
+    fence: int
+
+
+BROKEN_GRANT = frozenset({Code.REAUTHORIZATION_REQUIRED, Code.TOKEN_EXPIRED})
+
+
+class UpstreamTokens:
+    """Keeps and finds the tokens that providers issued."""
+
+    def __init__(self, clock: Clock, vault: Vault, providers: Providers) -> None:
+        self._clock = clock
+        self._vault = vault
+        self._providers = providers
+
+    def find(self, tx: Transaction, connection_id: str) -> Connection | None:
+        """The connection as it is now, whoever it belongs to."""
+        row = tx.one(connections.FIND_BY_ID, id=connection_id)
+        return None if row is None else Connection.of(row, secrets.fields_of(tx, row.id))
+
+    def unseal(self, tx: Transaction, connection: Connection, field: str, origin: str | None = None) -> Secret | None:
+        """The secret of that field, for sending it to `origin`. Raises `SealBroken`."""
+        return sealing.unseal(tx, self._vault, connection.id, field, origin)
+
+    def origins(self, connection: Connection) -> frozenset[str]:
+        """Where the connection's secrets may go."""
+        return allowed_origins(connection.config, self._providers.find(connection.row.provider_key))
+
+    def keep(
+        self, tx: Transaction, actor: Actor, connection: Connection, tokens: TokenSet, due_at: int | None, event: Event
+    ) -> Connection:
+        """The tokens of a new consent, in place of all former ones; whoever renews those is fenced out."""
+        sealing.remove(tx, connection.id, (ACCESS_TOKEN, REFRESH_TOKEN, ORPHAN))
+        token_sets.put(tx, connection.id, _renewed(tokens, due_at, is_renewable=tokens.refresh_token is not None))
+        self._seal(tx, connection, tokens)
+        return self._mark_working(tx, actor, connection, tokens, event)
+
+    def renew(
+        self, tx: Transaction, actor: Actor, connection: Connection, tokens: TokenSet, due_at: int | None, held: Held
+    ) -> bool:
+        """The answer to a refresh; False when somebody else has the lease by now, or stored a newer answer.
+
+        A provider that does not rotate sends no new refresh token (RFC 6749 section 6): the present one stays. One
+        that names no scopes has left them as they were.
+        """
+        stored = tx.one(token_sets.FIND, connection_id=connection.id)
+        if stored is None:
+            return False
+        if tokens.scopes is None and stored.scopes is not None:
+            tokens = replace(tokens, scopes=tuple(json.loads(stored.scopes)))
+        is_renewable = bool(stored.is_renewable) or tokens.refresh_token is not None
+        renewed = _renewed(tokens, due_at, is_renewable=is_renewable)
+        if not token_sets.renew(tx, connection.id, held.generation, held.fence, renewed):
+            return False
+        sealing.remove(tx, connection.id, (ORPHAN,))
+        self._seal(tx, connection, tokens)
+        self._mark_working(tx, actor, connection, tokens, Event.RENEWED)
+        return True
+
+    def mark_refused(self, tx: Transaction, actor: Actor, connection: Connection, refusal: Refusal) -> None:
+        """What a refusal makes of the connection's status and history."""
+        status = status_after(refusal.code, Status(connection.row.status))
+        error = last_error(refusal.code, refusal.sentence)
+        self._write(tx, connection.with_config(connection.config, status=status, last_error=error))
+        row, outcome = connection.row, str(refusal.code)
+        now = self._clock.now()
+        record(tx, actor, row.app_id, row.id, Event.RENEWED, now, outcome=outcome, detail=refusal.sentence)
+
+    def put_orphan(self, tx: Transaction, connection: Connection, payload: Secret) -> None:
+        """Keep an answer that came too late to be stored."""
+        sealing.seal(tx, self._vault, connection.id, {ORPHAN: payload}, self.origins(connection), self._clock.now())
+
+    def _seal(self, tx: Transaction, connection: Connection, tokens: TokenSet) -> None:
+        values = {ACCESS_TOKEN: tokens.access_token}
+        if tokens.refresh_token is not None:
+            values[REFRESH_TOKEN] = tokens.refresh_token
+        sealing.seal(tx, self._vault, connection.id, values, self.origins(connection), self._clock.now())
+
+    def _mark_working(
+        self, tx: Transaction, actor: Actor, connection: Connection, tokens: TokenSet, event: Event
+    ) -> Connection:
+        """A token that was just issued is evidence that the connection works."""
+        now, row = self._clock.now(), connection.row
+        asked = tuple(connection.config.get("scopes", ()))
+        granted = tokens.scopes if tokens.scopes is not None else asked  # RFC 6749 section 5.1: absent means as asked
+        working = connection.with_config(
+            connection.config,
+            status=Status.DISABLED if row.status == Status.DISABLED else Status.VALID,
+            grants=json.dumps(list(granted)),
+            last_validated_at=now,
+            last_error=None,
+        )
+        record(tx, actor, row.app_id, row.id, event, now)
+        return self._write(tx, working)
+
+    def _write(self, tx: Transaction, connection: Connection) -> Connection:
+        row = replace(connection.row, version=connection.row.version + 1, updated_at=self._clock.now())
+        connections.update(tx, row)
+        return replace(connection, row=row)
+
+
+def status_after(code: Code, before: Status) -> Status:
+    """The status of a connection that a refusal leaves behind."""
+    if before is Status.DISABLED:
+        return before
+    if code in BROKEN_GRANT:
+        return Status.NEEDS_REAUTH
+    return Status.DEGRADED if CODES[code].passes else Status.INVALID
+
+
+def _renewed(tokens: TokenSet, due_at: int | None, *, is_renewable: bool) -> Renewed:
+    return Renewed(
+        token_type=tokens.token_type,
+        scopes=None if tokens.scopes is None else json.dumps(list(tokens.scopes)),
+        obtained_at=tokens.obtained_at,
+        expires_at=tokens.expires_at,
+        is_renewable=int(is_renewable),
+        due_at=due_at if is_renewable else None,
+    )

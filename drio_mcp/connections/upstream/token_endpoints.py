@@ -1,0 +1,62 @@
+"""Where and how a connection asks for tokens: its configuration, its provider's facts, and what was discovered."""
+
+import json
+from typing import Any
+
+from drio_mcp.connections.catalog.providers import Providers
+from drio_mcp.connections.diagnosis_codes import Code
+from drio_mcp.connections.fields import origin_of
+from drio_mcp.connections.record.connection import Connection
+from drio_mcp.connections.record.secret_references import References, SecretUnavailable
+from drio_mcp.connections.unusable import Unusable
+from drio_mcp.connections.upstream.stored_tokens import UpstreamTokens
+from drio_mcp.connections.upstream.token_requests import TokenEndpoint
+from drio_mcp.opaque import Secret
+from drio_mcp.store import Transaction, registrations, upstreams
+
+
+class Endpoints:
+    """Builds token endpoints inside a decision."""
+
+    def __init__(self, providers: Providers, references: References, tokens: UpstreamTokens) -> None:
+        self._providers = providers
+        self._references = references
+        self._tokens = tokens
+
+    def of(self, tx: Transaction, connection: Connection) -> TokenEndpoint:
+        """The connection's token endpoint. Raises `Unusable` for what is missing, and `SealBroken`."""
+        config = connection.config
+        url, client_id = config.get("token_endpoint"), config.get("client_id")
+        if url is None or client_id is None:
+            lacking = "config.tokenEndpoint" if url is None else "config.clientId"
+            raise Unusable(Code.MISSING_CONFIGURATION, f"Still needed: {lacking}")
+        facts = self._providers.find(connection.row.provider_key)
+        entry = facts.entry if facts else None
+        upstream = tx.one(upstreams.FIND, connection_id=connection.id)
+        server: dict[str, Any] = json.loads(upstream.server) if upstream else {}
+        registered = tx.one(registrations.FIND, connection_id=connection.id)
+        if registered is not None and registered.client_id == client_id and registered.auth_method is not None:
+            preferred: tuple[str, ...] = (registered.auth_method,)
+        else:
+            preferred = tuple(server.get("token_endpoint_auth_methods") or ())
+        if not preferred and entry is not None and entry.token_endpoint_auth_method is not None:
+            preferred = (entry.token_endpoint_auth_method,)
+        return TokenEndpoint.with_methods(
+            url,
+            client_id,
+            self._client_secret(tx, connection, origin_of(url)),
+            preferred,
+            scope_separator=entry.scope_separator if entry else None,
+            resource=upstream.resource if upstream else None,
+            audience=config.get("audience"),
+        )
+
+    def _client_secret(self, tx: Transaction, connection: Connection, origin: str) -> Secret | None:
+        """The secret, if it may go to the token endpoint's origin."""
+        reference = connection.row.secret_ref
+        if reference is None:
+            return self._tokens.unseal(tx, connection, "client_secret", origin)
+        try:
+            return self._references.read(reference)
+        except SecretUnavailable:
+            raise Unusable(Code.SECRET_UNAVAILABLE) from None

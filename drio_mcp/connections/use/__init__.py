@@ -1,0 +1,1 @@
+"""What a connection is for: hand-out of credentials, and the proxy."""

@@ -1,0 +1,260 @@
+"""A call through a connection, with the credential put in by the server (contract section 3, `…/proxy/{path}`).
+
+The caller chooses path, query, headers and body; where it goes and what it is sent with is the connection's. Bodies
+stream both ways. A provider that refuses a token (401) is asked once more with a renewed one, if the body was small
+enough to be kept.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import ClassVar
+
+from drio_mcp.clock import Clock
+from drio_mcp.connections.catalog.providers import Providers
+from drio_mcp.connections.diagnosis_codes import Code
+from drio_mcp.connections.fields import origin_of
+from drio_mcp.connections.health.diagnosis import Diagnoses
+from drio_mcp.connections.health.probes import UNKNOWN_PLACE, Subject
+from drio_mcp.connections.health.validation import Validation
+from drio_mcp.connections.record.connection import Connection
+from drio_mcp.connections.record.crud import Connections
+from drio_mcp.connections.record.history import Actor, Event, record_use
+from drio_mcp.connections.unusable import Unusable
+from drio_mcp.connections.upstream.credentials import Credential, Credentials, require_usable
+from drio_mcp.connections.upstream.renewal import Renewal
+from drio_mcp.connections.upstream.stored_tokens import UpstreamTokens
+from drio_mcp.connections.use.masking import Mask
+from drio_mcp.connections.use.proxy_headers import request_headers, response_headers
+from drio_mcp.connections.use.proxy_path import proxied_url
+from drio_mcp.errors import DrioError, PayloadTooLarge
+from drio_mcp.outbound import Outbound, OutboundError, StreamedResponse
+from drio_mcp.store import Database, Transaction, token_sets, upstreams
+
+KEPT_BYTES = 1024 * 1024
+"""Up to here a body is kept, so that it can be sent a second time."""
+MAX_REQUEST_BYTES = 64 * 1024 * 1024
+MAX_ANSWER_BYTES = 256 * 1024 * 1024
+HEAD_SECONDS = 60.0
+IDLE_SECONDS = 60.0
+LIFETIME_SECONDS = 900.0
+
+
+class BadGateway(DrioError):
+    """The provider could not be reached, or its answer was none. `details` are the diagnosis."""
+
+    code = "unavailable"
+    status: ClassVar[int] = 502
+
+
+class ProviderUnavailable(BadGateway):
+    """The provider says that it cannot answer now."""
+
+    status = 503
+
+
+class GatewayTimeout(BadGateway):
+    """The provider did not answer in time."""
+
+    status = 504
+
+
+FAILURES: dict[Code, type[BadGateway]] = {
+    Code.TIMEOUT: GatewayTimeout,
+    Code.RATE_LIMITED: ProviderUnavailable,
+    Code.PROVIDER_OUTAGE: ProviderUnavailable,
+    Code.DNS_FAILURE: BadGateway,
+    Code.TLS_FAILURE: BadGateway,
+    Code.ENDPOINT_UNREACHABLE: BadGateway,
+    Code.ADDRESS_BLOCKED: BadGateway,
+    Code.REDIRECT_REFUSED: BadGateway,
+    Code.RESPONSE_TOO_LARGE: BadGateway,
+    Code.MALFORMED_RESPONSE: BadGateway,
+}
+"""What fails on the way to the provider. All else is the connection's own state: 409."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What is to be passed on. `path` is without the slash before it; path and query are as sent, still encoded."""
+
+    method: str
+    path: str
+    query: str
+    headers: Sequence[tuple[str, str]]
+    body: AsyncIterator[bytes] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """The provider's answer, as it is handed back."""
+
+    status: int
+    headers: Sequence[tuple[str, str]]
+    chunks: AsyncIterator[bytes]
+
+
+class Proxy:
+    """Makes calls through connections."""
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        outbound: Outbound,
+        providers: Providers,
+        connections: Connections,
+        tokens: UpstreamTokens,
+        credentials: Credentials,
+        renewal: Renewal,
+        validation: Validation,
+        diagnoses: Diagnoses,
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._outbound = outbound
+        self._providers = providers
+        self._connections = connections
+        self._tokens = tokens
+        self._credentials = credentials
+        self._renewal = renewal
+        self._validation = validation
+        self._diagnoses = diagnoses
+
+    @asynccontextmanager
+    async def call(self, actor: Actor, app_id: str, id_or_key: str, call: Call) -> AsyncIterator[Passed]:
+        """Pass the call on; the answer's body comes while the block is open.
+
+        Raises `NotFound`, `BadRequest` for a path that leads elsewhere, `PayloadTooLarge`, `Conflict` for a connection
+        that cannot be used and `BadGateway` and its kinds for one that cannot be reached, both with a diagnosis.
+        """
+        subject = await self._db.read(self._find, actor, app_id, id_or_key)
+        try:
+            async with self._send(subject, call) as (answer, credential):
+                await self._note(actor, subject.connection, answer.status)
+                yield _passed(answer, credential)
+        except Unusable as error:
+            raise await self._failure(actor, subject.connection, error) from None
+        except OutboundError as error:
+            failure = Unusable(Code(error.code), error.sentence)
+            raise await self._failure(actor, subject.connection, failure) from None
+
+    @asynccontextmanager
+    async def _send(self, subject: Subject, call: Call) -> AsyncIterator[tuple[StreamedResponse, Credential]]:
+        connection, base = subject.connection, subject.base_url
+        require_usable(connection)
+        if base is None:
+            raise Unusable(Code.MISSING_CONFIGURATION, UNKNOWN_PLACE)
+        url = proxied_url(base, call.path, call.query)
+        credential = await self._credentials.get(connection, origin_of(url))
+        body = await Body.of(call.body)
+        async with self._stream(call, url, credential, body) as answer:
+            if answer.status != 401 or not await self._renew(connection, credential) or body.is_spent:
+                yield answer, credential
+                return
+        credential = await self._credentials.get(connection, origin_of(url))
+        async with self._stream(call, url, credential, body) as answer:
+            yield answer, credential
+
+    @asynccontextmanager
+    async def _stream(
+        self, call: Call, url: str, credential: Credential, body: "Body"
+    ) -> AsyncIterator[StreamedResponse]:
+        async with self._outbound.stream(
+            call.method,
+            credential.address(url),
+            headers=request_headers(call.headers, credential.header_pairs()),
+            content=body.content(),
+            max_bytes=MAX_ANSWER_BYTES,
+            timeout=HEAD_SECONDS,
+            idle_timeout=IDLE_SECONDS,
+            lifetime=LIFETIME_SECONDS,
+        ) as answer:
+            length = answer.headers.get("content-length", "")
+            if length.isascii() and length.isdigit() and int(length) > MAX_ANSWER_BYTES and call.method != "HEAD":
+                raise OutboundError("response_too_large", "The answer is larger than is passed on")
+            yield answer
+
+    async def _renew(self, connection: Connection, credential: Credential) -> bool:
+        """Renew a token that was refused; False where there is none to renew. Raises `Unusable`."""
+        if credential.generation is None:
+            return False
+        row = await self._db.read(lambda tx: tx.one(token_sets.FIND, connection_id=connection.id))
+        if row is None or not row.is_renewable:
+            return False
+        await self._renewal.renew(connection.id, seen=credential.generation)
+        return True
+
+    def _find(self, tx: Transaction, actor: Actor, app_id: str, id_or_key: str) -> Subject:
+        connection = self._connections.find_owned(tx, actor.user_id, app_id, id_or_key)
+        return Subject(
+            connection,
+            self._providers.find(connection.row.provider_key),
+            tx.one(upstreams.FIND, connection_id=connection.id),
+            self._tokens.origins(connection),
+        )
+
+    async def _note(self, actor: Actor, connection: Connection, status: int) -> None:
+        """Count the use. One that was refused lets the connection be looked at soon."""
+        outcome = "ok" if status < 400 else f"status {status}"
+        await self._record(actor, connection, outcome)
+        if status in {401, 403}:
+            await self._validation.doubt(connection.id)
+
+    async def _failure(self, actor: Actor, connection: Connection, error: Unusable) -> DrioError:
+        await self._record(actor, connection, error.code)
+        kind = FAILURES.get(error.code)
+        if kind is None:
+            return await self._diagnoses.conflict(actor, connection, error)
+        diagnosis = await self._diagnoses.of(actor, connection, error)
+        return kind(error.sentence, details=diagnosis.model_dump(mode="json"))
+
+    async def _record(self, actor: Actor, connection: Connection, outcome: str) -> None:
+        now, row = self._clock.now(), connection.row
+        await self._db.write(lambda tx: record_use(tx, actor, row.app_id, row.id, Event.USED, now, outcome=outcome))
+
+
+class Body:
+    """A request's body: kept while it is small, else passed through once."""
+
+    def __init__(self, kept: bytes | None, rest: AsyncIterator[bytes] | None) -> None:
+        self._kept = kept
+        self._rest = rest
+        self.is_spent = False
+
+    @classmethod
+    async def of(cls, chunks: AsyncIterator[bytes] | None) -> "Body":
+        """The body, read as far as it would be kept."""
+        if chunks is None:
+            return cls(None, None)
+        kept = b""
+        async for chunk in chunks:
+            kept += chunk
+            if len(kept) > KEPT_BYTES:
+                return cls(kept, chunks)
+        return cls(kept, None)
+
+    def content(self) -> bytes | AsyncIterator[bytes] | None:
+        """What to send now. A body that is passed through can be sent once."""
+        if self._rest is None:
+            return self._kept
+        self.is_spent = True
+        return self._through()
+
+    async def _through(self) -> AsyncIterator[bytes]:
+        assert self._kept is not None
+        assert self._rest is not None
+        length = len(self._kept)
+        yield self._kept
+        async for chunk in self._rest:
+            length += len(chunk)
+            if length > MAX_REQUEST_BYTES:
+                raise PayloadTooLarge(f"The body is larger than {MAX_REQUEST_BYTES // 1024 // 1024} MiB")
+            yield chunk
+
+
+def _passed(answer: StreamedResponse, credential: Credential) -> Passed:
+    mask = Mask(credential.values)
+    url = answer.url.partition("?")[0]  # the query may hold the credential
+    headers = [(n, mask.text(v)) for n, v in response_headers(answer.headers.multi_items(), url)]
+    return Passed(answer.status, headers, mask.stream(answer.chunks()))

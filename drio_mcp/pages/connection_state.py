@@ -1,0 +1,139 @@
+"""How a connection is, in words for people: its status, why it is so, and the one step that gets it on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from drio_mcp.connections.config_types import NEEDS, ConfigType
+from drio_mcp.connections.diagnosis_codes import CODES, Actor, Code, Remedy
+from drio_mcp.connections.record.schemas import AuthConnection, Status
+from drio_mcp.connections.upstream.persons_part import CONSENTED, WORKING
+
+LABELS: Mapping[Status, str] = {
+    Status.DRAFT: "Draft",
+    Status.PENDING: "Pending",
+    Status.VALID: "Works",
+    Status.EXPIRING: "Expires soon",
+    Status.DEGRADED: "Degraded",
+    Status.NEEDS_REAUTH: "Needs you",
+    Status.INVALID: "Does not work",
+    Status.DISABLED: "Disabled",
+}
+"""What the pill says; its colour says nothing more."""
+
+REASONS: Mapping[Status, str] = {
+    Status.DRAFT: "It is set up, but nothing has proved it yet",
+    Status.PENDING: "Everything is there; its first use will prove it",
+    Status.VALID: "Ready to be used",
+    Status.EXPIRING: "Its credential runs out soon",
+    Status.DEGRADED: "It has worked, but not every time of late",
+    Status.NEEDS_REAUTH: "The provider wants you to allow it again",
+    Status.INVALID: "The provider does not accept it as it is",
+    Status.DISABLED: "Nothing can use it until you enable it",
+}
+"""Why, where the connection itself has recorded nothing."""
+
+TO_THE_PERSON: Mapping[Code, str] = {
+    Code.AWAITING_CONSENT: "You have not allowed it yet, or not entered its secret",
+    Code.CONSENT_DENIED: "You, or the provider, refused the authorization",
+    Code.REAUTHORIZATION_REQUIRED: "The provider no longer honours what you allowed: allow it anew",
+}
+"""Where the sentence of `codes.CODES` speaks about the person who reads this."""
+
+WHO: Mapping[Actor, str] = {
+    Actor.PERSON: "You can mend this now",
+    Actor.OWNER: "You can mend this in its settings",
+    Actor.PROVIDER: "The provider has to mend this",
+    Actor.OPERATOR: "Whoever runs this server has to mend this",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What comes next: a page (`path`), or a button of the connection's page (`action`)."""
+
+    label: str
+    path: str = ""
+    action: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One connection's state as the pages show it."""
+
+    status: Status
+    label: str
+    reason: str
+    code: Code | None
+    who: str | None
+    step: Step | None
+
+
+def path_of(auth: AuthConnection) -> str:
+    """The connection's own page."""
+    return f"/apps/{auth.app_id}/auth/{auth.id}"
+
+
+def state_of(auth: AuthConnection) -> State:
+    """What to tell of the connection as it reads."""
+    code, sentence = last_error_of(auth)
+    reason = sentence or ("Its secret has not been entered yet" if lacks_secret(auth) else REASONS[auth.status])
+    if code is not None and sentence == CODES[code].summary:
+        reason = TO_THE_PERSON.get(code, sentence)
+    who = WHO.get(CODES[code].actor) if code is not None else None
+    return State(auth.status, LABELS[auth.status], reason, code, who, step_of(auth, code))
+
+
+def last_error_of(auth: AuthConnection) -> tuple[Code | None, str]:
+    """The parts of `lastError`, which reads `code: sentence`."""
+    code, _, sentence = (auth.last_error or "").partition(": ")
+    return (Code(code), sentence) if code in CODES else (None, auth.last_error or "")
+
+
+def step_of(auth: AuthConnection, code: Code | None) -> Step | None:
+    """The step that the code asks for; None where there is nothing to do, or nothing that a person here could do."""
+    if auth.is_disabled:
+        return Step("Enable", action="enable")
+    if lacks_secret(auth) or (code is None and waits_for_consent(auth)):
+        return Step(entry_label(auth), action="enter")
+    remedy = CODES[code].remedy if code is not None else Remedy.NONE
+    if remedy is Remedy.LINK and takes_entry(auth):
+        return Step(entry_label(auth), action="enter")
+    if remedy is Remedy.UPDATE:
+        return Step("Change settings", path=f"{path_of(auth)}/edit")
+    if remedy is Remedy.REGISTER and auth.config.registration_endpoint is not None:
+        return Step("Register again", action="register")
+    if remedy is Remedy.REGISTER:
+        return Step("Change the client", path=f"{path_of(auth)}/edit")
+    if remedy is Remedy.RECONNECT:
+        return Step("Connect again", path=f"/apps/{auth.app_id}/connect")
+    return Step("Check now", action="check") if auth.status is not Status.VALID else None
+
+
+def lacks_secret(auth: AuthConnection) -> bool:
+    """Whether it is meant to work, and cannot before somebody enters its secret."""
+    is_off = auth.is_disabled
+    return NEEDS[auth.config.type].is_secret_required and auth.secret_ref is None and not is_off
+
+
+def waits_for_consent(auth: AuthConnection) -> bool:
+    """Whether nobody has allowed it at its provider yet."""
+    return auth.config.type in CONSENTED and auth.status in {Status.DRAFT, Status.PENDING}
+
+
+def takes_entry(auth: AuthConnection) -> bool:
+    """Whether there is a page on which a person gives this connection what it needs: a secret, or their consent."""
+    return auth.config.type is ConfigType.MCP_OAUTH or bool(NEEDS[auth.config.type].asked)
+
+
+def entry_label(auth: AuthConnection) -> str:
+    """The button that leads to that page."""
+    kind = auth.config.type
+    if kind in CONSENTED:
+        return "Connect again" if auth.status in WORKING else "Connect"
+    nouns = {
+        ConfigType.BASIC: "password",
+        ConfigType.BEARER: "token",
+        ConfigType.OAUTH_CLIENT_CREDENTIALS: "client secret",
+    }
+    stored = any((auth.config.api_key, auth.config.access_token, auth.config.password, auth.config.client_secret))
+    return f"{'Replace' if stored else 'Enter'} the {nouns.get(kind, 'key')}"

@@ -1,0 +1,322 @@
+"""Validation by evidence: what is asked of which type, what follows from it, and the job that asks by itself."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drio_mcp.clock import DAY, HOUR, MINUTE
+from drio_mcp.connections.health.validation import EVERY_MS, FIRST_MS
+from drio_mcp.connections.record.answers import ValidationAnswer
+from drio_mcp.connections.record.schemas import Status
+from drio_mcp.store import Query, Transaction, validations
+from tests.conftest import FakeClock
+from tests.connections.broken import Scene, keyed, machine, mcp, oauth
+from tests.connections.place import place_at
+from tests.upstreams import AuthorizationServer, McpServer, Site, answers, html_error, ok_with_error, upstream
+
+DUE = Query("SELECT due_at FROM validations WHERE connection_id = :id", int)
+
+
+async def validate(scene: Scene, *, dry_run: bool = False) -> ValidationAnswer:
+    here = scene.here
+    return await here.services.care.validation.validate(here.actor, here.app_id, scene.auth.id, dry_run=dry_run)
+
+
+def details(answer: ValidationAnswer) -> str:
+    return "\n".join(f"{each.check} {each.result}: {each.detail}" for each in answer.check.evidence)
+
+
+async def due_at(scene: Scene) -> int | None:
+    return await scene.here.services.db.read(lambda tx: tx.one(DUE, id=scene.auth.id))
+
+
+async def run_job(scene: Scene) -> int:
+    return await scene.here.services.care.validation.validate_due(scene.clock.now())
+
+
+# What is asked
+
+
+async def test_an_mcp_server_is_asked_for_its_tools_and_its_token_for_its_scopes(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    """RFC 7662 for the token; `initialize` and `tools/list` for the server."""
+    async with mcp(tmp_path, clock) as scene:
+        scene.provider.log.entries.clear()
+        answer = await validate(scene)
+        methods = [json.loads(entry.body).get("method") for entry in scene.provider.log.of("mcp")]
+        assert scene.provider.log.count("introspect") == 1
+        assert scene.provider.log.count("token") == 0
+    assert methods == ["initialize", "notifications/initialized", "tools/list"]
+    assert (answer.check.ok, answer.auth.status, answer.auth.grants) == (True, Status.VALID, ("read", "write"))
+    assert answer.check.expires_at is not None
+    assert "tools/list" in details(answer)
+
+
+@pytest.mark.parametrize("revision", ["modern", "events"])
+async def test_mcp_servers_of_every_kind(tmp_path: Path, clock: FakeClock, revision: str) -> None:
+    """From 2026-07-28 on there is no greeting; before, an answer may be a stream of events."""
+    async with mcp(tmp_path, clock) as scene:
+        if revision == "modern":
+            unknown = {"jsonrpc": "2.0", "id": 1, "error": {"code": -32601, "message": "Method not found"}}
+            scene.provider.faults.at("mcp", answers(200, unknown), times=1)
+            expected = "2026-07-28"
+        else:
+            event = 'event: message\ndata: {"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-06-18"}}\n\n'
+            scene.provider.faults.at("mcp", answers(200, event, {"Content-Type": "text/event-stream"}), times=1)
+            expected = "2025-06-18"
+        answer = await validate(scene)
+        last = scene.provider.log.of("mcp")[-1]
+    assert answer.check.ok, details(answer)
+    assert json.loads(last.body)["method"] == "tools/list"
+    assert last.headers["mcp-protocol-version"] == expected
+
+
+async def test_a_session_that_was_opened_is_closed(tmp_path: Path, clock: FakeClock) -> None:
+    async with mcp(tmp_path, clock) as scene:
+        result = {"jsonrpc": "2.0", "id": 1, "result": {"protocolVersion": "2025-11-25"}}
+        scene.provider.faults.at("mcp", answers(200, result, {"Mcp-Session-Id": "s-1"}), times=1)
+        assert (await validate(scene)).check.ok
+        listed = [entry for entry in scene.provider.log.of("mcp") if b"tools/list" in entry.body]
+        assert listed[-1].headers["mcp-session-id"] == "s-1"
+
+
+async def test_an_open_mcp_server_needs_no_credential(tmp_path: Path, clock: FakeClock) -> None:
+    server = McpServer(accepts=None, resource_metadata=())
+    with upstream(server) as provider:
+        async with place_at(tmp_path, clock, provider) as here:
+            auth = (await here.connect(target=server.url)).auth
+            answer = await here.services.care.validation.validate(here.actor, here.app_id, auth.id)
+    assert (answer.auth.config.type, answer.check.ok, answer.auth.status) == ("none", True, Status.VALID)
+
+
+async def test_openid_connections_are_asked_for_their_person(tmp_path: Path, clock: FakeClock) -> None:
+    """OpenID Connect Core section 5.3."""
+    server = AuthorizationServer(registration="open", discovery=("openid",))
+    with upstream(server, Site()) as provider:
+        async with place_at(tmp_path, clock, provider) as here:
+            auth = (await here.connect(target=provider.origin, scopes=["openid", "read"])).auth
+            await here.consent(auth)
+            validation = here.services.care.validation
+            answer = await validation.validate(here.actor, here.app_id, auth.id)
+            assert provider.log.count("userinfo") == 1
+            provider.faults.at("userinfo", ok_with_error("invalid_auth"))
+            refused = await validation.validate(here.actor, here.app_id, auth.id)
+    assert answer.check.ok, details(answer)
+    assert (refused.check.code, refused.auth.status) == ("key_rejected", Status.INVALID)
+
+
+async def test_a_machine_is_asked_for_a_token(tmp_path: Path, clock: FakeClock) -> None:
+    """RFC 6749 section 4.4: the grant is the proof."""
+    async with machine(tmp_path, clock) as scene:
+        answer = await validate(scene)
+        assert scene.provider.log.of("token")[0].form["grant_type"] == "client_credentials"
+    assert (answer.check.ok, answer.auth.status) == (True, Status.VALID)
+
+
+async def test_the_catalogs_probe_is_asked(tmp_path: Path, clock: FakeClock) -> None:
+    """With the customer's part of the address, which the configuration holds."""
+    async with keyed(tmp_path, clock) as scene:
+        here = scene.here
+        body = {
+            "providerKey": "zendesk-token",
+            "config": {"username": "ada/token", "password": "x", "apiBaseUrl": "https://acme.zendesk.com"},
+        }
+        auth = await here.create(**body)
+        answer = await here.services.care.validation.validate(here.actor, here.app_id, auth.id)
+    assert "GET https://acme.zendesk.com/api/v2/users/me.json" in details(answer)
+
+
+# What counts as a proof
+
+
+async def test_a_key_is_proven_by_the_difference_that_it_makes(tmp_path: Path, clock: FakeClock) -> None:
+    async with keyed(tmp_path, clock) as scene:
+        answer = await validate(scene)
+        assert scene.provider.log.count("probe") == 2
+        assert "x-api-key" not in scene.provider.log.of("probe")[1].headers
+    assert (answer.check.ok, answer.auth.status) == (True, Status.VALID)
+    assert "refuses the request without the credential" in answer.check.message
+
+
+@pytest.mark.parametrize("status", [200, 404, 405])
+async def test_what_is_no_refusal_is_no_proof_either(tmp_path: Path, clock: FakeClock, status: int) -> None:
+    """A page, or nothing at the API's address: the key is not refused, and that is all that is said."""
+    async with keyed(tmp_path, clock) as scene:
+        scene.provider.faults.at("probe", answers(status, "nothing here"))
+        answer = await validate(scene)
+    assert answer.check.ok
+    assert "no difference" in answer.check.message
+
+
+async def test_without_an_address_nothing_follows(tmp_path: Path, clock: FakeClock) -> None:
+    async with keyed(tmp_path, clock) as scene:
+        await scene.patch(config={"apiBaseUrl": None})
+        before = await scene.here.get(scene.auth)
+        answer = await validate(scene)
+    assert (answer.check.ok, answer.check.code) == (False, "missing_configuration")
+    assert answer.auth == before
+
+
+# What follows
+
+
+async def test_an_outage_degrades_and_passes(tmp_path: Path, clock: FakeClock) -> None:
+    async with keyed(tmp_path, clock) as scene:
+        scene.provider.faults.at("probe", html_error(503), times=1)
+        ill = await validate(scene)
+        well = await validate(scene)
+    assert (ill.auth.status, ill.auth.last_error) == (
+        Status.DEGRADED,
+        "provider_outage: The API's address fails (status 503)",
+    )
+    assert (well.auth.status, well.auth.last_error) == (Status.VALID, None)
+
+
+async def test_an_outage_mends_no_refusal(tmp_path: Path, clock: FakeClock) -> None:
+    async with keyed(tmp_path, clock) as scene:
+        scene.provider.faults.at("probe", answers(401, {}), times=1)
+        assert (await validate(scene)).auth.status == Status.INVALID
+        scene.provider.faults.at("probe", html_error(503), times=1)
+        assert (await validate(scene)).auth.status == Status.INVALID
+        assert (await validate(scene)).auth.status == Status.VALID
+
+
+async def test_a_refused_token_is_renewed_before_it_is_given_up(tmp_path: Path, clock: FakeClock) -> None:
+    async with oauth(tmp_path, clock) as scene:
+        scene.server.expire_tokens()
+        answer = await validate(scene)
+        assert scene.provider.log.count("token") == 2  # the exchange of the code, and the renewal
+    assert answer.check.ok, details(answer)
+
+
+async def test_a_token_that_only_a_person_can_renew_is_expiring_before_it_ends(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    """Its expected end is told from the beginning."""
+    async with oauth(tmp_path, clock, issues_refresh_tokens=False, expires_in=40 * 86_400) as scene:
+        scene.provider.faults.at("introspect", answers(404, {}))
+        early = await validate(scene)
+        clock.advance(days=34)
+        late = await validate(scene)
+    assert (early.auth.status, late.auth.status) == (Status.VALID, Status.EXPIRING)
+    assert early.check.expires_at == late.check.expires_at == "2026-04-24T12:00:00.000Z"
+
+
+async def test_scopes_that_were_taken_back_are_named(tmp_path: Path, clock: FakeClock) -> None:
+    async with mcp(tmp_path, clock) as scene:
+        for family in scene.server.families:
+            family.scope = "read"
+        answer = await validate(scene)
+    assert (answer.check.code, answer.check.message) == ("scope_missing", "Not granted: write")
+    assert (answer.auth.status, answer.auth.grants) == (Status.DEGRADED, ("read",))
+
+
+async def test_each_validation_is_history(tmp_path: Path, clock: FakeClock) -> None:
+    async with keyed(tmp_path, clock) as scene:
+        await validate(scene)
+        scene.provider.faults.at("probe", answers(401, {}))
+        await validate(scene)
+        lines = [(row.event, row.actor_name, row.outcome) for row in await scene.here.history(scene.auth)]
+    assert lines[:2] == [("validated", "Tests", "key_rejected"), ("validated", "Tests", "ok")]
+
+
+async def test_a_dry_run_renews_nothing(tmp_path: Path, clock: FakeClock) -> None:
+    async with oauth(tmp_path, clock) as scene:
+        before, sent = await scene.here.get(scene.auth), scene.provider.log.count("token")
+        clock.advance(hours=2)
+        answer = await validate(scene, dry_run=True)
+        assert scene.provider.log.count("token") == sent
+        assert await scene.here.get(scene.auth) == before
+    assert (answer.dry_run, answer.check.code) == (True, "token_expired")
+
+
+async def test_a_connection_changed_meanwhile_keeps_its_state(tmp_path: Path, clock: FakeClock) -> None:
+    """What was found of the former configuration says nothing about the present one."""
+    async with keyed(tmp_path, clock) as scene:
+        here = scene.here
+        examiner = here.services.care.validation._examiner
+        found = await examiner.examine(scene.auth.id)
+        assert found is not None
+        await scene.patch(config={"headerName": "X-Other"}, status="draft")
+        after = await here.services.db.write(here.services.care.validation._conclude, here.actor, found)
+        assert after is not None
+        assert after.row.status == Status.DRAFT
+
+
+# The job
+
+
+async def test_the_job_looks_at_what_nobody_has_looked_at(tmp_path: Path, clock: FakeClock) -> None:
+    async with keyed(tmp_path, clock) as scene:
+        assert await run_job(scene) == 0
+        assert await due_at(scene) == clock.now() + FIRST_MS
+        clock.advance(milliseconds=FIRST_MS)
+        assert await run_job(scene) == 1
+        after = await scene.here.get(scene.auth)
+        due = await due_at(scene)
+        assert due is not None
+        assert 0.75 * EVERY_MS <= due - clock.now() < 1.25 * EVERY_MS
+        assert await run_job(scene) == 0
+        (line, *_) = await scene.here.history(scene.auth)
+    assert after.last_validated_at == "2026-03-15T12:01:00.000Z"
+    assert (line.event, line.actor_type, line.actor_name) == ("validated", "job", "validation")
+
+
+async def test_one_process_looks_at_a_time(tmp_path: Path, clock: FakeClock) -> None:
+    """The row's lease: of many jobs at once, one asks the provider."""
+    async with keyed(tmp_path, clock) as scene:
+        await run_job(scene)
+        clock.advance(milliseconds=FIRST_MS)
+        looked = await asyncio.gather(*(run_job(scene) for _ in range(6)))
+        assert sum(looked) == 1
+        assert scene.provider.log.count("probe") == 2
+
+
+async def test_a_lease_of_a_dead_process_runs_out(tmp_path: Path, clock: FakeClock) -> None:
+    async with keyed(tmp_path, clock) as scene:
+        await run_job(scene)
+        clock.advance(milliseconds=FIRST_MS)
+
+        def claim(tx: Transaction) -> Any:
+            now = clock.now()
+            return tx.one(validations.CLAIM, connection_id=scene.auth.id, now=now, until=now + 2 * MINUTE)
+
+        assert await scene.here.services.db.write(claim) == scene.auth.id
+        assert await run_job(scene) == 0
+        clock.advance(minutes=2)
+        assert await run_job(scene) == 1
+
+
+async def test_sick_connections_are_looked_at_sooner_and_hopeless_ones_not_at_all(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    async with keyed(tmp_path, clock) as scene:
+        scene.provider.faults.at("probe", html_error(503), times=1)
+        await validate(scene)
+        due = await due_at(scene)
+        assert due is not None
+        assert due - clock.now() < HOUR
+        scene.provider.faults.at("probe", answers(401, {}))
+        await validate(scene)
+        assert await due_at(scene) is None
+        clock.advance(days=2)
+        assert await run_job(scene) == 0
+
+
+async def test_a_refused_use_lets_the_job_look_at_once(tmp_path: Path, clock: FakeClock) -> None:
+    async with keyed(tmp_path, clock) as scene:
+        await validate(scene)
+        await scene.here.services.care.validation.doubt(scene.auth.id)
+        assert await run_job(scene) == 1
+
+
+async def test_old_history_is_forgotten(tmp_path: Path, clock: FakeClock) -> None:
+    async with keyed(tmp_path, clock) as scene:
+        journal = scene.here.services.care.journal
+        assert await journal.prune(clock.now() + 364 * DAY) == 0
+        assert await journal.prune(clock.now() + 366 * DAY) == 1
+        assert await scene.here.history(scene.auth) == []

@@ -1,0 +1,43 @@
+"""Rotation of the ring: every secret comes under the new key, in batches, and what is broken stays where it is."""
+
+import pytest
+
+from drio_mcp.connections.record import sealing
+from drio_mcp.connections.record.sealing import Rewrapping
+from drio_mcp.opaque import SystemRandomness
+from drio_mcp.store import Query, Statement
+from drio_mcp.vault import Vault
+from tests.connections.desk import KEY, Desk
+
+KEY_IDS = Query("SELECT key_id FROM secrets ORDER BY connection_id", str)
+BREAK = Statement("UPDATE secrets SET sealed = :sealed WHERE connection_id = :id")
+
+
+async def test_rewrapping_goes_in_batches_and_may_be_begun_anew(
+    any_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sealing, "BATCH", 2)
+    made = [await any_desk.create(KEY | {"config": {**KEY["config"], "apiKey": f"k{n}"}}) for n in range(5)]
+    rotated = any_desk.keyring.rotated()
+    vault = Vault(rotated, SystemRandomness())
+    first = Rewrapping(any_desk.db, vault)
+    assert await first.batch()
+    assert first.rewrapped == 2  # and here the process is stopped
+    second = Rewrapping(any_desk.db, vault)
+    while await second.batch():
+        pass
+    assert (second.rewrapped, second.broken) == (3, 0)
+    assert await any_desk.db.read(lambda tx: tx.all(KEY_IDS)) == [rotated.primary_id] * 5
+    for number, view in enumerate(made):
+        secret = await any_desk.db.read(sealing.unseal, vault, view.auth.id, "api_key", None)
+        assert secret is not None
+        assert secret.reveal() == f"k{number}"
+
+
+async def test_a_broken_value_stops_nothing(desk: Desk) -> None:
+    made = [await desk.create(KEY | {"config": {**KEY["config"], "apiKey": f"k{n}"}}) for n in range(3)]
+    await desk.db.write(lambda tx: tx.run(BREAK, sealed=b"broken", id=made[1].auth.id))
+    work = Rewrapping(desk.db, Vault(desk.keyring.rotated(), SystemRandomness()))
+    while await work.batch():
+        pass
+    assert (work.rewrapped, work.broken) == (2, 1)

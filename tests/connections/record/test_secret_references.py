@@ -1,0 +1,124 @@
+"""`env:` and `file:` references: for operators, and only where they may be (contract section 3, `secretRef`)."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from drio_mcp.connections.record.secret_references import References, SecretUnavailable
+from tests.connections.desk import KEY, Desk
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "secrets"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "deep" / "key.txt").write_text("deep secret\n")
+    (tmp_path / "outside.txt").write_text("not yours")
+    (folder / "out").symlink_to(tmp_path / "outside.txt")
+    (folder / "in").symlink_to("deep/key.txt")
+    (folder / "loop").symlink_to("loop")
+    os.mkfifo(folder / "pipe")
+    (folder / "large").write_text("x" * 70_000)
+    return folder
+
+
+ENVIRON = {"DRIO_SECRET_A": "a value", "DRIO_SECRET_DIR": "/run", "DRIO_KEYS": "ring", "PATH": "/bin"}
+
+
+@pytest.mark.parametrize(
+    ("reference", "value"),
+    [
+        ("env:DRIO_SECRET_A", "a value"),
+        ("file:deep/key.txt", "deep secret"),
+        ("file:in", "deep secret"),
+        ("file:deep/../deep/key.txt", "deep secret"),
+    ],
+)
+def test_what_may_be_named_is_read(folder: Path, reference: str, value: str) -> None:
+    references = References(folder, ENVIRON)
+    assert references.problem(reference) is None
+    assert references.read(reference).reveal() == value
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "env:DRIO_KEYS",
+        "env:PATH",
+        "env:DRIO_SECRET_",
+        "env:DRIO_SECRET_DIR",
+        "env:drio_secret_a",
+        "env:DRIO_SECRET_A\n",
+        "file:",
+        "file:.",
+        "file:../outside.txt",
+        "file:/etc/passwd",
+        "file:out",
+        "file:deep/../../outside.txt",
+        "file:a\0b",
+        "sealed://auth_other",
+        "https://vault.example/secret",
+        "DRIO_SECRET_A",
+    ],
+)
+def test_nothing_else_can_be_named(folder: Path, reference: str) -> None:
+    references = References(folder, ENVIRON)
+    assert references.problem(reference) is not None
+    with pytest.raises(SecretUnavailable):
+        references.read(reference)
+
+
+@pytest.mark.parametrize("reference", ["env:DRIO_SECRET_B", "file:none", "file:deep", "file:pipe", "file:large"])
+def test_what_cannot_be_read_now_is_unavailable(folder: Path, reference: str) -> None:
+    references = References(folder, ENVIRON)
+    assert references.problem(reference) is None
+    with pytest.raises(SecretUnavailable):
+        references.read(reference)
+
+
+def test_without_a_folder_there_are_no_files() -> None:
+    problem = References(None, {}).problem("file:key.txt")
+    assert problem is not None
+    assert "DRIO_SECRET_DIR" in problem
+
+
+def test_a_link_in_a_circle_is_no_secret(folder: Path) -> None:
+    with pytest.raises(SecretUnavailable):
+        References(folder, {}).read("file:loop")
+
+
+async def test_only_operators_may_refer(operator: Desk) -> None:
+    made = await operator.create(KEY | {"status": "valid", "secretRef": "env:DRIO_SECRET_KEY"})
+    assert (made.auth.secret_ref, made.auth.status, made.wanted) == ("env:DRIO_SECRET_KEY", "valid", ())
+
+
+async def test_others_are_refused(desk: Desk) -> None:
+    made = await desk.create(KEY)
+    assert await desk.refusal(made, {"secretRef": "env:DRIO_SECRET_KEY"}) == ["secretRef"]
+
+
+async def test_a_reference_and_a_sealed_secret_replace_each_other(operator: Desk) -> None:
+    made = await operator.create(KEY | {"config": {**KEY["config"], "apiKey": "k"}})
+    referring = await operator.update(made, {"secretRef": "env:DRIO_SECRET_KEY"})
+    assert referring.auth.secret_ref == "env:DRIO_SECRET_KEY"
+    assert await operator.secret(made, "api_key") is None
+    sealed = await operator.update(made, {"config": {"apiKey": "k2"}})
+    assert sealed.auth.secret_ref == f"sealed://{made.auth.id}"
+    both = {"secretRef": "env:DRIO_SECRET_KEY", "config": {"apiKey": "k3"}}
+    assert await operator.refusal(made, both) == ["secretRef"]
+
+
+async def test_null_clears_a_reference_and_leaves_sealed_secrets(operator: Desk) -> None:
+    made = await operator.create(KEY | {"secretRef": "env:DRIO_SECRET_KEY"})
+    assert (await operator.update(made, {"secretRef": None})).auth.secret_ref is None
+    sealed = await operator.update(made, {"config": {"apiKey": "k"}})
+    assert (await operator.update(made, {"secretRef": None})).auth.secret_ref == sealed.auth.secret_ref
+
+
+async def test_a_new_origin_voids_a_reference(operator: Desk) -> None:
+    made = await operator.create(KEY | {"secretRef": "env:DRIO_SECRET_KEY"})
+    moved = await operator.update(made, {"config": {"apiBaseUrl": "https://evil.example"}})
+    assert moved.auth.secret_ref is None
+    assert moved.auth.last_error is not None
+    assert moved.auth.last_error.startswith("origin_changed")
