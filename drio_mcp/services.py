@@ -1,26 +1,45 @@
-"""The composition: settings -> foundations -> capabilities, built once."""
+"""The composition: settings -> foundations -> capabilities. Each is built once, when it is first asked for."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from functools import cached_property
 
 from drio_mcp.accounts import Apps, Passwords, People, Sessions, SetupLinks
 from drio_mcp.accounts.audit import Audit
-from drio_mcp.accounts.oidc import UpstreamSignIn
+from drio_mcp.accounts.oidc import OidcSignIn
 from drio_mcp.clock import Clock, SystemClock
-from drio_mcp.config import Settings
-from drio_mcp.connections.assembly import assemble
-from drio_mcp.connections.care import Care
+from drio_mcp.config import Settings, secret_variables
+from drio_mcp.connections.catalog.entries import Catalog
 from drio_mcp.connections.catalog.providers import Providers
-from drio_mcp.connections.connecting.connect import Connecting
+from drio_mcp.connections.connecting.catalog_lookup import CatalogLookup, ProviderHint
+from drio_mcp.connections.connecting.connect import Connector
+from drio_mcp.connections.connecting.discovery import Discoverer
 from drio_mcp.connections.connecting.links import Links
-from drio_mcp.connections.record.crud import Connections
+from drio_mcp.connections.health.checks import Examiner
+from drio_mcp.connections.health.diagnosis import Diagnoses
+from drio_mcp.connections.health.metadata_check import MetadataCheck
+from drio_mcp.connections.health.probes import Prober
+from drio_mcp.connections.health.validation import Validation
+from drio_mcp.connections.record.crud import ConnectionCrud
+from drio_mcp.connections.record.history import History
+from drio_mcp.connections.record.secret_references import SecretReferences
+from drio_mcp.connections.removal.delete import Deletion
+from drio_mcp.connections.removal.revocation import UpstreamRevocation
 from drio_mcp.connections.removal.undo import Removals
-from drio_mcp.connections.upstream.consent import Consent
-from drio_mcp.connections.upstream.registrations import Registrations
-from drio_mcp.connections.upstream.renewal import Renewal
+from drio_mcp.connections.upstream.consent import ProviderConsent
+from drio_mcp.connections.upstream.credentials import Credentials
+from drio_mcp.connections.upstream.refresh import TokenRefresh
+from drio_mcp.connections.upstream.registration_requests import RegistrationClient
+from drio_mcp.connections.upstream.registrations import ProviderRegistrations
+from drio_mcp.connections.upstream.stored_tokens import StoredTokens
+from drio_mcp.connections.upstream.token_endpoints import TokenEndpoints
+from drio_mcp.connections.upstream.token_requests import TokenClient
+from drio_mcp.connections.upstream.unstored_answers import UnstoredAnswers
+from drio_mcp.connections.use.hand_out import HandOut
+from drio_mcp.connections.use.proxy import Proxy
 from drio_mcp.errors import Unavailable
+from drio_mcp.foundations import Foundations
 from drio_mcp.oauth.authorize import Authorization
 from drio_mcp.oauth.bearer import Bearer
 from drio_mcp.oauth.client_assertions import ClientAssertions
@@ -29,63 +48,248 @@ from drio_mcp.oauth.client_document_fetch import MetadataDocuments
 from drio_mcp.oauth.client_keys import ClientKeys
 from drio_mcp.oauth.clients import Clients
 from drio_mcp.oauth.code_exchange import CodeExchange
-from drio_mcp.oauth.consents import Consents
+from drio_mcp.oauth.consents import ClientConsents
 from drio_mcp.oauth.grants import Grants
 from drio_mcp.oauth.id_tokens import IdTokens
 from drio_mcp.oauth.introspection import Introspection
 from drio_mcp.oauth.refresh import Refresh
-from drio_mcp.oauth.registration import Registration
+from drio_mcp.oauth.registration import ClientRegistration
 from drio_mcp.oauth.revocation import Revocation
-from drio_mcp.oauth.server_metadata import Metadata
+from drio_mcp.oauth.server_metadata import PublishedMetadata
 from drio_mcp.oauth.signing import SigningKeys
 from drio_mcp.oauth.token_endpoint import TokenEndpoint
 from drio_mcp.oauth.tokens import Tokens
 from drio_mcp.opaque import Randomness, SystemRandomness
 from drio_mcp.outbound import Outbound
-from drio_mcp.store import Database, key_checks, migrate, open_database
+from drio_mcp.store import key_checks, migrate, open_database
 from drio_mcp.vault import Keyring, Vault
 
 
-@dataclass(frozen=True)
 class Services:
-    """Everything that the surfaces call, and the foundations it stands on."""
+    """Everything that the surfaces call, and the foundations it stands on.
 
-    settings: Settings
-    clock: Clock
-    randomness: Randomness
-    db: Database
-    keyring: Keyring
-    vault: Vault
-    outbound: Outbound
+    `catalog` and `find_provider` stand in for the catalog of the package and for its way to tell whose a URL is.
+    """
 
-    people: People
-    sessions: Sessions
-    setup_links: SetupLinks
-    upstream: UpstreamSignIn
-    apps: Apps
-    audit: Audit
+    def __init__(
+        self,
+        foundations: Foundations,
+        passwords: Passwords | None = None,
+        catalog: Catalog | None = None,
+        find_provider: Callable[[str], ProviderHint | None] | None = None,
+    ) -> None:
+        self.foundations = foundations
+        self.settings = foundations.settings
+        self.clock = foundations.clock
+        self.randomness = foundations.randomness
+        self.db = foundations.db
+        self.keyring = foundations.keyring
+        self.vault = foundations.vault
+        self.outbound = foundations.outbound
+        self._passwords = passwords or Passwords()
+        self._catalog = catalog or Catalog()
+        self._find_provider = find_provider or CatalogLookup(self._catalog).find
 
-    bearer: Bearer
-    metadata: Metadata
-    clients: Clients
-    registration: Registration
-    authorization: Authorization
-    consents: Consents
-    token_endpoint: TokenEndpoint
-    revocation: Revocation
-    introspection: Introspection
-    grants: Grants
-    signing_keys: SigningKeys
+    # Accounts
 
-    providers: Providers
-    connections: Connections
-    links: Links
-    removals: Removals
-    connecting: Connecting
-    registrations: Registrations
-    consent: Consent
-    renewal: Renewal
-    care: Care
+    @cached_property
+    def people(self) -> People:
+        return People(self.db, self.clock, self.randomness, self._passwords)
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        return Sessions(self.db, self.clock, self.randomness)
+
+    @cached_property
+    def setup_links(self) -> SetupLinks:
+        return SetupLinks(self.db, self.clock, self.randomness, self.people)
+
+    @cached_property
+    def oidc_sign_in(self) -> OidcSignIn:
+        return OidcSignIn(self.settings, self.outbound, self.db, self.clock, self.randomness)
+
+    @cached_property
+    def apps(self) -> Apps:
+        return Apps(self.db, self.clock, self.randomness)
+
+    @cached_property
+    def audit(self) -> Audit:
+        return Audit(self.db)
+
+    # The authorization server, and the clients that come to us
+
+    @cached_property
+    def bearer(self) -> Bearer:
+        return Bearer(self.db, self.clock, self.settings, self._tokens)
+
+    @cached_property
+    def server_metadata(self) -> PublishedMetadata:
+        return PublishedMetadata(self.settings)
+
+    @cached_property
+    def clients(self) -> Clients:
+        return Clients(self.db, self.clock, self.randomness, self.settings, self._client_documents)
+
+    @cached_property
+    def client_registration(self) -> ClientRegistration:
+        return ClientRegistration(self.db, self.clock, self.randomness, self.settings)
+
+    @cached_property
+    def authorization(self) -> Authorization:
+        return Authorization(
+            self.db, self.clock, self.randomness, self.settings, self.clients, self.client_consents, self._tokens
+        )
+
+    @cached_property
+    def client_consents(self) -> ClientConsents:
+        return ClientConsents(self.db)
+
+    @cached_property
+    def token_endpoint(self) -> TokenEndpoint:
+        id_tokens = IdTokens(self.settings, self.signing_keys)
+        code_exchange = CodeExchange(self.db, self.clock, self.settings, self._tokens, id_tokens)
+        refresh = Refresh(self.db, self.clock, self.settings, self._tokens)
+        return TokenEndpoint(self._client_authentication, code_exchange, refresh)
+
+    @cached_property
+    def revocation(self) -> Revocation:
+        return Revocation(self.db, self.clock, self._tokens, self._client_authentication)
+
+    @cached_property
+    def introspection(self) -> Introspection:
+        return Introspection(self.db, self.clock, self.settings, self._tokens, self._client_authentication)
+
+    @cached_property
+    def grants(self) -> Grants:
+        return Grants(self.db, self.clock, self.randomness, self._tokens)
+
+    @cached_property
+    def signing_keys(self) -> SigningKeys:
+        return SigningKeys(self.db, self.clock, self.vault)
+
+    @cached_property
+    def _tokens(self) -> Tokens:
+        return Tokens(self.keyring)
+
+    @cached_property
+    def _client_documents(self) -> MetadataDocuments:
+        return MetadataDocuments(self.db, self.clock, self.outbound, self.settings)
+
+    @cached_property
+    def _client_authentication(self) -> ClientAuthentication:
+        keys = ClientKeys(self.clock, self.outbound, self._client_documents)
+        return ClientAuthentication(self.clients, ClientAssertions(self.clock, self.settings, self.clients, keys))
+
+    # Connections: the record, and connecting
+
+    @cached_property
+    def providers(self) -> Providers:
+        return Providers(self._catalog)
+
+    @cached_property
+    def connections(self) -> ConnectionCrud:
+        return ConnectionCrud(self.foundations, self.providers, self._secret_references)
+
+    @cached_property
+    def history(self) -> History:
+        return History(self.db)
+
+    @cached_property
+    def links(self) -> Links:
+        return Links(self.db, self.clock, self.randomness, self.settings, self.providers, self.connections)
+
+    @cached_property
+    def connect(self) -> Connector:
+        discoverer = Discoverer(self.outbound, self.settings, self._find_provider)
+        return Connector(
+            self.foundations, self.providers, self.connections, discoverer, self.provider_registrations, self.links
+        )
+
+    @cached_property
+    def deletion(self) -> Deletion:
+        revocation = UpstreamRevocation(
+            self.outbound, self.providers, self._stored_tokens, self._token_endpoints, RegistrationClient(self.outbound)
+        )
+        return Deletion(self.db, self.clock, revocation)
+
+    @cached_property
+    def removals(self) -> Removals:
+        return Removals(self.db, self.clock, self.connections, self.deletion)
+
+    # Connections: our side of OAuth at providers
+
+    @cached_property
+    def provider_registrations(self) -> ProviderRegistrations:
+        client = RegistrationClient(self.outbound)
+        return ProviderRegistrations(self.db, self.clock, self.settings, self.vault, self.providers, client)
+
+    @cached_property
+    def provider_consent(self) -> ProviderConsent:
+        return ProviderConsent(
+            self.foundations,
+            self.providers,
+            self.provider_registrations,
+            self._token_endpoints,
+            self._token_client,
+            self.token_refresh,
+        )
+
+    @cached_property
+    def token_refresh(self) -> TokenRefresh:
+        unstored = UnstoredAnswers(self.settings.data_dir / "strays", self.vault)
+        return TokenRefresh(self.foundations, self._stored_tokens, self._token_endpoints, self._token_client, unstored)
+
+    @cached_property
+    def _secret_references(self) -> SecretReferences:
+        return SecretReferences(self.settings.secret_dir, secret_variables())
+
+    @cached_property
+    def _stored_tokens(self) -> StoredTokens:
+        return StoredTokens(self.clock, self.vault, self.providers)
+
+    @cached_property
+    def _token_endpoints(self) -> TokenEndpoints:
+        return TokenEndpoints(self.providers, self._secret_references, self._stored_tokens)
+
+    @cached_property
+    def _token_client(self) -> TokenClient:
+        return TokenClient(self.outbound, self.clock)
+
+    @cached_property
+    def credentials(self) -> Credentials:
+        return Credentials(self.db, self._secret_references, self._stored_tokens, self.token_refresh)
+
+    # Connections: their health, and their use
+
+    @cached_property
+    def validation(self) -> Validation:
+        return Validation(self.db, self.clock, self.randomness, self.providers, self._examiner)
+
+    @cached_property
+    def diagnoses(self) -> Diagnoses:
+        return Diagnoses(self.db, self.clock, self._examiner, self.links)
+
+    @cached_property
+    def _examiner(self) -> Examiner:
+        return Examiner(
+            self.foundations,
+            self.providers,
+            self._stored_tokens,
+            self._token_endpoints,
+            self.credentials,
+            Prober(self.outbound),
+            MetadataCheck(self.outbound),
+        )
+
+    @cached_property
+    def use(self) -> HandOut:
+        return HandOut(self.db, self.clock, self.connections, self.credentials, self.diagnoses)
+
+    @cached_property
+    def proxy(self) -> Proxy:
+        return Proxy(self.foundations, self.providers, self.credentials, self.validation, self.diagnoses)
+
+    # Running
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -118,9 +322,10 @@ def admission(keyring: Keyring) -> migrate.Admission:
     return lambda tx, applied: key_checks.admit(tx, applied, ring_of(keyring))
 
 
-def ring_of(keyring: Keyring) -> key_checks.Ring:
+def ring_of(keyring: Keyring) -> key_checks.KnownRing:
     """The key ring as the store knows it."""
-    return key_checks.Ring(keyring.primary_id, keyring.check_values(), keyring.place, is_missing=not keyring.is_kept)
+    is_missing = not keyring.is_kept
+    return key_checks.KnownRing(keyring.primary_id, keyring.check_values(), keyring.place, is_missing=is_missing)
 
 
 def build_services(
@@ -138,55 +343,5 @@ def build_services(
     randomness = randomness or SystemRandomness()
     keyring = Keyring.find(settings, randomness)
     db = open_database(settings, clock, admission(keyring))
-    vault = Vault(keyring, randomness)
-    outbound = Outbound(settings)
-
-    people = People(db, clock, randomness, passwords or Passwords())
-
-    tokens = Tokens(keyring)
-    documents = MetadataDocuments(db, clock, outbound, settings)
-    clients = Clients(db, clock, randomness, settings, documents)
-    client_keys = ClientKeys(clock, outbound, documents)
-    authentication = ClientAuthentication(clients, ClientAssertions(clock, settings, clients, client_keys))
-    consents = Consents(db)
-    signing_keys = SigningKeys(db, clock, vault)
-    code_exchange = CodeExchange(db, clock, settings, tokens, IdTokens(settings, signing_keys))
-    refresh = Refresh(db, clock, settings, tokens)
-
-    made = assemble(settings, db, clock, randomness, keyring, vault, outbound)
-
-    return Services(
-        settings=settings,
-        clock=clock,
-        randomness=randomness,
-        db=db,
-        keyring=keyring,
-        vault=vault,
-        outbound=outbound,
-        people=people,
-        sessions=Sessions(db, clock, randomness),
-        setup_links=SetupLinks(db, clock, randomness, people),
-        upstream=UpstreamSignIn(settings, outbound, db, clock, randomness),
-        apps=Apps(db, clock, randomness),
-        audit=Audit(db),
-        bearer=Bearer(db, clock, settings, tokens),
-        metadata=Metadata(settings),
-        clients=clients,
-        registration=Registration(db, clock, randomness, settings),
-        authorization=Authorization(db, clock, randomness, settings, clients, consents, tokens),
-        consents=consents,
-        token_endpoint=TokenEndpoint(authentication, code_exchange, refresh),
-        revocation=Revocation(db, clock, tokens, authentication),
-        introspection=Introspection(db, clock, settings, tokens, authentication),
-        grants=Grants(db, clock, randomness, tokens),
-        signing_keys=signing_keys,
-        providers=made.providers,
-        connections=made.connections,
-        links=made.links,
-        removals=made.removals,
-        connecting=made.connecting,
-        registrations=made.registrations,
-        consent=made.consent,
-        renewal=made.renewal,
-        care=made.care,
-    )
+    foundations = Foundations(settings, clock, randomness, db, keyring, Vault(keyring, randomness), Outbound(settings))
+    return Services(foundations, passwords)

@@ -10,17 +10,17 @@ from pathlib import Path
 
 from drio_mcp.api.routes import OPERATIONS
 from drio_mcp.config import EXAMPLES, Settings
-from drio_mcp.connections.diagnosis_codes import CODES, Actor, Remedy
+from drio_mcp.connections.diagnosis_codes import CODES, Mender, Remedy
 from drio_mcp.tools.registry import tools_for
 
 ROOT = Path(__file__).parents[1]
 
 ACTORS = {
-    Actor.NONE: "nobody",
-    Actor.PERSON: "the person, by a click",
-    Actor.OWNER: "the owner of the app",
-    Actor.PROVIDER: "the provider",
-    Actor.OPERATOR: "the operator of this server",
+    Mender.NONE: "nobody",
+    Mender.PERSON: "the person, by a click",
+    Mender.OWNER: "the owner of the app",
+    Mender.PROVIDER: "the provider",
+    Mender.OPERATOR: "the operator of this server",
 }
 
 NEXT = {

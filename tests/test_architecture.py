@@ -25,6 +25,7 @@ ROOMS = {
     "config",
     "connections",
     "errors",
+    "foundations",
     "metrics",
     "middleware",
     "models",
@@ -41,6 +42,9 @@ ROOMS = {
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 LONGEST_FILE = 500
 LONGEST_FUNCTION = 80
+
+
+MOST_PARAMETERS = 7
 
 
 @contextmanager
@@ -107,6 +111,24 @@ def attributes(source: Path) -> Iterator[tuple[str, str]]:
     for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             yield node.value.id, node.attr
+
+
+def test_a_class_name_is_used_once() -> None:
+    """Who reads a name knows which class it is, without looking where it was imported from."""
+    where: dict[str, list[str]] = {}
+    for source in SOURCES:
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                where.setdefault(node.name, []).append(str(source.relative_to(PACKAGE)))
+    assert {name: files for name, files in where.items() if len(files) > 1} == {}
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_what_a_class_is_built_from_can_be_kept_in_mind(source: Path) -> None:
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+            named = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            assert len(named) - 1 <= MOST_PARAMETERS, f"line {node.lineno}"
 
 
 def test_every_module_says_what_it_is() -> None:

@@ -59,7 +59,7 @@ async def register(request: Request) -> Response:
     body = await read_metadata_object(request)
     address = network_of(address_of(request))
     try:
-        registered = await services_of(request).registration.register(body, address, presented_token(request))
+        registered = await services_of(request).client_registration.register(body, address, presented_token(request))
     except Unauthorized as error:
         return _unauthorized(error)
     return _private(registered, 201)
@@ -67,7 +67,7 @@ async def register(request: Request) -> Response:
 
 async def manage(request: Request) -> Response:
     """GET, PUT and DELETE /api/v1/auth/register/{client_id} (RFC 7592)."""
-    registration, client_id = services_of(request).registration, request.path_params["client_id"]
+    registration, client_id = services_of(request).client_registration, request.path_params["client_id"]
     try:
         management_token = presented_token(request)
         if request.method == "DELETE":

@@ -6,8 +6,8 @@ from starlette.routing import Route
 
 from drio_mcp.api.requests import DryRun, read_body, read_query
 from drio_mcp.api.responses import json_response
+from drio_mcp.connections.record.answers import ConnectAuth
 from drio_mcp.connections.record.history import Actor
-from drio_mcp.connections.record.outcomes import ConnectAuth
 from drio_mcp.connections.upstream.client_identity import CONNECTION_ID, DOCUMENT_PATH, client_document
 from drio_mcp.errors import NotFound
 from drio_mcp.middleware.context import principal_of, services_of
@@ -18,7 +18,7 @@ CACHED = {"Cache-Control": "public, max-age=3600"}
 async def connect_auth(request: Request) -> Response:
     dry_run = read_query(request, DryRun).dry_run
     body = await read_body(request, ConnectAuth)
-    connected = await services_of(request).connecting.connect(
+    connected = await services_of(request).connect.connect(
         Actor.client(principal_of(request)), request.path_params["appId"], body, dry_run=dry_run
     )
     return json_response(connected.answer, 201 if connected.is_new else 200)
@@ -27,7 +27,7 @@ async def connect_auth(request: Request) -> Response:
 async def register_auth_client(request: Request) -> Response:
     dry_run = read_query(request, DryRun).dry_run
     app_id, auth_id = request.path_params["appId"], request.path_params["authId"]
-    answer = await services_of(request).connecting.register(
+    answer = await services_of(request).connect.register(
         Actor.client(principal_of(request)), app_id, auth_id, dry_run=dry_run
     )
     return json_response(answer.model_copy(update={"connect": None}))  # REST asks the diagnosis for the link

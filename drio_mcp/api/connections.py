@@ -57,7 +57,7 @@ async def update_auth_connection(request: Request) -> Response:
 
 async def delete_auth_connection(request: Request) -> Response:
     dry_run = read_query(request, DryRun).dry_run
-    await services_of(request).connections.delete(
+    await services_of(request).deletion.delete(
         _actor(request), *_target(request), if_match=_if_match(request), dry_run=dry_run
     )
     return json_response(ConnectionDeleted(dry_run=dry_run or None))

@@ -17,8 +17,14 @@ from drio_mcp.api.operation import Operation
 from drio_mcp.api.requests import DryRun
 from drio_mcp.api.responses import json_response
 from drio_mcp.api.well_known import WELL_KNOWN_ROUTES
-from drio_mcp.connections.record.answers import DiagnosisAnswer, TokenAnswer, TokenRequest, ValidationAnswer
-from drio_mcp.connections.record.outcomes import ConnectAnswer, ConnectAuth
+from drio_mcp.connections.record.answers import (
+    ConnectAnswer,
+    ConnectAuth,
+    DiagnosisAnswer,
+    TokenAnswer,
+    TokenRequest,
+    ValidationAnswer,
+)
 from drio_mcp.connections.record.schemas import (
     ConnectionAnswer,
     ConnectionDeleted,

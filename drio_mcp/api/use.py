@@ -12,7 +12,7 @@ from drio_mcp.api.responses import json_response, rest_error
 from drio_mcp.connections.record.answers import TokenRequest
 from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.record.schemas import ConnectionAnswer, HistoryQuery
-from drio_mcp.connections.use.proxy import Call
+from drio_mcp.connections.use.proxy import ProxiedCall
 from drio_mcp.errors import DrioError, UnsupportedMediaType
 from drio_mcp.middleware.body import parse_json_object
 from drio_mcp.middleware.context import principal_of, request_id_of, services_of
@@ -25,24 +25,24 @@ ANY = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 async def validate_auth_connection(request: Request) -> Response:
     dry_run = read_query(request, DryRun).dry_run
-    return json_response(await services_of(request).care.validation.validate(*_target(request), dry_run=dry_run))
+    return json_response(await services_of(request).validation.validate(*_target(request), dry_run=dry_run))
 
 
 async def refresh_auth_connection(request: Request) -> Response:
     dry_run = read_query(request, DryRun).dry_run
-    view = await services_of(request).care.use.refresh(*_target(request), dry_run=dry_run)
+    view = await services_of(request).use.refresh(*_target(request), dry_run=dry_run)
     return json_response(ConnectionAnswer(auth=view.auth, dry_run=dry_run or None))
 
 
 async def diagnose_auth_connection(request: Request) -> Response:
     read_query(request, NoQuery)
-    return json_response(await services_of(request).care.diagnoses.diagnose(*_target(request)))
+    return json_response(await services_of(request).diagnoses.diagnose(*_target(request)))
 
 
 async def list_auth_history(request: Request) -> Response:
     query = read_query(request, HistoryQuery)
     actor, app_id, auth_id = _target(request)
-    return json_response(await services_of(request).care.journal.list(actor.user_id, app_id, auth_id, query))
+    return json_response(await services_of(request).history.list(actor.user_id, app_id, auth_id, query))
 
 
 async def issue_auth_token(request: Request) -> Response:
@@ -53,14 +53,14 @@ async def issue_auth_token(request: Request) -> Response:
     if body and media_type != "application/json":
         raise UnsupportedMediaType
     wanted = validated(TokenRequest, parse_json_object(body) if body else {})
-    return json_response(await services_of(request).care.use.token(*_target(request), wanted, dry_run=dry_run))
+    return json_response(await services_of(request).use.token(*_target(request), wanted, dry_run=dry_run))
 
 
 async def call_through_proxy(request: Request) -> Response:
     """Everything behind `/proxy/` goes to the provider as it came; `?` has nothing of ours."""
     scope = request.scope
     is_sent = "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0"
-    call = Call(
+    call = ProxiedCall(
         method=request.method,
         path=_raw_path(scope),
         query=scope["query_string"].decode("latin-1"),
@@ -73,13 +73,13 @@ async def call_through_proxy(request: Request) -> Response:
 class PassedOn(Response):
     """The provider's answer, streamed while the call through the connection is open."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: ProxiedCall) -> None:
         self.background = None
         self._call = call
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        async with services_of(request).care.proxy.call(*_target(request), self._call) as passed:
+        async with services_of(request).proxy.call(*_target(request), self._call) as passed:
             response = StreamingResponse(passed.chunks, passed.status)
             response.raw_headers = [
                 (name.lower().encode("latin-1", "replace"), value.encode("latin-1", "replace"))

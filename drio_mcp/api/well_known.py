@@ -13,22 +13,22 @@ from starlette.routing import Route
 
 from drio_mcp.api.responses import json_response
 from drio_mcp.middleware.context import services_of
-from drio_mcp.oauth.server_metadata import Metadata
+from drio_mcp.oauth.server_metadata import PublishedMetadata
 
 CACHED = {"Cache-Control": "public, max-age=300"}
 
-Document = Callable[[Metadata], dict[str, Any]]
+Document = Callable[[PublishedMetadata], dict[str, Any]]
 
 DOCUMENTS: dict[str, Document] = {
-    "oauth-protected-resource": Metadata.protected_resource,
-    "oauth-authorization-server": Metadata.authorization_server,
-    "openid-configuration": Metadata.openid_configuration,
+    "oauth-protected-resource": PublishedMetadata.protected_resource,
+    "oauth-authorization-server": PublishedMetadata.authorization_server,
+    "openid-configuration": PublishedMetadata.openid_configuration,
 }
 
 
 def _endpoint(document: Document) -> Callable[[Request], Awaitable[Response]]:
     async def metadata(request: Request) -> Response:
-        return json_response(document(services_of(request).metadata), headers=CACHED)
+        return json_response(document(services_of(request).server_metadata), headers=CACHED)
 
     return metadata
 

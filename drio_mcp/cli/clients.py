@@ -91,7 +91,7 @@ def revoke(client_id: str) -> None:
 )
 def initial_token(ttl: int) -> None:
     """Print a token that lets clients register while DRIO_REGISTRATION is `token`, and nothing else."""
-    click.echo(with_services(lambda services: services.registration.create_initial_token(ttl * 1000)))
+    click.echo(with_services(lambda services: services.client_registration.create_initial_token(ttl * 1000)))
 
 
 def _shown(client: "Client") -> dict[str, Any]:

@@ -42,7 +42,7 @@ class Code(StrEnum):
     DISABLED = "disabled"
 
 
-class Actor(StrEnum):
+class Mender(StrEnum):
     """Who must act: the signed-in person by a click, the owner of the app's settings, the provider, our operator."""
 
     NONE = "none"
@@ -70,66 +70,66 @@ class Meaning:
     """What a code tells: one sentence, who acts, by what, and whether waiting alone may mend it."""
 
     summary: str
-    actor: Actor
+    actor: Mender
     remedy: Remedy
     passes: bool = False
 
 
-def _passing(summary: str, actor: Actor = Actor.PROVIDER) -> Meaning:
+def _passing(summary: str, actor: Mender = Mender.PROVIDER) -> Meaning:
     return Meaning(summary, actor, Remedy.RETRY, passes=True)
 
 
 CODES: Mapping[Code, Meaning] = {
-    Code.OK: Meaning("The connection works", Actor.NONE, Remedy.NONE),
+    Code.OK: Meaning("The connection works", Mender.NONE, Remedy.NONE),
     Code.MISSING_CONFIGURATION: Meaning(
-        "The configuration lacks a value that this type needs", Actor.OWNER, Remedy.UPDATE
+        "The configuration lacks a value that this type needs", Mender.OWNER, Remedy.UPDATE
     ),
     Code.AWAITING_CONSENT: Meaning(
-        "The person has not yet allowed the connection, or not yet entered its secret", Actor.PERSON, Remedy.LINK
+        "The person has not yet allowed the connection, or not yet entered its secret", Mender.PERSON, Remedy.LINK
     ),
-    Code.CONSENT_DENIED: Meaning("The person, or the provider, refused the authorization", Actor.PERSON, Remedy.LINK),
-    Code.CONSENT_EXPIRED: Meaning("The authorization was not finished in time", Actor.PERSON, Remedy.LINK),
+    Code.CONSENT_DENIED: Meaning("The person, or the provider, refused the authorization", Mender.PERSON, Remedy.LINK),
+    Code.CONSENT_EXPIRED: Meaning("The authorization was not finished in time", Mender.PERSON, Remedy.LINK),
     Code.TOKEN_EXPIRED: Meaning(
-        "The access token ran out and there is no refresh token to renew it with", Actor.PERSON, Remedy.LINK
+        "The access token ran out and there is no refresh token to renew it with", Mender.PERSON, Remedy.LINK
     ),
     Code.REAUTHORIZATION_REQUIRED: Meaning(
-        "The provider no longer honours the grant: the person must allow it anew", Actor.PERSON, Remedy.LINK
+        "The provider no longer honours the grant: the person must allow it anew", Mender.PERSON, Remedy.LINK
     ),
-    Code.CLIENT_UNKNOWN: Meaning("The provider does not know our client id", Actor.OWNER, Remedy.REGISTER),
-    Code.CLIENT_SECRET_WRONG: Meaning("The provider refused the client secret", Actor.OWNER, Remedy.LINK),
-    Code.CLIENT_SECRET_EXPIRED: Meaning("The client secret has expired", Actor.OWNER, Remedy.REGISTER),
-    Code.REGISTRATION_REFUSED: Meaning("The provider refused to register a client", Actor.OWNER, Remedy.UPDATE),
-    Code.SCOPE_MISSING: Meaning("Not every scope that was asked for has been granted", Actor.PERSON, Remedy.LINK),
-    Code.AUDIENCE_MISMATCH: Meaning("The token was issued for another resource", Actor.OWNER, Remedy.UPDATE),
+    Code.CLIENT_UNKNOWN: Meaning("The provider does not know our client id", Mender.OWNER, Remedy.REGISTER),
+    Code.CLIENT_SECRET_WRONG: Meaning("The provider refused the client secret", Mender.OWNER, Remedy.LINK),
+    Code.CLIENT_SECRET_EXPIRED: Meaning("The client secret has expired", Mender.OWNER, Remedy.REGISTER),
+    Code.REGISTRATION_REFUSED: Meaning("The provider refused to register a client", Mender.OWNER, Remedy.UPDATE),
+    Code.SCOPE_MISSING: Meaning("Not every scope that was asked for has been granted", Mender.PERSON, Remedy.LINK),
+    Code.AUDIENCE_MISMATCH: Meaning("The token was issued for another resource", Mender.OWNER, Remedy.UPDATE),
     Code.ISSUER_MISMATCH: Meaning(
         "The answer came from another authorization server than the one that was asked",
-        Actor.PROVIDER,
+        Mender.PROVIDER,
         Remedy.RECONNECT,
     ),
-    Code.METADATA_INVALID: Meaning("The provider's metadata is not valid", Actor.PROVIDER, Remedy.UPDATE),
-    Code.UNSUPPORTED_AUTH: Meaning("No way of authorization that we support was found", Actor.OWNER, Remedy.UPDATE),
-    Code.KEY_REJECTED: Meaning("The provider refused the key, token or password", Actor.PERSON, Remedy.LINK),
+    Code.METADATA_INVALID: Meaning("The provider's metadata is not valid", Mender.PROVIDER, Remedy.UPDATE),
+    Code.UNSUPPORTED_AUTH: Meaning("No way of authorization that we support was found", Mender.OWNER, Remedy.UPDATE),
+    Code.KEY_REJECTED: Meaning("The provider refused the key, token or password", Mender.PERSON, Remedy.LINK),
     Code.PERMISSION_DENIED: Meaning(
-        "The credential is good, but it may not do what was asked", Actor.OWNER, Remedy.UPDATE
+        "The credential is good, but it may not do what was asked", Mender.OWNER, Remedy.UPDATE
     ),
     Code.ENDPOINT_UNREACHABLE: _passing("The endpoint does not answer"),
-    Code.DNS_FAILURE: Meaning("The host name does not resolve", Actor.OWNER, Remedy.UPDATE, passes=True),
+    Code.DNS_FAILURE: Meaning("The host name does not resolve", Mender.OWNER, Remedy.UPDATE, passes=True),
     Code.TLS_FAILURE: _passing("The provider's certificate cannot be verified"),
     Code.TIMEOUT: _passing("The provider did not answer in time"),
     Code.ADDRESS_BLOCKED: Meaning(
-        "The address is not one that outbound calls may reach", Actor.OPERATOR, Remedy.UPDATE
+        "The address is not one that outbound calls may reach", Mender.OPERATOR, Remedy.UPDATE
     ),
-    Code.REDIRECT_REFUSED: Meaning("The endpoint answers with a redirect", Actor.OWNER, Remedy.UPDATE),
-    Code.RESPONSE_TOO_LARGE: Meaning("The answer is larger than we read", Actor.PROVIDER, Remedy.UPDATE),
+    Code.REDIRECT_REFUSED: Meaning("The endpoint answers with a redirect", Mender.OWNER, Remedy.UPDATE),
+    Code.RESPONSE_TOO_LARGE: Meaning("The answer is larger than we read", Mender.PROVIDER, Remedy.UPDATE),
     Code.MALFORMED_RESPONSE: _passing("The answer could not be understood"),
     Code.RATE_LIMITED: _passing("The provider asked us to slow down"),
     Code.PROVIDER_OUTAGE: _passing("The provider has an error of its own"),
-    Code.CLOCK_SKEW: Meaning("Our clock and the provider's differ too much", Actor.OPERATOR, Remedy.RETRY),
+    Code.CLOCK_SKEW: Meaning("Our clock and the provider's differ too much", Mender.OPERATOR, Remedy.RETRY),
     Code.ORIGIN_CHANGED: Meaning(
-        "An endpoint moved to another origin, so the secret must be entered again", Actor.PERSON, Remedy.LINK
+        "An endpoint moved to another origin, so the secret must be entered again", Mender.PERSON, Remedy.LINK
     ),
-    Code.SECRET_UNAVAILABLE: Meaning("The stored secret cannot be opened", Actor.OPERATOR, Remedy.LINK),
-    Code.DISABLED: Meaning("The connection is disabled", Actor.OWNER, Remedy.UPDATE),
+    Code.SECRET_UNAVAILABLE: Meaning("The stored secret cannot be opened", Mender.OPERATOR, Remedy.LINK),
+    Code.DISABLED: Meaning("The connection is disabled", Mender.OWNER, Remedy.UPDATE),
 }
 """Every code once; `docs/diagnosis.md` is generated from here."""
 
@@ -137,3 +137,31 @@ CODES: Mapping[Code, Meaning] = {
 def last_error(code: Code, sentence: str | None = None) -> str:
     """The form of a connection's `lastError`: `code: sentence`."""
     return f"{code}: {sentence or CODES[code].summary}"
+
+
+class Fault(Exception):
+    """What is the matter: a diagnosis code, and a sentence without values. The one exception that says so."""
+
+    def __init__(self, code: Code, sentence: str | None = None) -> None:
+        self.code = code
+        self.sentence = sentence or CODES[code].summary
+        super().__init__(f"{code}: {self.sentence}")
+
+
+NEXT_STEPS: Mapping[Code, str] = {
+    Code.ADDRESS_BLOCKED: "Give a public https URL, or ask the operator to admit the address in DRIO_OUTBOUND_ALLOW",
+    Code.DNS_FAILURE: "Check the host name for a typing error",
+    Code.TLS_FAILURE: "Tell the provider that its certificate cannot be verified",
+    Code.TIMEOUT: "Try again; if it stays slow, ask the provider",
+    Code.ENDPOINT_UNREACHABLE: "Check the address and the port, or try again later",
+    Code.REDIRECT_REFUSED: "Give the URL to which it redirects",
+    Code.RESPONSE_TOO_LARGE: "Give the URL of the API or MCP server itself",
+    Code.MALFORMED_RESPONSE: "Tell the provider that its answer is not valid",
+    Code.METADATA_INVALID: "Tell the provider what is wrong in its metadata, or enter the endpoints by hand",
+    Code.ISSUER_MISMATCH: "Do not connect: the metadata belongs to another server. Tell the provider",
+    Code.RATE_LIMITED: "Wait some minutes and try again",
+    Code.PROVIDER_OUTAGE: "Try again when the provider is up",
+    Code.UNSUPPORTED_AUTH: "Name a provider key from list_auth_providers, give the URL of the API or MCP server "
+    "itself, or create the connection with its endpoints or key",
+}
+"""By diagnosis code: what gets a person on when discovery ends in it."""

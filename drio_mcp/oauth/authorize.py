@@ -11,7 +11,7 @@ from drio_mcp.models import Scope
 from drio_mcp.oauth import pkce
 from drio_mcp.oauth import scopes as scope_list
 from drio_mcp.oauth.clients import Client, ClientKind, Clients
-from drio_mcp.oauth.consents import Consents, is_remembered
+from drio_mcp.oauth.consents import ClientConsents, is_remembered
 from drio_mcp.oauth.grants import new_grant_id
 from drio_mcp.oauth.parameters import Parameters
 from drio_mcp.oauth.resources import check_resources
@@ -83,7 +83,7 @@ class Authorization:
         randomness: Randomness,
         settings: Settings,
         clients: Clients,
-        consents: Consents,
+        consents: ClientConsents,
         tokens: Tokens,
     ) -> None:
         self._db = db

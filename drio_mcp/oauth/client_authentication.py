@@ -21,7 +21,7 @@ Identify = Callable[[Transaction], Client]
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
+class ClientCredentials:
     """How a request says which client it comes from."""
 
     client_id: str | None
@@ -29,7 +29,7 @@ class Credentials:
     assertion: str | None = None
 
 
-def read_credentials(parameters: Parameters, authorization: str | None) -> Credentials:
+def read_credentials(parameters: Parameters, authorization: str | None) -> ClientCredentials:
     """The credentials in the Authorization header and the body.
 
     Raises `invalid_request` for more than one way at once (RFC 6749 section 2.3), `invalid_client` for unreadable ones.
@@ -45,7 +45,7 @@ def read_credentials(parameters: Parameters, authorization: str | None) -> Crede
         client_id, body_secret = basic[0], basic[1] or body_secret
     if assertion is not None and parameters.get("client_assertion_type") != ASSERTION_TYPE:
         raise OAuthError("invalid_request", f"client_assertion_type must be {ASSERTION_TYPE}")
-    return Credentials(client_id, None if body_secret is None else Secret(body_secret), assertion)
+    return ClientCredentials(client_id, None if body_secret is None else Secret(body_secret), assertion)
 
 
 def _read_basic(authorization: str | None) -> tuple[str, str] | None:
@@ -70,7 +70,7 @@ class ClientAuthentication:
         self._clients = clients
         self._assertions = assertions
 
-    async def prepare(self, credentials: Credentials) -> Identify:
+    async def prepare(self, credentials: ClientCredentials) -> Identify:
         """Do what needs the network, and give the rest as a function for the decision to come.
 
         It raises `invalid_client` (RFC 6749 section 5.2) when the client is unknown or its authentication fails. A

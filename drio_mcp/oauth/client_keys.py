@@ -20,7 +20,7 @@ MOST_KEPT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptKeys:
     """A fetched key set, None when it could not be fetched; times in milliseconds."""
 
     keys: Mapping[str, Any] | None
@@ -35,7 +35,7 @@ class ClientKeys:
         self._clock = clock
         self._outbound = outbound
         self._documents = documents
-        self._kept: OrderedDict[str, Kept] = OrderedDict()
+        self._kept: OrderedDict[str, KeptKeys] = OrderedDict()
 
     async def of(self, client: Client, kid: str | None) -> Mapping[str, Any]:
         """The client's JSON Web Key Set; a `kid` unknown so far makes it look again.
@@ -61,7 +61,7 @@ class ClientKeys:
             raise OAuthError("invalid_client", "The client's key set could not be fetched", status=401)
         return kept.keys
 
-    async def _fetch(self, uri: str, kept: Kept | None, now: int) -> Kept:
+    async def _fetch(self, uri: str, kept: KeptKeys | None, now: int) -> KeptKeys:
         """The set as its host has it; the last good one while the host fails."""
         try:
             response = await self._outbound.request(
@@ -72,9 +72,9 @@ class ClientKeys:
             content = json.loads(response.body)
             keys = check_key_set(content if isinstance(content, dict) else {})
         except (OutboundError, ValueError, RecursionError):
-            return Kept(kept.keys if kept is not None else None, now, now + AGAIN_AFTER)
-        return Kept(keys, now, now + lifetime(response.headers))
+            return KeptKeys(kept.keys if kept is not None else None, now, now + AGAIN_AFTER)
+        return KeptKeys(keys, now, now + lifetime(response.headers))
 
 
-def _lacks(kept: Kept, kid: str | None) -> bool:
+def _lacks(kept: KeptKeys, kid: str | None) -> bool:
     return kid is not None and kept.keys is not None and kid not in {key.get("kid") for key in kept.keys["keys"]}

@@ -19,7 +19,7 @@ def is_remembered(client: Client, redirect_uri: str) -> bool:
     return client.is_confidential or client.kind is ClientKind.DOCUMENT or redirect_uri.startswith("https://")
 
 
-class Consents:
+class ClientConsents:
     """Remembers what was allowed to whom. It is kept and forgotten together with the grant that it is about."""
 
     def __init__(self, db: Database) -> None:

@@ -28,7 +28,7 @@ GRACE_MS = 30 * SECOND
 
 
 @dataclass(frozen=True, slots=True)
-class Renewal:
+class RefreshRequest:
     """A refresh request, as far as it can be read without the database."""
 
     token: Token
@@ -51,20 +51,20 @@ class Refresh:
         """The token answer. Raises `OAuthError` with the codes of RFC 6749 section 5.2."""
         check_resources(parameters.resources, self._settings)
         token = self._tokens.read(parameters.get("refresh_token") or "", Kind.REFRESH)
-        request = Renewal(token, parameters.get("scope"), parameters.get("redirect_uri")) if token else None
+        request = RefreshRequest(token, parameters.get("scope"), parameters.get("redirect_uri")) if token else None
         now = self._clock.now()
         outcome = await self._db.write(self._renew, request, identify, now)
         if isinstance(outcome, Reused):
             raise outcome.refusal()
         return token_answer(self._tokens, outcome, now)
 
-    def _renew(self, tx: Transaction, request: Renewal | None, identify: Identify, now: int) -> Issue | Reused:
+    def _renew(self, tx: Transaction, request: RefreshRequest | None, identify: Identify, now: int) -> Issue | Reused:
         client = identify(tx)
         if request is None:
             _refuse()
         return self._advance(tx, request, client, now)
 
-    def _advance(self, tx: Transaction, request: Renewal, client: Client, now: int) -> Issue | Reused:
+    def _advance(self, tx: Transaction, request: RefreshRequest, client: Client, now: int) -> Issue | Reused:
         token = request.token
         grant = table.find(tx, token.grant_id)
         if grant is None or not self._tokens.is_genuine(token, grant.secret) or grant.client_id != client.id:

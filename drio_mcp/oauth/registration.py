@@ -26,7 +26,7 @@ FIXED = ("registration_access_token", "registration_client_uri", "client_secret_
 """What an update must not contain (RFC 7592 section 2.2)."""
 
 
-class Registration:
+class ClientRegistration:
     """Lets clients register, read, change and remove themselves."""
 
     def __init__(self, db: Database, clock: Clock, randomness: Randomness, settings: Settings) -> None:

@@ -13,7 +13,7 @@ SCOPES = [str(scope) for scope in scope_list.ADVERTISED]
 CONFIDENTIAL_METHODS = [method for method in AUTH_METHODS if method != "none"]
 
 
-class Metadata:
+class PublishedMetadata:
     """The documents, all made from the settings."""
 
     def __init__(self, settings: Settings) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from drio_mcp.errors import DrioError, OAuthError
 from drio_mcp.metrics import TOKEN_REQUESTS
-from drio_mcp.oauth.client_authentication import ClientAuthentication, Credentials, read_credentials
+from drio_mcp.oauth.client_authentication import ClientAuthentication, ClientCredentials, read_credentials
 from drio_mcp.oauth.code_exchange import CodeExchange
 from drio_mcp.oauth.parameters import Parameters
 from drio_mcp.oauth.refresh import Refresh
@@ -63,7 +63,7 @@ async def counted(grant_type: str, answer: Awaitable[dict[str, Any]]) -> dict[st
     return issued
 
 
-def _require_client(parameters: Parameters, credentials: Credentials, *further: str) -> None:
+def _require_client(parameters: Parameters, credentials: ClientCredentials, *further: str) -> None:
     """The client may also be named by its authentication (RFC 6749 section 2.3.1, RFC 7521 section 4.2)."""
     is_named = credentials.client_id is not None or credentials.assertion is not None
     parameters.require(*(() if is_named else ("client_id",)), *further)

@@ -12,11 +12,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from drio_mcp.connections.connecting.links import LinkView, OriginsMoved
-from drio_mcp.connections.diagnosis_codes import Code
+from drio_mcp.connections.diagnosis_codes import Code, Fault
 from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.record.schemas import AuthConnection, Status
-from drio_mcp.connections.unusable import Unusable
-from drio_mcp.connections.upstream.persons_part import CONSENTED, WORKING
+from drio_mcp.connections.record.status import WORKING
+from drio_mcp.connections.upstream.persons_part import CONSENTED
 from drio_mcp.errors import NotFound, ValidationFailed
 from drio_mcp.middleware.context import services_of
 from drio_mcp.pages.browser import Browser, open_browser
@@ -64,7 +64,7 @@ async def come_back(request: Request) -> Response:
         return browser.ask_to_sign_in()
     auth_id, parameters = request.path_params["authId"], request.query_params.multi_items()
     try:
-        await services_of(request).consent.finish(_actor(browser), auth_id, browser.csrf, parameters)
+        await services_of(request).provider_consent.finish(_actor(browser), auth_id, browser.csrf, parameters)
     except NotFound:
         return _message(browser, 403, "This answer does not belong here", NOT_OURS)
     return browser.redirect(f"/connect/result/{auth_id}")
@@ -106,12 +106,12 @@ async def _submit(browser: Browser) -> Response:
         problems = {name: f"{labels.get(name, name)} {words}" for name, words in problems_by_field(error).items()}
         return await _show(browser, 400, form.filled(*shown), problems)
     if view.consent_at is None:
-        await services.care.validation.validate(actor, auth.app_id, auth.id)
+        await services.validation.validate(actor, auth.app_id, auth.id)
     else:
         try:
-            return browser.redirect(await services.consent.begin(actor, auth.id, browser.csrf))
-        except Unusable as error:
-            await services.consent.note_failure(actor, auth.id, error)
+            return browser.redirect(await services.provider_consent.begin(actor, auth.id, browser.csrf))
+        except Fault as error:
+            await services.provider_consent.note_failure(actor, auth.id, error)
     return browser.redirect(f"/connect/result/{auth.id}")
 
 

@@ -13,8 +13,8 @@ from drio_mcp.accounts.people import Person
 from drio_mcp.connections.record.answers import ValidationCheck
 from drio_mcp.connections.record.crud import View
 from drio_mcp.connections.record.schemas import AuthConnection, HistoryQuery, Status, UpdateAuthConnection
+from drio_mcp.connections.record.status import WORKING
 from drio_mcp.connections.upstream.credentials import ISSUED
-from drio_mcp.connections.upstream.persons_part import WORKING
 from drio_mcp.errors import DrioError, NotFound, PreconditionFailed, ValidationFailed
 from drio_mcp.middleware.context import services_of
 from drio_mcp.pages import settings_form as settings
@@ -109,7 +109,7 @@ async def show_history(browser: Browser, person: Person) -> Response:
     """GET /apps/{appId}/auth/{authId}/history."""
     found = await find(browser, person)
     query = HistoryQuery(limit=50, cursor=browser.request.query_params.get("cursor", "")[:200] or None)
-    past = await services_of(browser.request).care.journal.list(person.id, found.app.id, found.auth.id, query)
+    past = await services_of(browser.request).history.list(person.id, found.app.id, found.auth.id, query)
     return page(
         browser,
         "history.html",
@@ -134,7 +134,7 @@ async def delete_connection(browser: Browser, person: Person) -> Response:
 
 async def check(browser: Browser, person: Person, found: Found) -> Response:
     """Look at it now, and show what was found where."""
-    answer = await services_of(browser.request).care.validation.validate(actor_of(person), found.app.id, found.auth.id)
+    answer = await services_of(browser.request).validation.validate(actor_of(person), found.app.id, found.auth.id)
     return await _show(browser, await find(browser, person), evidence=answer.check)
 
 
@@ -149,13 +149,13 @@ async def enter(browser: Browser, person: Person, found: Found) -> str:
 async def register(browser: Browser, person: Person, found: Found) -> str:
     """Get another client from the provider, and the person's consent to it where that is needed."""
     services = services_of(browser.request)
-    answer = await services.connecting.register(actor_of(person), found.app.id, found.auth.id)
+    answer = await services.connect.register(actor_of(person), found.app.id, found.auth.id)
     return urlsplit(answer.connect.url).path if answer.connect else with_query(found.path, done="registered")
 
 
 async def renew(browser: Browser, person: Person, found: Found) -> str:
     """Have the access token renewed now."""
-    await services_of(browser.request).care.use.refresh(actor_of(person), found.app.id, found.auth.id)
+    await services_of(browser.request).use.refresh(actor_of(person), found.app.id, found.auth.id)
     return with_query(found.path, done="renewed")
 
 
@@ -190,7 +190,7 @@ async def delete_now(browser: Browser, person: Person, found: Found) -> str:
     services = services_of(browser.request)
     if found.auth.id not in await services.removals.due(found.app.id):
         return f"{found.path}/delete"
-    await services.connections.delete(actor_of(person), found.app.id, found.auth.id)
+    await services.deletion.delete(actor_of(person), found.app.id, found.auth.id)
     return with_query(f"/apps/{found.app.id}", done="deleted")
 
 
@@ -230,7 +230,7 @@ async def _show(
     services = services_of(browser.request)
     config = found.auth.config
     assert browser.person is not None
-    past = await services.care.journal.list(browser.person.id, found.app.id, found.auth.id, HistoryQuery(limit=LAST))
+    past = await services.history.list(browser.person.id, found.app.id, found.auth.id, HistoryQuery(limit=LAST))
     return page(
         browser,
         "connection.html",

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from drio_mcp.connections.config_types import NEEDS, ConfigType
-from drio_mcp.connections.diagnosis_codes import CODES, Actor, Code, Remedy
+from drio_mcp.connections.diagnosis_codes import CODES, Code, Mender, Remedy
 from drio_mcp.connections.record.schemas import AuthConnection, Status
-from drio_mcp.connections.upstream.persons_part import CONSENTED, WORKING
+from drio_mcp.connections.record.status import WORKING
+from drio_mcp.connections.upstream.persons_part import CONSENTED
 
 LABELS: Mapping[Status, str] = {
     Status.DRAFT: "Draft",
@@ -39,16 +40,16 @@ TO_THE_PERSON: Mapping[Code, str] = {
 }
 """Where the sentence of `codes.CODES` speaks about the person who reads this."""
 
-WHO: Mapping[Actor, str] = {
-    Actor.PERSON: "You can mend this now",
-    Actor.OWNER: "You can mend this in its settings",
-    Actor.PROVIDER: "The provider has to mend this",
-    Actor.OPERATOR: "Whoever runs this server has to mend this",
+WHO: Mapping[Mender, str] = {
+    Mender.PERSON: "You can mend this now",
+    Mender.OWNER: "You can mend this in its settings",
+    Mender.PROVIDER: "The provider has to mend this",
+    Mender.OPERATOR: "Whoever runs this server has to mend this",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PageStep:
     """What comes next: a page (`path`), or a button of the connection's page (`action`)."""
 
     label: str
@@ -65,7 +66,7 @@ class State:
     reason: str
     code: Code | None
     who: str | None
-    step: Step | None
+    step: PageStep | None
 
 
 def path_of(auth: AuthConnection) -> str:
@@ -89,24 +90,24 @@ def last_error_of(auth: AuthConnection) -> tuple[Code | None, str]:
     return (Code(code), sentence) if code in CODES else (None, auth.last_error or "")
 
 
-def step_of(auth: AuthConnection, code: Code | None) -> Step | None:
+def step_of(auth: AuthConnection, code: Code | None) -> PageStep | None:
     """The step that the code asks for; None where there is nothing to do, or nothing that a person here could do."""
     if auth.is_disabled:
-        return Step("Enable", action="enable")
+        return PageStep("Enable", action="enable")
     if lacks_secret(auth) or (code is None and waits_for_consent(auth)):
-        return Step(entry_label(auth), action="enter")
+        return PageStep(entry_label(auth), action="enter")
     remedy = CODES[code].remedy if code is not None else Remedy.NONE
     if remedy is Remedy.LINK and takes_entry(auth):
-        return Step(entry_label(auth), action="enter")
+        return PageStep(entry_label(auth), action="enter")
     if remedy is Remedy.UPDATE:
-        return Step("Change settings", path=f"{path_of(auth)}/edit")
+        return PageStep("Change settings", path=f"{path_of(auth)}/edit")
     if remedy is Remedy.REGISTER and auth.config.registration_endpoint is not None:
-        return Step("Register again", action="register")
+        return PageStep("Register again", action="register")
     if remedy is Remedy.REGISTER:
-        return Step("Change the client", path=f"{path_of(auth)}/edit")
+        return PageStep("Change the client", path=f"{path_of(auth)}/edit")
     if remedy is Remedy.RECONNECT:
-        return Step("Connect again", path=f"/apps/{auth.app_id}/connect")
-    return Step("Check now", action="check") if auth.status is not Status.VALID else None
+        return PageStep("Connect again", path=f"/apps/{auth.app_id}/connect")
+    return PageStep("Check now", action="check") if auth.status is not Status.VALID else None
 
 
 def lacks_secret(auth: AuthConnection) -> bool:

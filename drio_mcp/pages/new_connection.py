@@ -11,7 +11,7 @@ from drio_mcp.accounts.people import Person
 from drio_mcp.connections.catalog.providers import GENERICS, ProviderFacts
 from drio_mcp.connections.config_types import ConfigType
 from drio_mcp.connections.fields import is_plain
-from drio_mcp.connections.record.outcomes import ConnectAuth
+from drio_mcp.connections.record.answers import ConnectAuth
 from drio_mcp.connections.record.schemas import CreateAuthConnection
 from drio_mcp.errors import Conflict, NotFound, ValidationFailed
 from drio_mcp.middleware.context import services_of
@@ -112,7 +112,7 @@ async def _known_provider(browser: Browser, person: Person, app: App, facts: Pro
 async def _connect(browser: Browser, person: Person, app: App, wish: dict[str, Any]) -> str:
     """Connect it; gives the path to go on to: the page for its person where one has to act, else its own."""
     body = ConnectAuth.model_validate(wish)
-    connected = await services_of(browser.request).connecting.connect(actor_of(person), app.id, body)
+    connected = await services_of(browser.request).connect.connect(actor_of(person), app.id, body)
     if connected.connect is not None:
         return urlsplit(connected.connect.url).path
     return with_query(path_of(connected.auth), done="created" if connected.is_new else "found")

@@ -5,7 +5,7 @@ import logging
 from starlette.requests import Request
 from starlette.responses import Response
 
-from drio_mcp.accounts.oidc import UpstreamSignInFailed, Wishes
+from drio_mcp.accounts.oidc import OidcSignInFailed, Wishes
 from drio_mcp.errors import NotFound
 from drio_mcp.middleware.context import address_of, request_id_of, services_of
 from drio_mcp.middleware.logs import fields
@@ -26,7 +26,7 @@ async def start(request: Request) -> Response:
     browsers apply `form-action` to every redirect that follows a form, and through which hosts a provider leads people
     is not ours to know. Whoever makes somebody else open it has gained nothing.
     """
-    upstream = services_of(request).upstream
+    upstream = services_of(request).oidc_sign_in
     if not upstream.is_enabled:
         raise NotFound
     browser = await open_browser(request)
@@ -39,20 +39,20 @@ async def start(request: Request) -> Response:
     )
     try:
         url = await upstream.begin(browser.csrf, own_path(query.get("next", "")), address_of(request), wishes)
-    except UpstreamSignInFailed as failure:
+    except OidcSignInFailed as failure:
         return _explain(request, failure)
     return browser.redirect(url)
 
 
 async def come_back(request: Request) -> Response:
     """GET /api/v1/auth/callback: back from the provider, and on to where the person was going."""
-    upstream = services_of(request).upstream
+    upstream = services_of(request).oidc_sign_in
     if not upstream.is_enabled:
         raise NotFound
     browser = await open_browser(request)
     try:
         arrival = await upstream.finish(browser.csrf, request.query_params.multi_items())
-    except UpstreamSignInFailed as failure:
+    except OidcSignInFailed as failure:
         if failure.reason == "not_ours" and browser.person is not None:
             return browser.redirect("/apps")  # reloaded, or a second tab: the first return signed the person in
         return _explain(request, failure)
@@ -60,7 +60,7 @@ async def come_back(request: Request) -> Response:
     return browser.redirect(own_path(arrival.return_to))
 
 
-def _explain(request: Request, failure: UpstreamSignInFailed) -> Response:
+def _explain(request: Request, failure: OidcSignInFailed) -> Response:
     request_id = request_id_of(request.scope)
     log.warning(
         "upstream sign-in failed",

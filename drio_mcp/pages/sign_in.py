@@ -61,7 +61,7 @@ async def _show(browser: Browser, onward: str, typed: dict[str, str], error: Dri
         is_new_server=not await services.people.any(),
         can_sign_up=services.settings.signup == "open",
         sign_up_path=with_query("/sign-up", next=onward),
-        provider_host=services.upstream.host if services.upstream.is_enabled else None,
+        provider_host=services.oidc_sign_in.host if services.oidc_sign_in.is_enabled else None,
         provider_path=with_query(
             "/sign-in/provider",
             next=onward,

@@ -14,7 +14,7 @@ LIFETIME_MS = DAY
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptAnswer:
     """The answer to a request that was made with a key."""
 
     fingerprint: bytes
@@ -24,7 +24,7 @@ class Kept:
 FIND = Query(
     """SELECT fingerprint, response FROM idempotency_keys
        WHERE user_id = :user_id AND app_id = :app_id AND key = :key AND created_at > :oldest""",
-    Kept,
+    KeptAnswer,
 )
 KEEP = Statement(
     """INSERT INTO idempotency_keys (user_id, app_id, key, fingerprint, response, created_at)

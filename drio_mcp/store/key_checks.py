@@ -29,7 +29,7 @@ INSERT = Statement(
 
 
 @dataclass(frozen=True, slots=True)
-class Ring:
+class KnownRing:
     """A key ring as far as the store needs to know it: a check value per key, and where it comes from, in words."""
 
     primary_id: str
@@ -39,7 +39,7 @@ class Ring:
     """Whether the file is not there, so that the ring is one that would be made."""
 
 
-def admit(tx: Transaction, applied: Collection[int], ring: Ring) -> None:
+def admit(tx: Transaction, applied: Collection[int], ring: KnownRing) -> None:
     """Raises `StartupError` when the database was used with other keys. Changes nothing."""
     if SINCE not in applied:
         return
@@ -59,7 +59,7 @@ def admit(tx: Transaction, applied: Collection[int], ring: Ring) -> None:
         )
 
 
-def record(tx: Transaction, applied: Collection[int], ring: Ring, now: int) -> None:
+def record(tx: Transaction, applied: Collection[int], ring: KnownRing, now: int) -> None:
     """Note the primary key, after `admit`: another process may have been the first with another ring."""
     admit(tx, applied, ring)
     tx.run(INSERT, key_id=ring.primary_id, check_value=ring.checks[ring.primary_id], now=now)

@@ -56,7 +56,7 @@ class WholeDecisions(aiosqlite.Connection):
 
 
 @dataclass(slots=True)
-class Job:
+class QueuedDecision:
     """A decision that waits for its turn, and the future its caller waits on."""
 
     decision: Decision
@@ -79,12 +79,12 @@ class Lane:
 
     connection: WholeDecisions
     together: Callable[[sqlite3.Connection, Sequence[Decision]], list[Outcome]]
-    waiting: list[Job] = field(default_factory=list)
+    waiting: list[QueuedDecision] = field(default_factory=list)
     worker: "asyncio.Task[None] | None" = None
 
     async def submit(self, decision: Callable[[Transaction], T]) -> T:
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self.waiting.append(Job(decision, answer))
+        self.waiting.append(QueuedDecision(decision, answer))
         if self.worker is None:
             self.worker = asyncio.create_task(self._work())
             self.worker.add_done_callback(self._stopped)
@@ -126,7 +126,7 @@ class Lane:
         for job in waiting:
             job.answer.cancel()
 
-    async def _run(self, batch: list[Job]) -> None:
+    async def _run(self, batch: list[QueuedDecision]) -> None:
         decisions = [job.decision for job in batch]
         if self.together is commit_together:
             COMMIT_BATCH.observe(len(batch))

@@ -11,7 +11,7 @@ from typing import Any
 from drio_mcp import __version__
 from drio_mcp.config import Settings
 from drio_mcp.connections.record.schemas import Status
-from drio_mcp.connections.upstream.persons_part import WORKING
+from drio_mcp.connections.record.status import WORKING
 
 EXTENSION = "io.modelcontextprotocol/ui"
 MEDIA_TYPE = "text/html;profile=mcp-app"

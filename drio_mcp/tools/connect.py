@@ -1,7 +1,7 @@
 """The tools that connect a URL or a provider, and that register our client at a provider."""
 
+from drio_mcp.connections.record.answers import ConnectAuth, ConnectPlan
 from drio_mcp.connections.record.history import Actor
-from drio_mcp.connections.record.outcomes import ConnectAuth, ConnectPlan
 from drio_mcp.connections.record.schemas import AuthConnection, Connect
 from drio_mcp.tools.connections import InApp, OnConnection, Write, app_of, body_of, summary
 from drio_mcp.tools.tool import Answer, Call, Invitation
@@ -19,7 +19,7 @@ class RegisterArguments(OnConnection, Write):
 
 async def connect_auth(call: Call, arguments: ConnectArguments) -> Answer:
     app_id = await app_of(call, arguments)
-    connected = await call.services.connecting.connect(
+    connected = await call.services.connect.connect(
         Actor.client(call.principal), app_id, body_of(ConnectAuth, arguments), dry_run=arguments.dry_run
     )
     verb = "Would connect" if arguments.dry_run else "Made" if connected.is_new else "Found"
@@ -33,7 +33,7 @@ async def connect_auth(call: Call, arguments: ConnectArguments) -> Answer:
 
 async def register_auth_client(call: Call, arguments: RegisterArguments) -> Answer:
     app_id = await app_of(call, arguments)
-    answer = await call.services.connecting.register(
+    answer = await call.services.connect.register(
         Actor.client(call.principal), app_id, arguments.auth_id, dry_run=arguments.dry_run
     )
     verb = "A client can be registered for" if arguments.dry_run else "Registered a client for"

@@ -110,7 +110,7 @@ async def get_auth_connection(call: Call, arguments: OnConnection) -> Answer:
     lines = [f"{auth.name}: {summary(auth)}", f"config: {config}"]
     if auth.last_error is not None:
         lines.append(f"Last error: {auth.last_error}")
-    history = await call.services.care.journal.last(auth.id)
+    history = await call.services.history.last(auth.id)
     lines += [f"{each.at} {each.event} by {each.actor.name}: {each.outcome}" for each in history]
     return Answer(ConnectionAnswer(auth=auth), "\n".join(lines))
 
@@ -136,7 +136,7 @@ async def update_auth_connection(call: Call, arguments: UpdateConnection | Updat
 
 async def delete_auth_connection(call: Call, arguments: DeleteConnection) -> Answer:
     app_id = await app_of(call, arguments)
-    await call.services.connections.delete(
+    await call.services.deletion.delete(
         Actor.client(call.principal), app_id, arguments.auth_id, dry_run=arguments.dry_run
     )
     if arguments.dry_run:

@@ -1,7 +1,7 @@
 """The tools that look after a connection: does it work, what is the matter with it, renew it."""
 
+from drio_mcp.connections.record.answers import Diagnosis
 from drio_mcp.connections.record.history import Actor
-from drio_mcp.connections.record.outcomes import Diagnosis
 from drio_mcp.connections.record.schemas import ConnectionAnswer
 from drio_mcp.tools.connections import OnConnection, Write, app_of, summary
 from drio_mcp.tools.tool import Answer, Call
@@ -14,7 +14,7 @@ class OnConnectionDry(OnConnection, Write):
 async def validate_auth_connection(call: Call, arguments: OnConnectionDry) -> Answer:
     app_id = await app_of(call, arguments)
     actor = Actor.client(call.principal)
-    answer = await call.services.care.validation.validate(actor, app_id, arguments.auth_id, dry_run=arguments.dry_run)
+    answer = await call.services.validation.validate(actor, app_id, arguments.auth_id, dry_run=arguments.dry_run)
     check = answer.check
     verdict = "It works" if check.ok else f"It does not work ({check.code})"
     lines = [f"{verdict}: {check.message}.", f"{answer.auth.name}: {summary(answer.auth)}"]
@@ -25,14 +25,14 @@ async def validate_auth_connection(call: Call, arguments: OnConnectionDry) -> An
 
 async def diagnose_auth_connection(call: Call, arguments: OnConnection) -> Answer:
     app_id = await app_of(call, arguments)
-    answer = await call.services.care.diagnoses.diagnose(Actor.client(call.principal), app_id, arguments.auth_id)
+    answer = await call.services.diagnoses.diagnose(Actor.client(call.principal), app_id, arguments.auth_id)
     return Answer(answer, "\n".join(in_words(answer.diagnosis)))
 
 
 async def refresh_auth_connection(call: Call, arguments: OnConnectionDry) -> Answer:
     app_id = await app_of(call, arguments)
     actor = Actor.client(call.principal)
-    view = await call.services.care.use.refresh(actor, app_id, arguments.auth_id, dry_run=arguments.dry_run)
+    view = await call.services.use.refresh(actor, app_id, arguments.auth_id, dry_run=arguments.dry_run)
     verb = "Can be renewed" if arguments.dry_run else "Renewed"
     answer = ConnectionAnswer(auth=view.auth, dry_run=arguments.dry_run or None)
     return Answer(answer, f"{verb}: {view.auth.name}, {summary(view.auth)}")

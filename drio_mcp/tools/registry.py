@@ -4,8 +4,7 @@ from collections.abc import Mapping
 
 from drio_mcp.accounts.answers import AppAnswer, AppsAnswer, UserAnswer
 from drio_mcp.config import Settings
-from drio_mcp.connections.record.answers import DiagnosisAnswer, ValidationAnswer
-from drio_mcp.connections.record.outcomes import ConnectAnswer
+from drio_mcp.connections.record.answers import ConnectAnswer, DiagnosisAnswer, ValidationAnswer
 from drio_mcp.connections.record.schemas import (
     ConnectionAnswer,
     ConnectionDeleted,

@@ -11,7 +11,7 @@ import pytest
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from drio_mcp.accounts.apps import Apps
-from drio_mcp.accounts.oidc import Arrival, UpstreamSignIn, UpstreamSignInFailed, Wishes
+from drio_mcp.accounts.oidc import Arrival, OidcSignIn, OidcSignInFailed, Wishes
 from drio_mcp.accounts.oidc.failures import FAILURES
 from drio_mcp.accounts.oidc.sign_in import STARTS_LIMIT
 from drio_mcp.accounts.passwords import Passwords
@@ -36,7 +36,7 @@ Made = AsyncIterator["World"]
 class World:
     """The capability, the provider it speaks to, and what the tests look at besides."""
 
-    sign_in: UpstreamSignIn
+    sign_in: OidcSignIn
     provider: OpenIdProvider
     upstream: Upstream
     people: People
@@ -56,7 +56,7 @@ class World:
 
     async def failure(self, wishes: Wishes | None = None) -> tuple[str, str]:
         """Why nobody was signed in: the reason and the line for the log."""
-        with pytest.raises(UpstreamSignInFailed) as raised:
+        with pytest.raises(OidcSignInFailed) as raised:
             await self.arrive(wishes=wishes)
         assert await self.people.list() == []
         return raised.value.reason, raised.value.detail
@@ -94,7 +94,7 @@ async def signing_in_at(provider: OpenIdProvider, running: Upstream, database: D
     randomness = SystemRandomness()
     async with Outbound(settings) as outbound:
         yield World(
-            UpstreamSignIn(settings, outbound, database, clock, randomness),
+            OidcSignIn(settings, outbound, database, clock, randomness),
             provider,
             running,
             People(database, clock, randomness, Passwords(time_cost=1, memory_cost=64)),
@@ -169,7 +169,7 @@ async def test_a_state_is_good_once(any_world: World) -> None:
     """RFC 9700 section 4.7.1."""
     parameters = await any_world.comes_back()
     await any_world.sign_in.finish(COOKIE, parameters)
-    with pytest.raises(UpstreamSignInFailed) as raised:
+    with pytest.raises(OidcSignInFailed) as raised:
         await any_world.sign_in.finish(COOKIE, parameters)
     assert raised.value.reason == "not_ours"
 
@@ -178,7 +178,7 @@ async def test_a_state_is_good_once(any_world: World) -> None:
 async def test_a_state_is_good_in_its_own_browser_only(world: World, cookie: str | None) -> None:
     """Login CSRF (RFC 9700 section 4.7): an attacker's answer does nothing in a victim's browser."""
     parameters = await world.comes_back()
-    with pytest.raises(UpstreamSignInFailed) as raised:
+    with pytest.raises(OidcSignInFailed) as raised:
         await world.sign_in.finish(cookie, parameters)
     assert raised.value.reason == "not_ours"
     assert world.upstream.log.count("token") == 0
@@ -189,7 +189,7 @@ async def test_a_state_is_good_for_ten_minutes(world: World) -> None:
     world.clock.advance(minutes=10, milliseconds=-1)
     await world.sign_in.finish(COOKIE, in_time)
     world.clock.advance(milliseconds=1)
-    with pytest.raises(UpstreamSignInFailed) as raised:
+    with pytest.raises(OidcSignInFailed) as raised:
         await world.sign_in.finish(COOKIE, late)
     assert raised.value.reason == "not_ours"
     assert await world.sign_in.sweep(world.clock.now()) == 1
@@ -199,7 +199,7 @@ async def test_the_code_of_one_sign_in_is_no_use_in_another(world: World) -> Non
     """Code injection (RFC 9700 section 4.5): PKCE ties the code to the browser that asked for it."""
     stolen = dict(await world.comes_back("v" * 43))["code"]
     own = [(name, stolen if name == "code" else value) for name, value in await world.comes_back()]
-    with pytest.raises(UpstreamSignInFailed) as raised:
+    with pytest.raises(OidcSignInFailed) as raised:
         await world.sign_in.finish(COOKIE, own)
     assert raised.value.detail == "token: invalid_grant"
 
@@ -207,7 +207,7 @@ async def test_the_code_of_one_sign_in_is_no_use_in_another(world: World) -> Non
 async def test_a_parameter_given_twice_is_refused(world: World) -> None:
     """RFC 6749 section 3.1."""
     parameters = await world.comes_back()
-    with pytest.raises(UpstreamSignInFailed) as raised:
+    with pytest.raises(OidcSignInFailed) as raised:
         await world.sign_in.finish(COOKIE, [*parameters, ("code", "another")])
     assert raised.value.detail == "callback: a parameter is given twice"
 
@@ -439,7 +439,7 @@ async def test_an_account_needs_an_address(world: World, email: Any) -> None:
 
 async def test_an_account_with_the_same_address_is_not_taken_over(any_world: World) -> None:
     local = await any_world.people.create("ada@example.com", "Ada", Secret("a long password"), is_operator=True)
-    with pytest.raises(UpstreamSignInFailed) as raised:
+    with pytest.raises(OidcSignInFailed) as raised:
         await any_world.arrive()
     assert raised.value.reason == "email_taken"
     assert await any_world.people.list() == [local]
@@ -449,7 +449,7 @@ async def test_another_subject_with_the_same_address_is_another_person(world: Wo
     """OpenID Connect Core section 5.7: addresses are reassigned, subjects are not."""
     await world.arrive()
     world.provider.person |= {"sub": "subject-2"}
-    with pytest.raises(UpstreamSignInFailed) as raised:
+    with pytest.raises(OidcSignInFailed) as raised:
         await world.arrive()
     assert raised.value.reason == "email_taken"
 
@@ -465,7 +465,7 @@ async def test_an_address_that_another_account_has_is_not_taken_along(any_world:
 async def test_a_disabled_person_stays_outside(world: World) -> None:
     await world.arrive()
     await world.people.disable("ada@example.com")
-    with pytest.raises(UpstreamSignInFailed) as raised:
+    with pytest.raises(OidcSignInFailed) as raised:
         await world.arrive()
     assert raised.value.reason == "disabled"
 
@@ -511,7 +511,7 @@ async def test_a_client_without_a_secret_sends_none(
     provider.secret = None
     settings = load_settings(oidc_issuer=running.origin, oidc_client_id=CLIENT_ID, outbound_allow=(running.host_port,))
     async with Outbound(settings) as outbound:
-        sign_in = UpstreamSignIn(settings, outbound, database, clock, randomness)
+        sign_in = OidcSignIn(settings, outbound, database, clock, randomness)
         url = await sign_in.begin(COOKIE, "/", ADDRESS)
         async with httpx2.AsyncClient(trust_env=False) as browser:
             back = await browser.get(url)

@@ -33,7 +33,7 @@ class Stage:
     def consent(self, auth_id: str) -> None:
         """The person goes to the provider, allows it, and comes back."""
         person = Actor.person(self.someone.person.id, "Ada")
-        consent = self.server.services.consent
+        consent = self.server.services.provider_consent
 
         async def walk() -> None:
             back = httpx2.URL(await allow(await consent.begin(person, auth_id, "browser")))

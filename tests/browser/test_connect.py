@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
 
+from drio_mcp.connections.record.answers import ConnectAuth
 from drio_mcp.connections.record.history import Actor
-from drio_mcp.connections.record.outcomes import ConnectAuth
 from tests.browser.window import LIGHT, LOOKS, window
 from tests.helpers.server import PASSWORD, RunningServer, Someone, running_server
 from tests.upstreams import AuthorizationServer, McpServer, upstream
@@ -50,7 +50,7 @@ def scenery(folder: Path, server: AuthorizationServer) -> Iterator[Scenery]:
             ada = running.add_person()
             (app,) = running.run(running.services.apps.list(ada.person.id))
             actor, wish = Actor.person(ada.person.id, "Ada"), ConnectAuth(target=mcp.url, name="Contacts")
-            done = running.run(running.services.connecting.connect(actor, app.id, wish))
+            done = running.run(running.services.connect.connect(actor, app.id, wish))
             assert done.connect is not None
             yield Scenery(running, ada, done.connect.url, provider)
 

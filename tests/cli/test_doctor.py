@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from drio_mcp.cli.doctor import network
-from drio_mcp.cli.doctor.network import Exchange
+from drio_mcp.cli.doctor.network import HttpExchange
 from tests.helpers.server import running_server
 from tests.upstreams.openid import OpenIdProvider
 from tests.upstreams.serving import upstream
@@ -165,7 +165,7 @@ def test_a_clock_that_is_behind_is_found(doctor: Doctor, somebody: str) -> None:
 
 @pytest.mark.parametrize(("skew", "level"), [(29_000, "ok"), (-31_000, "failed"), (31_000, "failed")])
 def test_half_a_minute_of_skew_is_too_much(skew: int, level: str) -> None:
-    assert network.clock([Exchange(skew=1_000), Exchange(skew=skew), Exchange()], None).level == level
+    assert network.clock([HttpExchange(skew=1_000), HttpExchange(skew=skew), HttpExchange()], None).level == level
 
 
 def test_a_running_server_is_looked_at_from_outside(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from drio_mcp.connections.record.connection import Connection
-from drio_mcp.connections.record.repository import write
+from drio_mcp.connections.record.repository import store
 from drio_mcp.connections.record.schemas import AuthConnection, Status
 from drio_mcp.store import Query, Statement, Transaction, connections, secrets
 from tests.conftest import FakeClock
@@ -46,7 +46,7 @@ class Scene:
             row = tx.one(connections.FIND_BY_ID, id=self.auth.id)
             assert row is not None
             connection = Connection.of(row, secrets.fields_of(tx, row.id))
-            write(tx, connection.with_config(connection.config, status=status, last_error=last_error), self.clock.now())
+            store(tx, connection.with_config(connection.config, status=status, last_error=last_error), self.clock.now())
 
         await self.here.services.db.write(decide)
 

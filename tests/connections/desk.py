@@ -8,13 +8,18 @@ from drio_mcp.accounts import Apps, Passwords, People
 from drio_mcp.config import Settings
 from drio_mcp.connections.catalog.providers import Providers
 from drio_mcp.connections.connecting.links import Links
-from drio_mcp.connections.record.crud import Connections, View
+from drio_mcp.connections.record.crud import ConnectionCrud, View
 from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.record.schemas import CreateAuthConnection, UpdateAuthConnection
 from drio_mcp.connections.record.sealing import unseal
-from drio_mcp.connections.record.secret_references import References
+from drio_mcp.connections.record.secret_references import SecretReferences
+from drio_mcp.connections.removal.delete import Deletion
+from drio_mcp.connections.removal.undo import Removals
 from drio_mcp.errors import ValidationFailed
+from drio_mcp.foundations import Foundations
 from drio_mcp.opaque import Secret, SystemRandomness
+from drio_mcp.outbound import Outbound
+from drio_mcp.services import Services
 from drio_mcp.store import Database, Transaction, history
 from drio_mcp.store.history import HistoryRow
 from drio_mcp.vault import Keyring, SealBroken, Vault
@@ -54,7 +59,9 @@ class Desk:
     keyring: Keyring
     vault: Vault
     providers: Providers
-    connections: Connections
+    connections: ConnectionCrud
+    deletion: Deletion
+    removals: Removals
     links: Links
     people: People
     apps: Apps
@@ -115,12 +122,17 @@ async def desk_on(
     settings = Settings(data_dir=folder, secret_dir=folder / "secrets", outbound_allow=("internal.example:8080",))
     keyring = Keyring(Ring("", {}).with_new_primary(RANDOMNESS))
     vault, providers = Vault(keyring, RANDOMNESS), Providers()
-    references = References(settings.secret_dir, environ or {})
-    connections = Connections(db, clock, RANDOMNESS, settings, keyring, vault, providers, references)
+    references = SecretReferences(settings.secret_dir, environ or {})
+    foundations = Foundations(settings, clock, RANDOMNESS, db, keyring, vault, Outbound(settings))
+    connections = ConnectionCrud(foundations, providers, references)
+    services = Services(foundations)
     links = Links(db, clock, RANDOMNESS, settings, providers, connections)
     people = People(db, clock, RANDOMNESS, Passwords(time_cost=1, memory_cost=8, parallelism=1))
     apps = Apps(db, clock, RANDOMNESS)
     person = await people.create("ada@example.com", "Ada", None, is_operator)
     (app,) = await apps.list(person.id)
     actor = Actor(person.id, "client", "Tests")
-    return Desk(db, clock, keyring, vault, providers, connections, links, people, apps, actor, app.id)
+    deletion, removals = services.deletion, services.removals
+    return Desk(
+        db, clock, keyring, vault, providers, connections, deletion, removals, links, people, apps, actor, app.id
+    )

@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from drio_mcp.config import Settings
 from drio_mcp.connections.connecting.connect import Connected
+from drio_mcp.connections.record.answers import ConnectAuth
 from drio_mcp.connections.record.history import Actor
-from drio_mcp.connections.record.outcomes import ConnectAuth
 from drio_mcp.connections.record.schemas import AuthConnection, CreateAuthConnection, UpdateAuthConnection
 from drio_mcp.connections.record.sealing import unseal
 from drio_mcp.opaque import Secret
@@ -46,7 +46,7 @@ class Place:
 
     async def connect(self, *, dry_run: bool = False, **body: Any) -> Connected:
         wish = ConnectAuth.model_validate(body)
-        return await self.services.connecting.connect(self.actor, self.app_id, wish, dry_run=dry_run)
+        return await self.services.connect.connect(self.actor, self.app_id, wish, dry_run=dry_run)
 
     async def create(self, **body: Any) -> AuthConnection:
         made = CreateAuthConnection.model_validate({"name": "Made by hand", **body})
@@ -63,12 +63,12 @@ class Place:
         return (await self.services.connections.list(self.actor.user_id, self.app_id)).auth
 
     async def begin(self, auth: AuthConnection, browser: str = BROWSER) -> str:
-        return await self.services.consent.begin(self.person, auth.id, browser)
+        return await self.services.provider_consent.begin(self.person, auth.id, browser)
 
     async def finish(self, auth: AuthConnection, back: str, browser: str = BROWSER) -> AuthConnection:
         """The browser arrives at the connection's callback with what the URL `back` carries."""
         pairs = parse_qsl(urlsplit(back).query, keep_blank_values=True)
-        return await self.services.consent.finish(self.person, auth.id, browser, pairs)
+        return await self.services.provider_consent.finish(self.person, auth.id, browser, pairs)
 
     async def consent(self, auth: AuthConnection, decide: Callable[[str], Awaitable[str]] = allow) -> AuthConnection:
         """Go to the provider, decide there, and come back."""

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from drio_mcp.clock import SystemClock
 from drio_mcp.config import Settings
-from drio_mcp.connections.upstream.renewal import Step
+from drio_mcp.connections.upstream.refresh import RefreshStep
 from drio_mcp.store import open_database
-from tests.connections.renewing import engine_on
+from tests.connections.refreshing import engine_on
 
 
 async def main(database_url: str, folder: Path, host_port: str, connection_id: str, dies_at: str) -> None:
-    def on_step(step: Step) -> None:
+    def on_step(step: RefreshStep) -> None:
         if step == dies_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -22,7 +22,7 @@ async def main(database_url: str, folder: Path, host_port: str, connection_id: s
     async with open_database(Settings(database_url=database_url, data_dir=folder), clock) as database:
         engine = engine_on(database, clock, folder, host_port, on_step=on_step)
         async with engine.outbound:
-            await engine.renewal.renew(connection_id, seen=1)
+            await engine.refresh.refresh(connection_id, seen=1)
 
 
 if __name__ == "__main__":

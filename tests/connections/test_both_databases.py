@@ -19,16 +19,16 @@ async def test_the_job_the_status_and_the_history(database_url: str, tmp_path: P
         async with place_at(tmp_path, clock, provider, database_url=database_url) as here:
             config = {"headerName": "X-Api-Key", "apiKey": KEY, "apiBaseUrl": f"{provider.origin}/v1/me"}
             auth = await here.create(providerKey="custom-api-key", config=config, status="valid")
-            care = here.services.care
-            await care.validation.validate_due(clock.now())
+            services = here.services
+            await services.validation.validate_due(clock.now())
             clock.advance(milliseconds=FIRST_MS)
-            assert sum(await asyncio.gather(*(care.validation.validate_due(clock.now()) for _ in range(4)))) == 1
+            assert sum(await asyncio.gather(*(services.validation.validate_due(clock.now()) for _ in range(4)))) == 1
             provider.faults.at("probe", answers(401, {}))
-            told = (await care.diagnoses.diagnose(here.actor, here.app_id, auth.id)).diagnosis
+            told = (await services.diagnoses.diagnose(here.actor, here.app_id, auth.id)).diagnosis
             assert told.code == "key_rejected"
             assert (await here.get(auth)).status == Status.INVALID
             query = HistoryQuery(limit=2)
-            page = await care.journal.list(here.actor.user_id, here.app_id, auth.id, query)
+            page = await services.history.list(here.actor.user_id, here.app_id, auth.id, query)
             assert [line.outcome for line in page.history] == ["key_rejected", "ok"]
             assert page.next_cursor is not None
 

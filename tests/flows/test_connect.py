@@ -138,5 +138,5 @@ def test_an_mcp_server_of_the_sdk_with_its_own_authorization_server(tmp_path: Pa
         assert (auth["status"], auth["grants"]) == ("valid", ["things"])
         (token,) = sdk.provider.access_tokens.values()
         assert token.resource == sdk.url, "RFC 8707"
-        here.server.run(here.server.services.renewal.renew(auth["id"]))
+        here.server.run(here.server.services.token_refresh.refresh(auth["id"]))
         assert len(sdk.provider.access_tokens) == 2

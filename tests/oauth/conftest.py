@@ -48,7 +48,7 @@ class AuthServer:
     async def register(self, **metadata: Any) -> str:
         """The id of a new client; its secret is kept in `secrets`."""
         body = {"redirect_uris": [CALLBACK], **metadata}
-        answer = await self.services.registration.register(body, "192.0.2.1", None)
+        answer = await self.services.client_registration.register(body, "192.0.2.1", None)
         if "client_secret" in answer:
             self.secrets[answer["client_id"]] = answer["client_secret"]
         client_id: str = answer["client_id"]

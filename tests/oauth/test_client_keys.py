@@ -11,7 +11,7 @@ from joserfc.jwk import ECKey
 
 from drio_mcp.config import Settings
 from drio_mcp.oauth.client_assertions import ClientAssertions
-from drio_mcp.oauth.client_authentication import ClientAuthentication, Credentials
+from drio_mcp.oauth.client_authentication import ClientAuthentication, ClientCredentials
 from drio_mcp.oauth.client_document_fetch import MetadataDocuments
 from drio_mcp.oauth.client_keys import AGAIN_AFTER, ClientKeys
 from drio_mcp.oauth.clients import Client, ClientKind, Clients
@@ -61,7 +61,7 @@ class Elsewhere:
         now = self.clock.now() // 1000
         claims = {"iss": client_id, "sub": client_id, "aud": "http://127.0.0.1:8000", "exp": now + 60, "jti": jti}
         signed = jwt.encode({"alg": "ES256", "kid": key.kid}, claims, key)
-        return await self.db.write(await self.authentication.prepare(Credentials(client_id, assertion=signed)))
+        return await self.db.write(await self.authentication.prepare(ClientCredentials(client_id, assertion=signed)))
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,7 @@ async def test_a_document_names_a_public_client(elsewhere: Elsewhere) -> None:
     assert client is not None
     assert (client.kind, client.name, client.is_verified) == (ClientKind.DOCUMENT, "Editor", True)
     assert client.host == elsewhere.host.origin.removeprefix("https://")
-    identify = await elsewhere.authentication.prepare(Credentials(url))
+    identify = await elsewhere.authentication.prepare(ClientCredentials(url))
     assert (await elsewhere.db.write(identify)).id == url
 
 
@@ -147,4 +147,4 @@ async def test_a_document_names_a_client_that_signs(elsewhere: Elsewhere) -> Non
     with refused("invalid_client", 401):
         await elsewhere.identify(url, FIRST, "1")
     with refused("invalid_client", 401):
-        await elsewhere.db.write(await elsewhere.authentication.prepare(Credentials(url)))
+        await elsewhere.db.write(await elsewhere.authentication.prepare(ClientCredentials(url)))

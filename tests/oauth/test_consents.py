@@ -78,6 +78,6 @@ async def test_disconnecting_a_client_forgets_the_consent(server: AuthServer) ->
 async def test_an_old_consent_is_forgotten(server: AuthServer) -> None:
     client_id = await server.register()
     await server.approve(client_id)
-    assert await server.services.consents.sweep(server.clock.now() + 399 * DAY) == 0
-    assert await server.services.consents.sweep(server.clock.now() + 400 * DAY) == 1
+    assert await server.services.client_consents.sweep(server.clock.now() + 399 * DAY) == 0
+    assert await server.services.client_consents.sweep(server.clock.now() + 400 * DAY) == 1
     assert await asks(server, client_id)

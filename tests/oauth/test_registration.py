@@ -19,7 +19,7 @@ SEED = {
 
 
 async def register(server: AuthServer, **body: Any) -> dict[str, Any]:
-    answer: dict[str, Any] = await server.services.registration.register(body, "192.0.2.1", None)
+    answer: dict[str, Any] = await server.services.client_registration.register(body, "192.0.2.1", None)
     return answer
 
 
@@ -45,14 +45,14 @@ async def test_a_confidential_client_is_told_its_secret_once(server: AuthServer,
     answer = await register(server, **SEED, token_endpoint_auth_method=method)
     assert len(answer["client_secret"]) > 40
     assert answer["client_secret_expires_at"] == 0
-    again = await server.services.registration.read(answer["client_id"], answer["registration_access_token"])
+    again = await server.services.client_registration.read(answer["client_id"], answer["registration_access_token"])
     assert "client_secret" not in again
 
 
 async def test_what_is_registered_can_be_read(server: AuthServer) -> None:
     """RFC 7592 section 2.1."""
     answer = await register(server, **SEED, scope="openid custom", software_id="s", contacts=["a@example.com"])
-    read = await server.services.registration.read(answer["client_id"], answer["registration_access_token"])
+    read = await server.services.client_registration.read(answer["client_id"], answer["registration_access_token"])
     assert read == answer
 
 
@@ -61,19 +61,19 @@ async def test_a_client_replaces_its_metadata(server: AuthServer) -> None:
     answer = await register(server, **SEED)
     client_id, key = answer["client_id"], answer["registration_access_token"]
     body = {"client_id": client_id, "redirect_uris": ["https://new.example/cb"]}
-    changed = await server.services.registration.replace(client_id, key, body)
+    changed = await server.services.client_registration.replace(client_id, key, body)
     assert changed["redirect_uris"] == ["https://new.example/cb"]
     assert "client_name" not in changed
-    assert changed == await server.services.registration.read(client_id, key)
+    assert changed == await server.services.client_registration.read(client_id, key)
 
 
 async def test_a_client_that_becomes_confidential_gets_a_secret_and_keeps_it(server: AuthServer) -> None:
     answer = await register(server, **SEED)
     client_id, key = answer["client_id"], answer["registration_access_token"]
     body = {"client_id": client_id, "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "client_secret_post"}
-    changed = await server.services.registration.replace(client_id, key, body)
+    changed = await server.services.client_registration.replace(client_id, key, body)
     server.secrets[client_id] = changed["client_secret"]
-    again = await server.services.registration.replace(
+    again = await server.services.client_registration.replace(
         client_id, key, {**body, "client_secret": changed["client_secret"]}
     )
     assert "client_secret" not in again
@@ -97,7 +97,7 @@ async def test_an_update_must_not_touch_what_the_server_decides(local: AuthServe
     answer = await register(local, **SEED)
     client_id, key = answer["client_id"], answer["registration_access_token"]
     with refused("invalid_client_metadata"):
-        await local.services.registration.replace(client_id, key, {"client_id": client_id, **SEED, **change})
+        await local.services.client_registration.replace(client_id, key, {"client_id": client_id, **SEED, **change})
 
 
 async def test_deregistering_ends_what_was_allowed(server: AuthServer) -> None:
@@ -105,17 +105,17 @@ async def test_deregistering_ends_what_was_allowed(server: AuthServer) -> None:
     answer = await register(server, redirect_uris=[CALLBACK])
     client_id, key = answer["client_id"], answer["registration_access_token"]
     tokens = await server.redeem(client_id, await server.approve(client_id))
-    await server.services.registration.remove(client_id, key)
+    await server.services.client_registration.remove(client_id, key)
     assert not await server.works(tokens["access_token"])
     with refused("invalid_client"):
         await server.refresh(client_id, tokens["refresh_token"])
     with pytest.raises(Unauthorized):
-        await server.services.registration.read(client_id, key)
+        await server.services.client_registration.read(client_id, key)
 
 
 async def test_management_needs_the_clients_own_token(local: AuthServer) -> None:
     """RFC 7592 section 2.1: an unknown client is answered like a wrong token."""
-    registration = local.services.registration
+    registration = local.services.client_registration
     mine, other = await register(local, **SEED), await register(local, **SEED)
     for client_id, key in (
         (mine["client_id"], None),
@@ -154,7 +154,7 @@ async def test_a_used_registration_stays_while_a_grant_lives(server: AuthServer)
 
 async def test_a_flood_from_one_address_is_stopped_and_passes(make_server: MakeServer) -> None:
     async for server in opened(make_server(registration_limit=2)):
-        registration = server.services.registration
+        registration = server.services.client_registration
         for _ in range(2):
             await registration.register(SEED, "192.0.2.1", None)
         with pytest.raises(RateLimited) as caught:
@@ -168,15 +168,15 @@ async def test_a_flood_from_one_address_is_stopped_and_passes(make_server: MakeS
 async def test_a_flood_from_everywhere_is_stopped(make_server: MakeServer) -> None:
     async for server in opened(make_server(registration_limit=1)):
         for number in range(ADDRESSES):
-            await server.services.registration.register(SEED, f"192.0.2.{number}", None)
+            await server.services.client_registration.register(SEED, f"192.0.2.{number}", None)
         with pytest.raises(RateLimited):
-            await server.services.registration.register(SEED, "198.51.100.1", None)
+            await server.services.client_registration.register(SEED, "198.51.100.1", None)
 
 
 async def test_registration_by_token(make_server: MakeServer) -> None:
     """`DRIO_REGISTRATION=token`: RFC 7591 section 3, initial access token."""
     async for server in opened(make_server(registration="token")):
-        registration = server.services.registration
+        registration = server.services.client_registration
         key = await registration.create_initial_token()
         assert await registration.register(SEED, "192.0.2.1", key)
         assert await registration.register(SEED, "192.0.2.1", key)
@@ -191,8 +191,8 @@ async def test_registration_by_token(make_server: MakeServer) -> None:
 async def test_registration_off(make_server: MakeServer) -> None:
     async for server in opened(make_server(registration="off")):
         with refused("access_denied"):
-            await server.services.registration.register(SEED, "192.0.2.1", None)
-        assert "registration_endpoint" not in server.services.metadata.authorization_server()
+            await server.services.client_registration.register(SEED, "192.0.2.1", None)
+        assert "registration_endpoint" not in server.services.server_metadata.authorization_server()
         entered, _ = await server.services.clients.create({"redirect_uris": [CALLBACK]})
         assert await server.redeem(entered.id, await server.approve(entered.id))
 

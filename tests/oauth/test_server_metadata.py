@@ -1,10 +1,10 @@
 """The metadata documents: RFC 8414, RFC 9728, OpenID Connect Discovery."""
 
 from drio_mcp.config import Settings
-from drio_mcp.oauth.server_metadata import Metadata
+from drio_mcp.oauth.server_metadata import PublishedMetadata
 
 ORIGIN = "https://drio.example.com"
-METADATA = Metadata(Settings(public_url=ORIGIN))
+METADATA = PublishedMetadata(Settings(public_url=ORIGIN))
 SCOPES = ["openid", "profile", "email", "offline_access"]
 
 
@@ -51,5 +51,5 @@ def test_openid_configuration_has_all_that_its_standard_requires() -> None:
 
 
 def test_registration_is_advertised_only_where_it_works() -> None:
-    assert "registration_endpoint" in Metadata(Settings(registration="token")).authorization_server()
-    assert "registration_endpoint" not in Metadata(Settings(registration="off")).openid_configuration()
+    assert "registration_endpoint" in PublishedMetadata(Settings(registration="token")).authorization_server()
+    assert "registration_endpoint" not in PublishedMetadata(Settings(registration="off")).openid_configuration()

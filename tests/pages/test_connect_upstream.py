@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
+from drio_mcp.connections.record.answers import ConnectAuth
 from drio_mcp.connections.record.history import Actor
-from drio_mcp.connections.record.outcomes import ConnectAuth
 from drio_mcp.connections.record.schemas import AuthConnection, UpdateAuthConnection
 from drio_mcp.pages.provider_scopes import scope_in_words
 from tests.conftest import FakeClock
@@ -57,7 +57,7 @@ def stage(tmp_path: Path, clock: FakeClock) -> MakeStage:
             async with site.services.running():
                 person = await site.person()
                 (app,) = await site.services.apps.list(person.id)
-                done = await site.services.connecting.connect(
+                done = await site.services.connect.connect(
                     Actor.person(person.id, "Ada"), app.id, ConnectAuth(target=mcp.url, **wish)
                 )
                 assert done.connect is not None

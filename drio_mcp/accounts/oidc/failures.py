@@ -75,7 +75,7 @@ FAILURES: dict[Reason, tuple[int, str, str]] = {
 }
 
 
-class UpstreamSignInFailed(DrioError):
+class OidcSignInFailed(DrioError):
     """Nobody was signed in.
 
     The message says what happened, `advice` what to do, both for the person; `detail` is one line for the operator's

@@ -11,8 +11,8 @@ from joserfc.errors import ExpiredTokenError, InvalidClaimError, InvalidKeyIdErr
 from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
 
-from drio_mcp.accounts.oidc.failures import Reason, UpstreamSignInFailed
-from drio_mcp.accounts.oidc.provider import Provider
+from drio_mcp.accounts.oidc.failures import OidcSignInFailed, Reason
+from drio_mcp.accounts.oidc.provider import OidcProvider
 from drio_mcp.opaque import Secret, b64url
 
 CLOCK_SKEW_SECONDS = 120
@@ -33,8 +33,8 @@ class Expected:
     now: int
 
 
-async def verified_claims(id_token: str, provider: Provider, expected: Expected) -> dict[str, Any]:
-    """The claims of `id_token`. Raises `UpstreamSignInFailed`, also for keys that cannot be fetched."""
+async def verified_claims(id_token: str, provider: OidcProvider, expected: Expected) -> dict[str, Any]:
+    """The claims of `id_token`. Raises `OidcSignInFailed`, also for keys that cannot be fetched."""
     token = await _signature_checked(id_token, provider)
     claims = token.claims
     registry = jwt.JWTClaimsRegistry(
@@ -50,21 +50,21 @@ async def verified_claims(id_token: str, provider: Provider, expected: Expected)
     try:
         registry.validate(claims)
     except ExpiredTokenError:
-        raise UpstreamSignInFailed("clock_skew", "id token: `exp` has passed") from None
+        raise OidcSignInFailed("clock_skew", "id token: `exp` has passed") from None
     except InvalidClaimError as error:
         reason: Reason = "clock_skew" if error.claim in {"iat", "nbf"} else "unverifiable"
-        raise UpstreamSignInFailed(reason, f"id token: `{error.claim}` is wrong") from None
+        raise OidcSignInFailed(reason, f"id token: `{error.claim}` is wrong") from None
     except JoseError:
-        raise UpstreamSignInFailed("unverifiable", "id token: a required claim is missing") from None
+        raise OidcSignInFailed("unverifiable", "id token: a required claim is missing") from None
     _check_party(claims, provider.client_id)
     _check_times(claims, expected)
     _check_access_token(claims, token.header["alg"], expected.access_token)
     if len(claims["sub"]) > LONGEST_SUBJECT:
-        raise UpstreamSignInFailed("unverifiable", "id token: `sub` is too long")
+        raise OidcSignInFailed("unverifiable", "id token: `sub` is too long")
     return claims
 
 
-async def _signature_checked(id_token: str, provider: Provider) -> jwt.Token:
+async def _signature_checked(id_token: str, provider: OidcProvider) -> jwt.Token:
     """Rules 6 to 8: signed with an advertised algorithm of our list, by a key that the provider publishes."""
     algorithms = (await provider.metadata()).signing_algorithms
     try:
@@ -72,13 +72,11 @@ async def _signature_checked(id_token: str, provider: Provider) -> jwt.Token:
     except InvalidKeyIdError:
         pass  # keys rotate (section 10.1.1): look once more before refusing
     except (JoseError, ValueError, TypeError):
-        raise UpstreamSignInFailed("unverifiable", "id token: signature, algorithm or form is wrong") from None
+        raise OidcSignInFailed("unverifiable", "id token: signature, algorithm or form is wrong") from None
     try:
         return _decode(id_token, await provider.keys(anew=True), algorithms)
     except (JoseError, ValueError, TypeError):
-        raise UpstreamSignInFailed(
-            "unverifiable", "id token: signed by a key that the provider does not publish"
-        ) from None
+        raise OidcSignInFailed("unverifiable", "id token: signed by a key that the provider does not publish") from None
 
 
 def _decode(id_token: str, keys: KeySet, algorithms: tuple[str, ...]) -> jwt.Token:
@@ -95,20 +93,20 @@ def _check_party(claims: dict[str, Any], client_id: str) -> None:
     audience = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
     party = claims.get("azp")
     if client_id not in audience or (party is None and len(audience) > 1) or party not in {None, client_id}:
-        raise UpstreamSignInFailed("unverifiable", "id token: `aud` or `azp` names somebody else")
+        raise OidcSignInFailed("unverifiable", "id token: `aud` or `azp` names somebody else")
 
 
 def _check_times(claims: dict[str, Any], expected: Expected) -> None:
     """Rules 10 and 13: issued just now, and where `max_age` was asked for, authenticated recently."""
     if claims["iat"] < expected.now - MAX_AGE_OF_TOKEN_SECONDS:
-        raise UpstreamSignInFailed("clock_skew", "id token: `iat` is long ago")
+        raise OidcSignInFailed("clock_skew", "id token: `iat` is long ago")
     if expected.max_age is None:
         return
     authenticated_at = claims.get("auth_time")
     if not isinstance(authenticated_at, int | float) or isinstance(authenticated_at, bool):
-        raise UpstreamSignInFailed("unverifiable", "id token: `auth_time` is missing although `max_age` was asked for")
+        raise OidcSignInFailed("unverifiable", "id token: `auth_time` is missing although `max_age` was asked for")
     if authenticated_at < expected.now - expected.max_age - CLOCK_SKEW_SECONDS:
-        raise UpstreamSignInFailed("unverifiable", "id token: `auth_time` is older than `max_age` allows")
+        raise OidcSignInFailed("unverifiable", "id token: `auth_time` is older than `max_age` allows")
 
 
 def _check_access_token(claims: dict[str, Any], algorithm: str, access_token: Secret | None) -> None:
@@ -120,4 +118,4 @@ def _check_access_token(claims: dict[str, Any], algorithm: str, access_token: Se
     digest.update(access_token.reveal().encode())
     half = digest.digest()[: digest.digest_size // 2]
     if not hmac.compare_digest(str(claims["at_hash"]).encode(), b64url(half).encode()):
-        raise UpstreamSignInFailed("unverifiable", "id token: `at_hash` belongs to another access token")
+        raise OidcSignInFailed("unverifiable", "id token: `at_hash` belongs to another access token")

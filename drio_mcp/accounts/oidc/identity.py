@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from drio_mcp.accounts.oidc.failures import UpstreamSignInFailed
+from drio_mcp.accounts.oidc.failures import OidcSignInFailed
 from drio_mcp.accounts.people import EmailTaken, Person, add_person
 from drio_mcp.accounts.texts import LONGEST_NAME, clean_email, clean_name
 from drio_mcp.errors import ValidationFailed
 from drio_mcp.opaque import Randomness, new_id
 from drio_mcp.store import Transaction, users
-from drio_mcp.store import upstream_sign_ins as table
+from drio_mcp.store import oidc_sign_ins as table
 from drio_mcp.store.users import UserRow
 
 LONGEST_IMAGE_URL = 2048
@@ -36,25 +36,25 @@ def lacks_profile(claims: Mapping[str, Any]) -> bool:
 def identity_of(issuer: str, claims: Mapping[str, Any], profile: Mapping[str, Any]) -> Identity:
     """The identity in the claims of an ID token, completed by those of the userinfo endpoint.
 
-    Raises `UpstreamSignInFailed` when userinfo speaks of somebody else, or no verified e-mail address is told.
+    Raises `OidcSignInFailed` when userinfo speaks of somebody else, or no verified e-mail address is told.
     """
     subject = claims["sub"]
     # OpenID Connect Core section 5.3.2: compare `sub` exactly, against token substitution.
     if profile and profile.get("sub") != subject:
-        raise UpstreamSignInFailed("unverifiable", "userinfo: `sub` is not the ID token's")
+        raise OidcSignInFailed("unverifiable", "userinfo: `sub` is not the ID token's")
     # The address and whether it is verified must come from the same place.
     source = claims if claims.get("email") is not None and claims.get("email_verified") is not None else profile
     email = source.get("email")
     if not isinstance(email, str):
-        raise UpstreamSignInFailed("email_missing", "claims: `email` is missing")
+        raise OidcSignInFailed("email_missing", "claims: `email` is missing")
     # Some providers write the boolean of section 5.1 as a string.
     verified = source.get("email_verified")
     if verified is not True and verified != "true":
-        raise UpstreamSignInFailed("email_unverified", "claims: `email_verified` is not true")
+        raise OidcSignInFailed("email_unverified", "claims: `email_verified` is not true")
     try:
         email = clean_email(email)
     except ValidationFailed:
-        raise UpstreamSignInFailed("email_missing", "claims: `email` is no e-mail address") from None
+        raise OidcSignInFailed("email_missing", "claims: `email` is no e-mail address") from None
     everything = {**profile, **{name: value for name, value in claims.items() if value is not None}}
     return Identity(issuer, subject, email, _name(everything, email), _image(everything.get("picture")))
 
@@ -62,7 +62,7 @@ def identity_of(issuer: str, claims: Mapping[str, Any], profile: Mapping[str, An
 def admit(tx: Transaction, identity: Identity, now: int, randomness: Randomness) -> Person:
     """The account of this identity, made with its first app where there is none yet, and its profile kept fresh.
 
-    Raises `UpstreamSignInFailed` for a disabled person, and for a new one whose address another account has.
+    Raises `OidcSignInFailed` for a disabled person, and for a new one whose address another account has.
     """
     row = tx.one(table.FIND_USER, issuer=identity.issuer, subject=identity.subject)
     if row is None:
@@ -70,9 +70,9 @@ def admit(tx: Transaction, identity: Identity, now: int, randomness: Randomness)
         try:
             add_person(tx, row, randomness)
         except EmailTaken:
-            raise UpstreamSignInFailed("email_taken", "claims: `email` belongs to another account") from None
+            raise OidcSignInFailed("email_taken", "claims: `email` belongs to another account") from None
     elif row.is_disabled:
-        raise UpstreamSignInFailed("disabled", "the account is disabled")
+        raise OidcSignInFailed("disabled", "the account is disabled")
     else:
         tx.run(table.UPDATE_PROFILE, id=row.id, name=identity.name, image=identity.image)
         tx.run(table.UPDATE_EMAIL, id=row.id, email=identity.email)

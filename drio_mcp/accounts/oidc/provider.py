@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from drio_mcp.accounts.oidc.failures import Reason, UpstreamSignInFailed
+from drio_mcp.accounts.oidc.failures import OidcSignInFailed, Reason
 from drio_mcp.clock import HOUR, MINUTE, SECOND, Clock
 from drio_mcp.config import Settings
 from drio_mcp.opaque import Secret
@@ -45,7 +45,7 @@ ERROR_CODE = re.compile(r"[a-z_]{1,40}")
 
 
 @dataclass(frozen=True, slots=True)
-class Metadata:
+class OidcMetadata:
     """The part of OpenID Connect Discovery 1.0 section 3 that a client of the code flow needs."""
 
     authorization_endpoint: str
@@ -59,15 +59,15 @@ class Metadata:
 
 
 @dataclass(frozen=True, slots=True)
-class TokenAnswer:
+class OidcTokenAnswer:
     """What a code was worth (OpenID Connect Core section 3.1.3.3). Nothing of it is kept."""
 
     id_token: str
     access_token: Secret | None
 
 
-class Provider:
-    """Speaks to the provider that `DRIO_OIDC_ISSUER` names. Every failure is an `UpstreamSignInFailed`."""
+class OidcProvider:
+    """Speaks to the provider that `DRIO_OIDC_ISSUER` names. Every failure is an `OidcSignInFailed`."""
 
     def __init__(self, settings: Settings, outbound: Outbound, clock: Clock) -> None:
         assert settings.oidc_issuer is not None
@@ -77,27 +77,27 @@ class Provider:
         self._client_secret = settings.oidc_client_secret
         self._outbound = outbound
         self._clock = clock
-        self._metadata: Metadata | None = None
+        self._metadata: OidcMetadata | None = None
         self._metadata_due = 0
-        self._failure: UpstreamSignInFailed | None = None
+        self._failure: OidcSignInFailed | None = None
         self._keys: KeySet | None = None
         self._keys_at = 0
         self._fetching = asyncio.Lock()
 
-    async def metadata(self) -> Metadata:
+    async def metadata(self) -> OidcMetadata:
         """The provider's metadata, at most an hour old; while the provider fails, the last that was good."""
         async with self._fetching:
             if self._clock.now() >= self._metadata_due:
                 await self._renew_metadata()
             if self._metadata is None:
                 assert self._failure is not None
-                raise UpstreamSignInFailed(self._failure.reason, self._failure.detail)
+                raise OidcSignInFailed(self._failure.reason, self._failure.detail)
             return self._metadata
 
     async def _renew_metadata(self) -> None:
         try:
             self._metadata, lifetime = await self._discover(), METADATA_LIFETIME_MS
-        except UpstreamSignInFailed as failure:
+        except OidcSignInFailed as failure:
             self._failure, lifetime = failure, RETRY_MS
             if failure.reason != "outage":
                 self._metadata = None
@@ -113,7 +113,7 @@ class Provider:
                 self._keys_at = self._clock.now()
             return self._keys
 
-    async def redeem(self, code: str, verifier: str, redirect_uri: str) -> TokenAnswer:
+    async def redeem(self, code: str, verifier: str, redirect_uri: str) -> OidcTokenAnswer:
         """The tokens behind `code` (RFC 6749 section 4.1.3, RFC 7636 section 4.5)."""
         metadata = await self.metadata()
         headers, form = self._authentication(metadata.auth_methods)
@@ -130,8 +130,8 @@ class Provider:
             raise _token_failure(response.status, answer.get("error"))
         id_token, access_token = answer.get("id_token"), answer.get("access_token")
         if not isinstance(id_token, str):
-            raise UpstreamSignInFailed("misconfigured", "token: the answer has no ID token")
-        return TokenAnswer(id_token, Secret(access_token) if isinstance(access_token, str) else None)
+            raise OidcSignInFailed("misconfigured", "token: the answer has no ID token")
+        return OidcTokenAnswer(id_token, Secret(access_token) if isinstance(access_token, str) else None)
 
     async def userinfo(self, access_token: Secret) -> dict[str, Any]:
         """The claims at the userinfo endpoint (OpenID Connect Core section 5.3), none where there is none."""
@@ -141,31 +141,29 @@ class Provider:
         headers = {"Authorization": f"Bearer {access_token.reveal()}", "Accept": "application/json"}
         response = await self._call("userinfo", "GET", endpoint, headers)
         if not response.is_success:
-            raise UpstreamSignInFailed("outage", f"userinfo: status {response.status}")
+            raise OidcSignInFailed("outage", f"userinfo: status {response.status}")
         return _object(response, "userinfo")
 
-    async def _discover(self) -> Metadata:
+    async def _discover(self) -> OidcMetadata:
         # OpenID Connect Discovery section 4.1: a trailing slash is removed before the well-known path is appended.
         url = self.issuer.removesuffix("/") + "/.well-known/openid-configuration"
         response = await self._call("discovery", "GET", url, {"Accept": "application/json"})
         if response.status != 200:
             reason: Reason = "outage" if response.status >= 500 or response.status == 429 else "misconfigured"
-            raise UpstreamSignInFailed(reason, f"discovery: status {response.status}")
+            raise OidcSignInFailed(reason, f"discovery: status {response.status}")
         document = _object(response, "discovery")
         # Section 4.3: the issuer is compared exactly, or another provider could speak for this one.
         if document.get("issuer") != self.issuer:
-            raise UpstreamSignInFailed("misconfigured", "discovery: `issuer` is not exactly DRIO_OIDC_ISSUER")
+            raise OidcSignInFailed("misconfigured", "discovery: `issuer` is not exactly DRIO_OIDC_ISSUER")
         return self._read(document)
 
-    def _read(self, document: Mapping[str, Any]) -> Metadata:
+    def _read(self, document: Mapping[str, Any]) -> OidcMetadata:
         advertised = _strings(document, "id_token_signing_alg_values_supported") or ("RS256",)
         algorithms = tuple(each for each in SIGNING_ALGORITHMS if each in advertised)
         if not algorithms:
-            raise UpstreamSignInFailed(
-                "misconfigured", "discovery: ID tokens are signed with no algorithm that we accept"
-            )
+            raise OidcSignInFailed("misconfigured", "discovery: ID tokens are signed with no algorithm that we accept")
         has_userinfo = document.get("userinfo_endpoint") is not None
-        return Metadata(
+        return OidcMetadata(
             authorization_endpoint=self._endpoint(document, "authorization_endpoint"),
             token_endpoint=self._endpoint(document, "token_endpoint"),
             jwks_uri=self._endpoint(document, "jwks_uri"),
@@ -178,25 +176,25 @@ class Provider:
     def _endpoint(self, document: Mapping[str, Any], name: str) -> str:
         url = document.get(name)
         if not isinstance(url, str):
-            raise UpstreamSignInFailed("misconfigured", f"discovery: `{name}` is missing")
+            raise OidcSignInFailed("misconfigured", f"discovery: `{name}` is missing")
         try:
             return self._outbound.check(url).url
         except OutboundError as error:
-            raise UpstreamSignInFailed("misconfigured", f"discovery: `{name}`: {error}") from None
+            raise OidcSignInFailed("misconfigured", f"discovery: `{name}`: {error}") from None
 
     async def _fetch_keys(self, url: str) -> KeySet:
         response = await self._call("jwks", "GET", url, {"Accept": "application/json"})
         if response.status != 200:
-            raise UpstreamSignInFailed("outage", f"jwks: status {response.status}")
+            raise OidcSignInFailed("outage", f"jwks: status {response.status}")
         keys = _object(response, "jwks").get("keys")
         if not isinstance(keys, list):
-            raise UpstreamSignInFailed("misconfigured", "jwks: `keys` is missing")
+            raise OidcSignInFailed("misconfigured", "jwks: `keys` is missing")
         # RFC 7517 section 4.2: keys for encryption verify nothing; symmetric keys have no place in a public document.
         signing = [key for key in keys if isinstance(key, dict) and key.get("use") != "enc" and key.get("kty") != "oct"]
         try:
             return KeySet.import_key_set({"keys": signing})
         except (JoseError, ValueError, KeyError, TypeError):
-            raise UpstreamSignInFailed("misconfigured", "jwks: no usable key") from None
+            raise OidcSignInFailed("misconfigured", "jwks: no usable key") from None
 
     def _authentication(self, methods: tuple[str, ...]) -> tuple[dict[str, str], dict[str, str]]:
         """Headers and form fields that say who we are (RFC 6749 section 2.3.1)."""
@@ -215,17 +213,17 @@ class Provider:
             return await self._outbound.request(method, url, headers=headers, content=content, max_bytes=MAX_BYTES)
         except OutboundError as error:
             blocked = error.code in {"address_blocked", "redirect_refused", "missing_configuration"}
-            raise UpstreamSignInFailed("misconfigured" if blocked else "outage", f"{what}: {error}") from None
+            raise OidcSignInFailed("misconfigured" if blocked else "outage", f"{what}: {error}") from None
 
 
-def _token_failure(status: int, error: object) -> UpstreamSignInFailed:
+def _token_failure(status: int, error: object) -> OidcSignInFailed:
     """RFC 6749 section 5.2."""
     code = error if isinstance(error, str) and ERROR_CODE.fullmatch(error) else "no error code"
     if status >= 500 or status == 429:
-        return UpstreamSignInFailed("outage", f"token: status {status}, {code}")
+        return OidcSignInFailed("outage", f"token: status {status}, {code}")
     if code == "invalid_grant":
-        return UpstreamSignInFailed("not_ours", "token: invalid_grant")
-    return UpstreamSignInFailed("misconfigured", f"token: status {status}, {code}")
+        return OidcSignInFailed("not_ours", "token: invalid_grant")
+    return OidcSignInFailed("misconfigured", f"token: status {status}, {code}")
 
 
 def _object(response: OutboundResponse, what: str) -> dict[str, Any]:
@@ -234,7 +232,7 @@ def _object(response: OutboundResponse, what: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise UpstreamSignInFailed("outage", f"{what}: status {response.status}, no JSON object")
+        raise OidcSignInFailed("outage", f"{what}: status {response.status}, no JSON object")
     return value
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
-from drio_mcp.accounts.oidc.failures import Reason, UpstreamSignInFailed
+from drio_mcp.accounts.oidc.failures import OidcSignInFailed, Reason
 from drio_mcp.accounts.oidc.id_token import Expected, verified_claims
 from drio_mcp.accounts.oidc.identity import Identity, admit, identity_of, lacks_profile
-from drio_mcp.accounts.oidc.provider import ERROR_CODE, Provider, TokenAnswer
+from drio_mcp.accounts.oidc.provider import ERROR_CODE, OidcProvider, OidcTokenAnswer
 from drio_mcp.accounts.people import Person, network_of
 from drio_mcp.clock import MINUTE, Clock
 from drio_mcp.config import Settings
@@ -17,8 +17,8 @@ from drio_mcp.errors import RateLimited
 from drio_mcp.opaque import Randomness, b64url
 from drio_mcp.outbound import Outbound
 from drio_mcp.store import Database, Transaction, throttle
-from drio_mcp.store import upstream_sign_ins as table
-from drio_mcp.store.upstream_sign_ins import UpstreamSignInRow
+from drio_mcp.store import oidc_sign_ins as table
+from drio_mcp.store.oidc_sign_ins import OidcSignInRow
 
 LIFETIME_MS = 10 * MINUTE
 """How long a person may take at the provider."""
@@ -58,7 +58,7 @@ class Arrival:
     return_to: str
 
 
-class UpstreamSignIn:
+class OidcSignIn:
     """Sign-in through the OpenID provider of `DRIO_OIDC_ISSUER`.
 
     Who may enter is decided at the provider: everybody whom it authenticates with a verified e-mail address gets an
@@ -80,10 +80,10 @@ class UpstreamSignIn:
         self._clock = clock
         self._randomness = randomness
         self._redirect_uri = settings.origin + CALLBACK_PATH
-        self._provider = Provider(settings, outbound, clock) if self.is_enabled else None
+        self._provider = OidcProvider(settings, outbound, clock) if self.is_enabled else None
 
     @property
-    def provider(self) -> Provider:
+    def provider(self) -> OidcProvider:
         """The provider; only where `is_enabled`."""
         if self._provider is None:
             raise RuntimeError("no upstream provider is configured")
@@ -99,7 +99,7 @@ class UpstreamSignIn:
 
         `browser_key` is a secret that this browser alone can show again.
 
-        Raises `RateLimited`, and `UpstreamSignInFailed` when the provider cannot be reached.
+        Raises `RateLimited`, and `OidcSignInFailed` when the provider cannot be reached.
         """
         metadata = await self.provider.metadata()
         wishes = wishes or Wishes()
@@ -125,19 +125,19 @@ class UpstreamSignIn:
     async def finish(self, browser_key: str | None, parameters: Iterable[tuple[str, str]]) -> Arrival:
         """The person behind an authorization response that arrived in the browser with this key.
 
-        Raises `UpstreamSignInFailed`; whatever the outcome, the state is used up.
+        Raises `OidcSignInFailed`; whatever the outcome, the state is used up.
         """
         answer = _read(parameters)
         state = answer.get("state", "")
         now = self._clock.now()
         started = await self._db.write(_consume, _hash(state), _hash(browser_key or ""), now)
         if started is None or browser_key is None:
-            raise UpstreamSignInFailed("not_ours", "callback: state is unknown, used, late or another browser's")
+            raise OidcSignInFailed("not_ours", "callback: state is unknown, used, late or another browser's")
         await self._check_issuer(answer)
         if "error" in answer:
             raise _refused(answer["error"])
         if not answer.get("code"):
-            raise UpstreamSignInFailed("unverifiable", "callback: neither code nor error")
+            raise OidcSignInFailed("unverifiable", "callback: neither code nor error")
         tokens = await self.provider.redeem(answer["code"], _verifier(browser_key, state), self._redirect_uri)
         identity, authenticated_at = await self._identify(tokens, _nonce(browser_key, state), started)
         person = await self._db.write(admit, identity, self._clock.now(), self._randomness)
@@ -151,11 +151,11 @@ class UpstreamSignIn:
         """RFC 9207 section 2.4: the answer comes from the provider that was asked (mix-up, RFC 9700 section 4.4)."""
         metadata = await self.provider.metadata()
         if answer.get("iss", self.provider.issuer) != self.provider.issuer:
-            raise UpstreamSignInFailed("unverifiable", "callback: `iss` names another issuer")
+            raise OidcSignInFailed("unverifiable", "callback: `iss` names another issuer")
         if metadata.promises_issuer and "iss" not in answer:
-            raise UpstreamSignInFailed("unverifiable", "callback: the promised `iss` is missing")
+            raise OidcSignInFailed("unverifiable", "callback: the promised `iss` is missing")
 
-    async def _identify(self, tokens: TokenAnswer, nonce: str, started: UpstreamSignInRow) -> tuple[Identity, int]:
+    async def _identify(self, tokens: OidcTokenAnswer, nonce: str, started: OidcSignInRow) -> tuple[Identity, int]:
         now = self._clock.now()
         expected = Expected(nonce, tokens.access_token, started.max_age, now // 1000)
         claims = await verified_claims(tokens.id_token, self.provider, expected)
@@ -173,13 +173,13 @@ def _read(parameters: Iterable[tuple[str, str]]) -> dict[str, str]:
     pairs = list(parameters)
     answer = dict(pairs)
     if len(answer) != len(pairs):
-        raise UpstreamSignInFailed("not_ours", "callback: a parameter is given twice")
+        raise OidcSignInFailed("not_ours", "callback: a parameter is given twice")
     return answer
 
 
-def _refused(error: str) -> UpstreamSignInFailed:
+def _refused(error: str) -> OidcSignInFailed:
     code = error if ERROR_CODE.fullmatch(error) else "no error code"
-    return UpstreamSignInFailed(ERRORS.get(code, "misconfigured"), f"callback: {code}")
+    return OidcSignInFailed(ERRORS.get(code, "misconfigured"), f"callback: {code}")
 
 
 def _begin(
@@ -205,7 +205,7 @@ def _begin(
     )
 
 
-def _consume(tx: Transaction, state_hash: bytes, binding_hash: bytes, now: int) -> UpstreamSignInRow | None:
+def _consume(tx: Transaction, state_hash: bytes, binding_hash: bytes, now: int) -> OidcSignInRow | None:
     """One statement, so that of two returns with one state only one gets through."""
     return tx.one(table.CONSUME, state_hash=state_hash, binding_hash=binding_hash, now=now)
 

@@ -20,8 +20,8 @@ from drio_mcp.cli.http.listening import listen
 from drio_mcp.cli.http.server import Server
 from drio_mcp.clock import SECOND, SystemClock, rfc3339
 from drio_mcp.config import Settings
+from drio_mcp.connections.record.answers import ConnectAuth
 from drio_mcp.connections.record.history import Actor
-from drio_mcp.connections.record.outcomes import ConnectAuth
 from drio_mcp.models import DEFAULT_SCOPES
 from drio_mcp.opaque import Secret, SystemRandomness, b64url
 from drio_mcp.services import Services, build_services
@@ -144,7 +144,7 @@ class Story:
     async def _connect(self, person: Person, app_id: str) -> tuple[str, str]:
         """The connection to the demo service, and the link that its owner opens."""
         actor = Actor.person(person.id, person.name)
-        connected = await self.services.connecting.connect(
+        connected = await self.services.connect.connect(
             actor, app_id, ConnectAuth(target=self.service.target, name="Demo notes")
         )
         return connected.auth.id, connected.connect.url if connected.connect is not None else ""
@@ -156,7 +156,7 @@ class Story:
         while True:
             if clock.now() - looked_at >= ROUND_SECONDS * SECOND:
                 looked_at = clock.now()
-                await self.services.renewal.renew_due(looked_at)
+                await self.services.token_refresh.refresh_due(looked_at)
             rows = await self.services.db.read(lambda tx: tx.all(history.LIST_AFTER, limit=100, **place))  # noqa: B023
             for connection_id, _, row in rows:
                 place = {"at": row.at, "connection_id": connection_id, "number": row.number}

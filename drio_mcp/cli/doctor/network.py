@@ -25,7 +25,7 @@ UNREACHABLE = {
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class HttpExchange:
     """A request, and its answer or why there was none. `skew` is in milliseconds, positive when we are behind."""
 
     answer: OutboundResponse | None = None
@@ -37,8 +37,8 @@ class Exchange:
 class Reached:
     """The server as it was reached at its own port, and at its public URL."""
 
-    local: Exchange
-    public: Exchange
+    local: HttpExchange
+    public: HttpExchange
 
 
 async def reach(settings: Settings) -> Reached:
@@ -47,7 +47,7 @@ async def reach(settings: Settings) -> Reached:
     return Reached(await get(settings, f"{local}/healthz"), await get(settings, f"{settings.origin}/healthz"))
 
 
-async def get(settings: Settings, url: str, headers: dict[str, str] | None = None) -> Exchange:
+async def get(settings: Settings, url: str, headers: dict[str, str] | None = None) -> HttpExchange:
     """Fetch a URL that the operator configured, wherever it leads."""
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -59,8 +59,8 @@ async def get(settings: Settings, url: str, headers: dict[str, str] | None = Non
         try:
             answer = await outbound.request("GET", url, headers=headers, timeout=TIMEOUT)
         except OutboundError as error:
-            return Exchange(error=error)
-        return Exchange(answer, skew=_skew(answer, (began + clock.now()) // 2))
+            return HttpExchange(error=error)
+        return HttpExchange(answer, skew=_skew(answer, (began + clock.now()) // 2))
 
 
 def port(settings: Settings, reached: Reached) -> Finding:
@@ -144,7 +144,7 @@ async def proxy(settings: Settings, reached: Reached) -> Finding:
     return ok("proxy", f"requests from here are seen to come from {seen}")
 
 
-def clock(exchanges: Sequence[Exchange], database_skew: int | None) -> Finding:
+def clock(exchanges: Sequence[HttpExchange], database_skew: int | None) -> Finding:
     """Our clock against those that could be asked."""
     skews = [each.skew for each in exchanges if each.skew is not None]
     if database_skew is not None:

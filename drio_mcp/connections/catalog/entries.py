@@ -10,7 +10,7 @@ from pydantic import Field
 from drio_mcp.models import Model
 
 
-class Probe(Model):
+class CatalogProbe(Model):
     """A cheap call without effect that shows whether a credential works."""
 
     method: Literal["GET", "POST"]
@@ -34,7 +34,7 @@ class CatalogEntry(Model):
     api_origins: tuple[str, ...]
     confidence: Literal["one-source", "two-sources"]
     sources: tuple[str, ...]
-    probe: Probe | None = None
+    probe: CatalogProbe | None = None
     variables: tuple[Variable, ...] = ()
     authorization_endpoint: str | None = None
     token_endpoint: str | None = None

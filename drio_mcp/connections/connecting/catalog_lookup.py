@@ -25,7 +25,7 @@ class ProviderHint:
     api_base_url: str | None = None
 
 
-class CatalogHints:
+class CatalogLookup:
     """Finds the provider behind a URL: by its MCP server, by the origin of its API, or by its site's domain."""
 
     def __init__(self, catalog: Catalog) -> None:

@@ -7,23 +7,23 @@ came to nothing the first time.
 import json
 from dataclasses import asdict, dataclass, replace
 
-from drio_mcp.clock import Clock
-from drio_mcp.config import Settings
 from drio_mcp.connections.catalog.entries import CatalogEntry
 from drio_mcp.connections.catalog.providers import Providers
 from drio_mcp.connections.config_types import ConfigType
 from drio_mcp.connections.connecting.discovery import Discoverer
 from drio_mcp.connections.connecting.draft import Draft, draft_of
 from drio_mcp.connections.connecting.links import Links
-from drio_mcp.connections.connecting.plan import NEXT_STEPS, Evidence, Method, Plan
-from drio_mcp.connections.connecting.target import Wish, catalog_plan, one_click_server, read_wish
+from drio_mcp.connections.connecting.plan import Evidence, Plan
+from drio_mcp.connections.connecting.target import ConnectTarget, catalog_plan, one_click_server, read_target
+from drio_mcp.connections.diagnosis_codes import NEXT_STEPS, Fault
 from drio_mcp.connections.fields import origin_of
+from drio_mcp.connections.record import repository
+from drio_mcp.connections.record.answers import ConnectAnswer, ConnectAuth, ConnectPlan, Method, PlanEvidence
 from drio_mcp.connections.record.connection import Connection
-from drio_mcp.connections.record.crud import Connections
+from drio_mcp.connections.record.crud import ConnectionCrud
+from drio_mcp.connections.record.dry_run import decide
 from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.record.next_step import conflict, diagnosis_of
-from drio_mcp.connections.record.outcomes import ConnectAnswer, ConnectAuth, ConnectPlan, PlanEvidence
-from drio_mcp.connections.record.repository import write
 from drio_mcp.connections.record.schemas import (
     AuthConnection,
     ConfigInput,
@@ -32,11 +32,12 @@ from drio_mcp.connections.record.schemas import (
     ConnectionPatch,
     Status,
 )
-from drio_mcp.connections.unusable import Unusable
+from drio_mcp.connections.record.status import WORKING, error_of
 from drio_mcp.connections.upstream.client_identity import document_url
-from drio_mcp.connections.upstream.persons_part import CONSENTED, WORKING, error_of, leads_on, needs_person
-from drio_mcp.connections.upstream.registrations import Registrations
-from drio_mcp.store import Database, Transaction, connections, secrets, upstreams
+from drio_mcp.connections.upstream.persons_part import CONSENTED, leads_on, needs_person
+from drio_mcp.connections.upstream.registrations import ProviderRegistrations
+from drio_mcp.foundations import Foundations
+from drio_mcp.store import Transaction, upstreams
 from drio_mcp.store.upstreams import UpstreamRow
 
 ONE_CLICK = frozenset({Method.CLIENT_METADATA_DOCUMENT, Method.DYNAMIC_REGISTRATION})
@@ -67,23 +68,21 @@ class _Outcome:
     is_new: bool = False
 
 
-class Connecting:
+class Connector:
     """Connects URLs and providers."""
 
     def __init__(
         self,
-        db: Database,
-        clock: Clock,
-        settings: Settings,
+        foundations: Foundations,
         providers: Providers,
-        connections: Connections,
+        connections: ConnectionCrud,
         discoverer: Discoverer,
-        registrations: Registrations,
+        registrations: ProviderRegistrations,
         links: Links,
     ) -> None:
-        self._db = db
-        self._clock = clock
-        self._settings = settings
+        self._db = foundations.db
+        self._clock = foundations.clock
+        self._settings = foundations.settings
         self._providers = providers
         self._connections = connections
         self._discoverer = discoverer
@@ -95,18 +94,20 @@ class Connecting:
 
         A dry run looks around and changes nothing. Raises `NotFound`, `ValidationFailed` and `Conflict`.
         """
-        wish = read_wish(body, self._providers)
-        found = await self._db.read(self._find, actor, app_id, wish)
+        wanted = read_target(body, self._providers)
+        found = await self._db.read(self._find, actor, app_id, wanted)
         if found is not None and not await self._db.read(_came_to_nothing, found):
-            outcome = await self._connections.decide(dry_run, lambda tx: self._again(tx, actor, app_id, found.id, wish))
+            outcome = await decide(self._db, dry_run, lambda tx: self._again(tx, actor, app_id, found.id, wanted))
         else:
-            draft = draft_of(await self._plan(wish), self._providers, wish.name, wish.scopes)
-            wish = replace(wish, targets=(*wish.targets, draft.plan.target))  # perhaps another address than was named
-            outcome = await self._connections.decide(dry_run, lambda tx: self._hold(tx, actor, app_id, wish, draft))
+            draft = draft_of(await self._plan(wanted), self._providers, wanted.name, wanted.scopes)
+            wanted = replace(
+                wanted, targets=(*wanted.targets, draft.plan.target)
+            )  # perhaps another address than was named
+            outcome = await decide(self._db, dry_run, lambda tx: self._hold(tx, actor, app_id, wanted, draft))
         connection = outcome.connection if dry_run else await self._get_client(actor, outcome.connection)
         return Connected(
             auth=connection.read(self._providers),
-            connect=await self._invite(actor, connection, wish) if not dry_run else None,
+            connect=await self._invite(actor, connection, wanted) if not dry_run else None,
             plan=outcome.plan,
             is_new=outcome.is_new,
             is_dry_run=dry_run,
@@ -117,23 +118,23 @@ class Connecting:
 
         Raises `NotFound`, and `Conflict` with a diagnosis where it is impossible, or the provider refuses.
         """
-        before = await self._db.read(self._connections.find_owned, actor.user_id, app_id, id_or_key)
+        before = await self._db.read(repository.get, actor.user_id, app_id, id_or_key)
         try:
             if dry_run:
                 await self._registrations.check(before.id)
                 return ConnectionAnswer(auth=before.read(self._providers), dry_run=True)
             after = await self._registrations.renew(actor, before.id)
-        except Unusable as error:
+        except Fault as error:
             raise conflict(diagnosis_of(before, error.code, error.sentence)) from None
         connect = await self._links.create(actor.user_id, after.id) if needs_person(after) else None
         return ConnectionAnswer(auth=after.read(self._providers), connect=connect)
 
-    async def _plan(self, wish: Wish) -> Plan:
+    async def _plan(self, wanted: ConnectTarget) -> Plan:
         """The best way. At a provider's own MCP server a click is enough, where its API wants a client made by hand."""
-        if wish.entry is not None:
-            plan, entry = catalog_plan(wish.entry), wish.entry
+        if wanted.entry is not None:
+            plan, entry = catalog_plan(wanted.entry), wanted.entry
         else:
-            plan = await self._discoverer.discover(wish.targets[0])
+            plan = await self._discoverer.discover(wanted.targets[0])
             found_entry = self._entry_of_site(plan)
             if found_entry is None:
                 return plan
@@ -162,39 +163,35 @@ class Connecting:
             return connection
         try:
             return await self._registrations.ensure(actor, connection.id)
-        except Unusable:
-            return await self._db.read(self._read, connection.id)
+        except Fault:
+            return await self._db.read(repository.find, connection.id) or connection
 
-    async def _invite(self, actor: Actor, connection: Connection, wish: Wish) -> Connect | None:
+    async def _invite(self, actor: Actor, connection: Connection, wanted: ConnectTarget) -> Connect | None:
         is_working = connection.row.status in WORKING
-        lacks_scopes = not set(wish.scopes or ()) <= set(json.loads(connection.row.grants))
+        lacks_scopes = not set(wanted.scopes or ()) <= set(json.loads(connection.row.grants))
         if not needs_person(connection) and not (is_working and leads_on(connection) and lacks_scopes):
             return None
         return await self._links.create(actor.user_id, connection.id)
 
     # Decisions
 
-    def _find(self, tx: Transaction, actor: Actor, app_id: str, wish: Wish) -> Connection | None:
+    def _find(self, tx: Transaction, actor: Actor, app_id: str, wanted: ConnectTarget) -> Connection | None:
         """The app's connection of what is wished; another name makes another connection."""
-        self._connections.check_owned(tx, actor.user_id, app_id)
-        for target in wish.targets:
+        repository.owner_of(tx, actor.user_id, app_id)
+        for target in wanted.targets:
             for connection_id in tx.all(upstreams.FIND_BY_TARGET, target=target, app_id=app_id):
-                connection = self._read(tx, connection_id)
+                connection = repository.find(tx, connection_id)
+                assert connection is not None
                 row = connection.row
-                if wish.provider_key in {None, row.provider_key} and wish.name in {None, row.name}:
+                if wanted.provider_key in {None, row.provider_key} and wanted.name in {None, row.name}:
                     return connection
         return None
 
-    def _read(self, tx: Transaction, connection_id: str) -> Connection:
-        row = tx.one(connections.FIND_BY_ID, id=connection_id)
-        assert row is not None
-        return Connection.of(row, secrets.fields_of(tx, row.id))
-
-    def _again(self, tx: Transaction, actor: Actor, app_id: str, connection_id: str, wish: Wish) -> _Outcome:
+    def _again(self, tx: Transaction, actor: Actor, app_id: str, connection_id: str, wanted: ConnectTarget) -> _Outcome:
         """What exists, asked to be connected once more: only scopes that it does not have yet are new."""
-        connection = self._connections.find_owned(tx, actor.user_id, app_id, connection_id)
-        if leads_on(connection) and not _has_asked_for(connection, wish):
-            scopes = tuple(dict.fromkeys([*connection.config.get("scopes", ()), *(wish.scopes or ())]))
+        connection = repository.get(tx, actor.user_id, app_id, connection_id)
+        if leads_on(connection) and not _has_asked_for(connection, wanted):
+            scopes = tuple(dict.fromkeys([*connection.config.get("scopes", ()), *(wanted.scopes or ())]))
             patch = ConnectionPatch(config=ConfigInput(scopes=scopes))
             connection = self._connections.change(tx, actor, connection, patch)
         upstream = tx.one(upstreams.FIND, connection_id=connection.id)
@@ -202,12 +199,12 @@ class Connecting:
         plan = ConnectPlan(method=Method.EXISTING, evidence=evidence, steps=_steps_again(connection))
         return _Outcome(connection, plan)
 
-    def _hold(self, tx: Transaction, actor: Actor, app_id: str, wish: Wish, draft: Draft) -> _Outcome:
+    def _hold(self, tx: Transaction, actor: Actor, app_id: str, wanted: ConnectTarget, draft: Draft) -> _Outcome:
         """Make the connection, or make anew what came to nothing; of two calls at once the second finds it made."""
-        connections.hold_app(tx, app_id)
-        before = self._find(tx, actor, app_id, wish)
+        repository.hold(tx, app_id)
+        before = self._find(tx, actor, app_id, wanted)
         if before is not None and not _came_to_nothing(tx, before):
-            return self._again(tx, actor, app_id, before.id, wish)
+            return self._again(tx, actor, app_id, before.id, wanted)
         if before is None:
             made = self._connections.add(tx, actor, app_id, draft.body)
         else:
@@ -217,7 +214,7 @@ class Connecting:
     def _mend(self, tx: Transaction, actor: Actor, before: Connection, draft: Draft) -> Connection:
         assert draft.body.config is not None
         cleared = dict.fromkeys(before.config.keys() - {"type"}) | draft.body.config.model_dump(exclude_unset=True)
-        before = replace(before, row=replace(before.row, provider_key=draft.body.provider_key))
+        before = before.with_row(provider_key=draft.body.provider_key)
         return self._connections.change(tx, actor, before, ConnectionPatch(config=ConfigInput(**cleared)))
 
     def _settle(self, tx: Transaction, made: Connection, draft: Draft) -> Connection:
@@ -226,13 +223,13 @@ class Connecting:
             config["client_id"] = document_url(self._settings, made.id)
         seen = now if plan.config_type is ConfigType.NONE and plan.problem is None else made.row.last_validated_at
         changes = {"status": draft.status, "last_error": draft.last_error, "last_validated_at": seen}
-        after = write(tx, made.with_config(config, **changes), now)
+        after = repository.store(tx, made.with_config(config, **changes), now)
         upstreams.put(tx, _upstream(after.id, plan, now))
         return after
 
 
-def _has_asked_for(connection: Connection, wish: Wish) -> bool:
-    return set(wish.scopes or ()) <= set(connection.config.get("scopes", ()))
+def _has_asked_for(connection: Connection, wanted: ConnectTarget) -> bool:
+    return set(wanted.scopes or ()) <= set(connection.config.get("scopes", ()))
 
 
 def _came_to_nothing(tx: Transaction, connection: Connection) -> bool:

@@ -15,7 +15,7 @@ from drio_mcp.config import Settings
 from drio_mcp.connections.config_types import ConfigType
 from drio_mcp.connections.connecting.catalog_lookup import ProviderHint
 from drio_mcp.connections.connecting.openapi_security import PLACES, ApiSecurity, is_openapi, read_security
-from drio_mcp.connections.connecting.plan import KeyScheme, Method, Plan, PlanProblem, ServerMetadata, problem
+from drio_mcp.connections.connecting.plan import KeyScheme, Plan, PlanProblem, ServerMetadata, problem
 from drio_mcp.connections.connecting.survey import Look, Survey
 from drio_mcp.connections.connecting.well_known import (
     Unbelievable,
@@ -26,6 +26,7 @@ from drio_mcp.connections.connecting.well_known import (
     server_metadata_urls,
 )
 from drio_mcp.connections.connecting.www_authenticate import find_challenge
+from drio_mcp.connections.record.answers import Method
 from drio_mcp.outbound import Outbound, OutboundError
 
 SECONDS = 10.0

@@ -9,10 +9,12 @@ from pydantic import ValidationError
 
 from drio_mcp.connections.catalog.providers import GENERICS, Providers
 from drio_mcp.connections.config_types import ConfigType
-from drio_mcp.connections.connecting.plan import Method, Plan, problem
+from drio_mcp.connections.connecting.plan import Plan, problem
 from drio_mcp.connections.diagnosis_codes import Code, last_error
 from drio_mcp.connections.fields import ScopeName, is_plain, origin_of
+from drio_mcp.connections.record.answers import Method
 from drio_mcp.connections.record.schemas import ConfigInput, NewConnection, Status
+from drio_mcp.connections.record.status import at_start
 from drio_mcp.models import Model
 
 FOR_TYPE: Mapping[ConfigType, str] = {type_: key for key, facts in GENERICS.items() for type_ in facts.types}
@@ -103,11 +105,11 @@ def _name(plan: Plan, key: str, providers: Providers) -> str:
 
 def _standing(plan: Plan) -> tuple[Status, str | None]:
     """Where the connection stands, and its `lastError`."""
-    if plan.problem is not None:
-        can_go_on = plan.problem.code is Code.UNSUPPORTED_AUTH and plan.config_type not in SERVED
-        status = Status.DRAFT if can_go_on else Status.INVALID
-        return status, last_error(plan.problem.code, plan.problem.summary)
-    if plan.config_type is ConfigType.NONE:
-        return Status.VALID, None  # it has just answered without a credential
-    has_client = plan.method in {Method.CLIENT_METADATA_DOCUMENT, Method.DYNAMIC_REGISTRATION}
-    return (Status.PENDING if has_client else Status.DRAFT), None
+    fault = plan.problem
+    status = at_start(
+        None if fault is None else fault.code,
+        plan.config_type,
+        has_client=plan.method in {Method.CLIENT_METADATA_DOCUMENT, Method.DYNAMIC_REGISTRATION},
+        can_be_entered=plan.config_type not in SERVED and fault is not None and fault.code is Code.UNSUPPORTED_AUTH,
+    )
+    return status, None if fault is None else last_error(fault.code, fault.summary)

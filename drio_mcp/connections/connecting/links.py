@@ -18,16 +18,16 @@ from drio_mcp.config import Settings
 from drio_mcp.connections.catalog.providers import Providers
 from drio_mcp.connections.config_types import NEEDS, ConfigType
 from drio_mcp.connections.fields import origin_of
-from drio_mcp.connections.record.config_rules import allowed_origins
+from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.connection import Connection
-from drio_mcp.connections.record.crud import Connections, View
+from drio_mcp.connections.record.crud import ConnectionCrud, View
 from drio_mcp.connections.record.history import Actor, Event
 from drio_mcp.connections.record.schemas import SECRET_FIELDS, AuthConnection, Connect, UpdateAuthConnection
 from drio_mcp.connections.upstream.client_identity import redirect_uri
 from drio_mcp.connections.upstream.persons_part import fields_to_enter, leads_on
 from drio_mcp.errors import Conflict, NotFound, Problem, ValidationFailed
 from drio_mcp.opaque import MASK, Randomness, b64url
-from drio_mcp.store import Database, Transaction, connections, links, secrets, upstreams
+from drio_mcp.store import Database, Transaction, links, upstreams
 
 LIFETIME_MS = 30 * MINUTE
 KEPT_MS = HOUR
@@ -96,7 +96,7 @@ class Links:
         randomness: Randomness,
         settings: Settings,
         providers: Providers,
-        connections: Connections,
+        connections: ConnectionCrud,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -138,7 +138,7 @@ class Links:
         return await self._db.write(lambda tx: tx.run(links.PRUNE, oldest=now - KEPT_MS))
 
     def _create(self, tx: Transaction, token: str, user_id: str, connection_id: str, expires_at: int) -> None:
-        if tx.one(connections.FIND_OWNED, id=connection_id, user_id=user_id) is None:
+        if repository.find_of(tx, connection_id, user_id) is None:
             raise NotFound("Auth connection not found")
         tx.run(
             links.INSERT,
@@ -153,7 +153,7 @@ class Links:
         link = tx.one(links.FIND, token_hash=hash_of(token), user_id=user_id, now=self._clock.now())
         if link is None:
             raise _dead()
-        connection = self._connection(tx, link.connection_id, user_id)
+        connection = _found(tx, link.connection_id, user_id)
         row = connection.row
         provider = self._providers.describe(row.provider_key)
         shown = LinkView(
@@ -162,7 +162,7 @@ class Links:
             connection_name=row.name,
             provider_name=provider.name,
             docs_url=provider.docs_url,
-            origins=tuple(sorted(self._origins(connection))),
+            origins=tuple(sorted(connection.origins(self._providers))),
             fields=fields_of(connection),
             expires_at=link.expires_at,
         )
@@ -183,18 +183,15 @@ class Links:
             scopes=tuple(config.get("scopes", ())),
         )
 
-    def _origins(self, connection: Connection) -> frozenset[str]:
-        return allowed_origins(connection.config, self._providers.find(connection.row.provider_key))
-
     def _submit(
         self, tx: Transaction, token: str, actor: Actor, values: Mapping[str, str], origins: Collection[str] | None
     ) -> AuthConnection:
         link = tx.one(links.CONSUME, token_hash=hash_of(token), user_id=actor.user_id, now=self._clock.now())
         if link is None:
             raise _dead()
-        connection = self._connection(tx, link.connection_id, actor.user_id)
-        connections.hold_app(tx, connection.row.app_id)
-        if origins is not None and not self._origins(connection) <= set(origins):
+        connection = _found(tx, link.connection_id, actor.user_id)
+        repository.hold(tx, connection.row.app_id)
+        if origins is not None and not connection.origins(self._providers) <= set(origins):
             raise OriginsMoved
         patch = read_entries(fields_of(connection), values)
         try:
@@ -203,11 +200,12 @@ class Links:
             raise _at_fields(error) from None
         return after.read(self._providers)
 
-    def _connection(self, tx: Transaction, connection_id: str, user_id: str) -> Connection:
-        row = tx.one(connections.FIND_OWNED, id=connection_id, user_id=user_id)
-        if row is None:
-            raise _dead()
-        return Connection.of(row, secrets.fields_of(tx, row.id))
+
+def _found(tx: Transaction, connection_id: str, user_id: str) -> Connection:
+    connection = repository.find_of(tx, connection_id, user_id)
+    if connection is None:
+        raise _dead()
+    return connection
 
 
 def hash_of(token: str) -> bytes:

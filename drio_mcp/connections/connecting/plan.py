@@ -1,22 +1,10 @@
 """What discovery found, and the way to connect that follows from it. Nothing here is stored or sent as such."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 from drio_mcp.connections.config_types import ConfigType
-from drio_mcp.connections.diagnosis_codes import Code
-
-
-class Method(StrEnum):
-    """How a connection comes about (contract section 3, `plan.method`)."""
-
-    EXISTING = "existing"
-    CLIENT_METADATA_DOCUMENT = "client_metadata_document"
-    DYNAMIC_REGISTRATION = "dynamic_registration"
-    PRESET = "preset"
-    OPENAPI = "openapi"
-    API_KEY = "api_key"
+from drio_mcp.connections.diagnosis_codes import NEXT_STEPS, Code
+from drio_mcp.connections.record.answers import Method
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,25 +73,6 @@ class Plan:
     scopes: tuple[str, ...] = ()
     api_base_url: str | None = None
     problem: PlanProblem | None = None
-
-
-NEXT_STEPS: Mapping[Code, str] = {
-    Code.ADDRESS_BLOCKED: "Give a public https URL, or ask the operator to admit the address in DRIO_OUTBOUND_ALLOW",
-    Code.DNS_FAILURE: "Check the host name for a typing error",
-    Code.TLS_FAILURE: "Tell the provider that its certificate cannot be verified",
-    Code.TIMEOUT: "Try again; if it stays slow, ask the provider",
-    Code.ENDPOINT_UNREACHABLE: "Check the address and the port, or try again later",
-    Code.REDIRECT_REFUSED: "Give the URL to which it redirects",
-    Code.RESPONSE_TOO_LARGE: "Give the URL of the API or MCP server itself",
-    Code.MALFORMED_RESPONSE: "Tell the provider that its answer is not valid",
-    Code.METADATA_INVALID: "Tell the provider what is wrong in its metadata, or enter the endpoints by hand",
-    Code.ISSUER_MISMATCH: "Do not connect: the metadata belongs to another server. Tell the provider",
-    Code.RATE_LIMITED: "Wait some minutes and try again",
-    Code.PROVIDER_OUTAGE: "Try again when the provider is up",
-    Code.UNSUPPORTED_AUTH: "Name a provider key from list_auth_providers, give the URL of the API or MCP server "
-    "itself, or create the connection with its endpoints or key",
-}
-"""By diagnosis code: what gets a person on when discovery ends in it."""
 
 
 def problem(code: str, summary: str) -> PlanProblem:

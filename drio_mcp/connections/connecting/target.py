@@ -8,8 +8,8 @@ from drio_mcp.connections.catalog.providers import Providers
 from drio_mcp.connections.catalog.variables import fill
 from drio_mcp.connections.config_types import ConfigType
 from drio_mcp.connections.connecting.catalog_lookup import hint_of
-from drio_mcp.connections.connecting.plan import Evidence, Method, Plan
-from drio_mcp.connections.record.outcomes import ConnectAuth
+from drio_mcp.connections.connecting.plan import Evidence, Plan
+from drio_mcp.connections.record.answers import ConnectAuth, Method
 from drio_mcp.errors import Problem, ValidationFailed
 from drio_mcp.outbound import OutboundError, parse_target
 
@@ -19,7 +19,7 @@ NO_URL = "must be the https URL of an MCP server, an API or a site; a right valu
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ConnectTarget:
     """What to connect. `targets` are the URLs under which it may be connected already, the best one first."""
 
     targets: tuple[str, ...]
@@ -40,14 +40,14 @@ def one_click_server(entry: CatalogEntry | None) -> str | None:
     return None if url is None or "{" in url else url
 
 
-def read_wish(body: ConnectAuth, providers: Providers) -> Wish:
-    """The wish behind a request. Raises `ValidationFailed`."""
+def read_target(body: ConnectAuth, providers: Providers) -> ConnectTarget:
+    """What a request asks to connect. Raises `ValidationFailed`."""
     if (body.target is None) == (body.provider_key is None):
         raise ValidationFailed([Problem("target", ONE_OF_TWO)])
     if body.target is not None:
         if body.variables:
             raise ValidationFailed([Problem("variables", "go with providerKey; put their values into the URL")])
-        return Wish((canonical(body.target),), None, None, body.name, body.scopes)
+        return ConnectTarget((canonical(body.target),), None, None, body.name, body.scopes)
     facts = providers.find(body.provider_key or "")
     if facts is None or facts.entry is None:
         advice = "needs a URL: send it as target" if facts else "must be a key from list_auth_providers; such as linear"
@@ -55,7 +55,7 @@ def read_wish(body: ConnectAuth, providers: Providers) -> Wish:
     entry = fill(facts.entry, body.variables or {})
     urls = (entry.mcp_server_url, *entry.api_origins[:1])
     targets = tuple(_normal(url) for url in urls if url is not None)
-    return Wish(targets, entry.key, entry, body.name, body.scopes)
+    return ConnectTarget(targets, entry.key, entry, body.name, body.scopes)
 
 
 def canonical(target: str) -> str:

@@ -9,24 +9,25 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 
-from drio_mcp.clock import MINUTE, Clock, rfc3339
+from drio_mcp.clock import MINUTE, rfc3339
 from drio_mcp.connections.catalog.providers import Providers
 from drio_mcp.connections.config_types import NEEDS, ConfigType
-from drio_mcp.connections.diagnosis_codes import CODES, Code
+from drio_mcp.connections.diagnosis_codes import CODES, Code, Fault
 from drio_mcp.connections.fields import origin_of
 from drio_mcp.connections.health.findings import CHECK_OF, Case, Examination
 from drio_mcp.connections.health.metadata_check import MetadataCheck
 from drio_mcp.connections.health.probes import UNKNOWN_PLACE, Probe, Prober, Subject, shown
 from drio_mcp.connections.health.verdicts import Verdict
+from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.next_step import waiting_code
-from drio_mcp.connections.unusable import Unusable
+from drio_mcp.connections.record.status import error_of
 from drio_mcp.connections.upstream.credentials import ISSUED, Credential, Credentials, require_usable
-from drio_mcp.connections.upstream.granted import audience_of, missing_scopes
-from drio_mcp.connections.upstream.persons_part import error_of, leads_on
-from drio_mcp.connections.upstream.renewal import Renewal
-from drio_mcp.connections.upstream.stored_tokens import ACCESS_TOKEN, REFRESH_TOKEN, UpstreamTokens
-from drio_mcp.connections.upstream.token_endpoints import Endpoints
-from drio_mcp.store import Database, Transaction, token_sets, upstreams
+from drio_mcp.connections.upstream.persons_part import leads_on
+from drio_mcp.connections.upstream.stored_tokens import ACCESS_TOKEN, REFRESH_TOKEN, StoredTokens
+from drio_mcp.connections.upstream.token_answers import audience_of, missing_scopes
+from drio_mcp.connections.upstream.token_endpoints import TokenEndpoints
+from drio_mcp.foundations import Foundations
+from drio_mcp.store import Transaction, token_sets, upstreams
 from drio_mcp.vault import SealBroken
 
 MOST_SKEW_MS = 5 * MINUTE
@@ -53,7 +54,7 @@ LEFT_BY_CONSENT = frozenset(
 
 
 Check = Callable[[Case], Awaitable[None]]
-"""Raises `Unusable` to end the examination, and notes its evidence otherwise."""
+"""Raises `Fault` to end the examination, and notes its evidence otherwise."""
 
 
 class Examiner:
@@ -61,22 +62,19 @@ class Examiner:
 
     def __init__(
         self,
-        db: Database,
-        clock: Clock,
+        foundations: Foundations,
         providers: Providers,
-        tokens: UpstreamTokens,
-        endpoints: Endpoints,
-        renewal: Renewal,
+        tokens: StoredTokens,
+        endpoints: TokenEndpoints,
         credentials: Credentials,
         prober: Prober,
         metadata: MetadataCheck,
     ) -> None:
-        self._db = db
-        self._clock = clock
+        self._db = foundations.db
+        self._clock = foundations.clock
         self._providers = providers
         self._tokens = tokens
         self._endpoints = endpoints
-        self._renewal = renewal
         self._credentials = credentials
         self._prober = prober
         self._metadata = metadata
@@ -96,7 +94,7 @@ class Examiner:
         for number, (name, check) in enumerate(checks):
             try:
                 await check(case)
-            except Unusable as error:
+            except Fault as error:
                 case.failed(CHECK_OF.get(error.code, name), error.sentence)
                 for later, _ in checks[number + 1 :]:
                     case.skipped(later, "An earlier check failed")
@@ -119,7 +117,7 @@ class Examiner:
         )
 
     def _open(self, tx: Transaction, connection_id: str, is_dry: bool, is_thorough: bool) -> Case | None:
-        connection = self._tokens.find(tx, connection_id)
+        connection = repository.find(tx, connection_id)
         if connection is None:
             return None
         upstream = tx.one(upstreams.FIND, connection_id=connection_id)
@@ -131,7 +129,7 @@ class Examiner:
             server=json.loads(upstream.server) if upstream is not None else {},
         )
         if subject.kind in ISSUED:
-            with suppress(Unusable, SealBroken):  # told by the checks of configuration and secrets
+            with suppress(Fault, SealBroken):  # told by the checks of configuration and secrets
                 subject = replace(subject, endpoint=self._endpoints.of(tx, connection))
         return Case(subject, tx.one(token_sets.FIND, connection_id=connection_id), is_dry, is_thorough)
 
@@ -158,7 +156,7 @@ class Examiner:
     async def _enabled(self, case: Case) -> None:
         try:
             require_usable(case.connection)
-        except Unusable as error:
+        except Fault as error:
             if error.code is Code.DISABLED:
                 raise
         case.passed("enabled", "The connection is enabled")
@@ -181,7 +179,7 @@ class Examiner:
             if kind in ISSUED and {"token_endpoint", "client_id"} <= connection.config.keys():
                 self._endpoints.of(tx, connection)
         except SealBroken:
-            raise Unusable(Code.SECRET_UNAVAILABLE) from None
+            raise Fault(Code.SECRET_UNAVAILABLE) from None
         return names
 
     async def _consent(self, case: Case) -> None:
@@ -194,11 +192,11 @@ class Examiner:
         left = error_of(case.connection)
         if not leads_on(case.connection):
             await self._reach(case)
-            raise Unusable(left or Code.MISSING_CONFIGURATION, self._left(case, left))
+            raise Fault(left or Code.MISSING_CONFIGURATION, self._left(case, left))
         if left in LEFT_BY_CONSENT:
-            raise Unusable(left or Code.AWAITING_CONSENT, self._left(case, left))
+            raise Fault(left or Code.AWAITING_CONSENT, self._left(case, left))
         code = await self._db.read(lambda tx: waiting_code(tx, case.connection, self._clock.now()))
-        raise Unusable(code)
+        raise Fault(code)
 
     def _left(self, case: Case, left: Code | None) -> str:
         """The sentence of the last error, or what is lacking where there was none."""
@@ -210,7 +208,7 @@ class Examiner:
     # What the provider tells
 
     async def _reach(self, case: Case) -> None:
-        """Whether anything answers where the connection was to go. Raises `Unusable` when nothing does."""
+        """Whether anything answers where the connection was to go. Raises `Fault` when nothing does."""
         target = case.subject.upstream.target if case.subject.upstream is not None else None
         if target is None:
             return
@@ -218,7 +216,7 @@ class Examiner:
         verdict, _ = await self._prober.send(probe, Credential())
         if CHECK_OF.get(verdict.code) == "address":
             case.failed("address", f"GET {shown(target)}: {verdict.sentence}")
-            raise Unusable(verdict.code, verdict.sentence)
+            raise Fault(verdict.code, verdict.sentence)
         case.passed("address", f"GET {shown(target)}: {verdict.sentence}")
 
     async def _server(self, case: Case) -> None:
@@ -239,11 +237,11 @@ class Examiner:
         if case.is_dry:
             case.credential = await self._credentials.get(case.connection, origin, renew=False)
             if not has_life:
-                raise Unusable(Code.TOKEN_EXPIRED, "The access token has run out; a dry run renews nothing")
+                raise Fault(Code.TOKEN_EXPIRED, "The access token has run out; a dry run renews nothing")
             case.skipped("grant", "A dry run renews nothing")
             return
         if case.is_thorough and (case.tokens is None or case.tokens.is_renewable):
-            await self._renewal.renew(case.connection.id)
+            await self._credentials.refresh_now(case.connection.id)
             case.passed("client", "The token endpoint knows our client, and issued a new token")
         case.credential = await self._credentials.get(case.connection, origin)
         await self._refresh(case)
@@ -264,7 +262,7 @@ class Examiner:
         if case.credential is None:
             case.credential = await self._credentials.get(case.connection, probe.origin)
         elif probe.origin not in case.subject.origins:
-            raise Unusable(Code.ORIGIN_CHANGED, "The API is not at an origin to which the credential may be sent")
+            raise Fault(Code.ORIGIN_CHANGED, "The API is not at an origin to which the credential may be sent")
         case.passed("origins", f"The credential may be sent to {probe.origin}")
 
     async def _probe(self, case: Case) -> None:
@@ -274,12 +272,12 @@ class Examiner:
             if case.subject.kind in ISSUED:  # the grant itself was the proof
                 return
             case.is_conclusive = False
-            raise Unusable(Code.MISSING_CONFIGURATION, UNKNOWN_PLACE)
+            raise Fault(Code.MISSING_CONFIGURATION, UNKNOWN_PLACE)
         if verdict.code is Code.KEY_REJECTED and case.subject.kind in ISSUED:
             verdict = await self._ask_anew(case, verdict)
         case.verdict = verdict
         if verdict.code is not Code.OK:
-            raise Unusable(verdict.code, verdict.sentence)
+            raise Fault(verdict.code, verdict.sentence)
 
     async def _ask(self, case: Case) -> Verdict | None:
         """Introspection first, then the API; the API has the last word, introspection knows scopes and end."""
@@ -310,7 +308,7 @@ class Examiner:
         if row is None or not row.is_renewable or case.is_dry:
             return replace(refused, code=Code.REAUTHORIZATION_REQUIRED)
         if not case.is_thorough:  # else it is fresh already
-            await self._renewal.renew(case.connection.id, seen=row.generation)
+            await self._credentials.refresh_now(case.connection.id, seen=row.generation)
             case.credential = await self._credentials.get(case.connection, self._origin(case))
             await self._refresh(case)
             again = await self._ask(case)
@@ -339,7 +337,7 @@ class Examiner:
             return
         lacking = missing_scopes(asked, granted)
         if lacking:
-            raise Unusable(Code.SCOPE_MISSING, f"Not granted: {', '.join(lacking)}")
+            raise Fault(Code.SCOPE_MISSING, f"Not granted: {', '.join(lacking)}")
         case.passed("scopes", f"Granted: {', '.join(granted) or 'none, and none were asked for'}")
 
     def _origin(self, case: Case) -> str:

@@ -1,23 +1,19 @@
 """What an examination makes of a connection: its status, `lastError`, the scopes that were really granted."""
 
 import json
-from dataclasses import replace
 
 from drio_mcp.clock import DAY
-from drio_mcp.connections.diagnosis_codes import CODES, Code, last_error
+from drio_mcp.connections.diagnosis_codes import Code, last_error
 from drio_mcp.connections.health.findings import Examination
+from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.history import Actor, Event, record
-from drio_mcp.connections.record.repository import write
 from drio_mcp.connections.record.schemas import Status
-from drio_mcp.connections.upstream.persons_part import WORKING
-from drio_mcp.connections.upstream.stored_tokens import status_after
-from drio_mcp.store import Transaction, connections, secrets, token_sets
+from drio_mcp.connections.record.status import after_check
+from drio_mcp.store import Transaction, token_sets
 
 SOON_MS = 7 * DAY
 """How long before its end a token that cannot be renewed is called expiring, at most; else a quarter of its life."""
-WAITING = frozenset({Code.AWAITING_CONSENT, Code.CONSENT_DENIED, Code.CONSENT_EXPIRED})
-WORKS_PARTLY = frozenset({Code.SCOPE_MISSING, Code.PERMISSION_DENIED})
 
 
 def conclude(
@@ -29,11 +25,11 @@ def conclude(
     true of it.
     """
     seen = examination.connection
-    connections.hold_app(tx, seen.row.app_id)
-    row = tx.one(connections.FIND_BY_ID, id=seen.id)
-    if row is None:
+    repository.hold(tx, seen.row.app_id)
+    before = repository.find(tx, seen.id)
+    if before is None:
         return None
-    before = Connection.of(row, secrets.fields_of(tx, row.id))
+    row = before.row
     if before.config != seen.config or before.row.secret_ref != seen.row.secret_ref:
         return before
     after = _after(tx, before, examination, now)
@@ -42,7 +38,7 @@ def conclude(
         detail = None if examination.is_ok else examination.sentence
         name = event or Event.VALIDATED
         record(tx, actor, row.app_id, row.id, name, now, outcome=examination.code, detail=detail)
-    return before if after == before else write(tx, after, now)
+    return before if after == before else repository.store(tx, after, now)
 
 
 def _after(tx: Transaction, before: Connection, examination: Examination, now: int) -> Connection:
@@ -52,24 +48,12 @@ def _after(tx: Transaction, before: Connection, examination: Examination, now: i
     granted = row.grants if examination.scopes is None else json.dumps(list(examination.scopes))
     if examination.is_ok:
         status = Status.EXPIRING if _ends_soon(tx, examination, now) else Status.VALID
-        return replace(before, row=replace(row, status=status, last_error=None, last_validated_at=now, grants=granted))
-    status = _status_after(code, Status(row.status))
+        return before.with_row(status=status, last_error=None, last_validated_at=now, grants=granted)
+    status = after_check(code, Status(row.status))
     error: str | None = last_error(code, examination.sentence)
     if code is Code.AWAITING_CONSENT and status == row.status:
         error = row.last_error  # it waits as before
-    return replace(before, row=replace(row, status=status, last_error=error, grants=granted))
-
-
-def _status_after(code: Code, before: Status) -> Status:
-    if code in WAITING:
-        return Status.NEEDS_REAUTH if before in WORKING else before
-    if code in {Code.MISSING_CONFIGURATION, Code.ORIGIN_CHANGED}:
-        return Status.DRAFT
-    if code in WORKS_PARTLY:
-        return Status.DEGRADED
-    if CODES[code].passes and before not in WORKING:
-        return before  # an outage mends nothing and breaks nothing
-    return status_after(code, before)
+    return before.with_row(status=status, last_error=error, grants=granted)
 
 
 def _ends_soon(tx: Transaction, examination: Examination, now: int) -> bool:

@@ -4,18 +4,16 @@ from dataclasses import replace
 
 from drio_mcp.clock import Clock
 from drio_mcp.connections.connecting.links import Links
-from drio_mcp.connections.diagnosis_codes import CODES, Code, Remedy
+from drio_mcp.connections.diagnosis_codes import CODES, Code, Fault, Remedy
 from drio_mcp.connections.health.checks import Examiner
 from drio_mcp.connections.health.conclusions import conclude
 from drio_mcp.connections.health.findings import Examination
-from drio_mcp.connections.record.answers import DiagnosisAnswer
+from drio_mcp.connections.record import repository
+from drio_mcp.connections.record.answers import Diagnosis, DiagnosisAnswer, DiagnosisEvidence
 from drio_mcp.connections.record.config_rules import missing
 from drio_mcp.connections.record.connection import Connection
-from drio_mcp.connections.record.crud import Connections
 from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.record.next_step import conflict, diagnosis_of, is_registrable
-from drio_mcp.connections.record.outcomes import Diagnosis, DiagnosisEvidence
-from drio_mcp.connections.unusable import Unusable
 from drio_mcp.connections.upstream.persons_part import CLIENT_FAULTS, fields_to_enter, needs_person
 from drio_mcp.errors import Conflict, NotFound
 from drio_mcp.store import Database, upstreams
@@ -24,16 +22,15 @@ from drio_mcp.store import Database, upstreams
 class Diagnoses:
     """Examines thoroughly and says what to do."""
 
-    def __init__(self, db: Database, clock: Clock, connections: Connections, examiner: Examiner, links: Links) -> None:
+    def __init__(self, db: Database, clock: Clock, examiner: Examiner, links: Links) -> None:
         self._db = db
         self._clock = clock
-        self._connections = connections
         self._examiner = examiner
         self._links = links
 
     async def diagnose(self, actor: Actor, app_id: str, id_or_key: str) -> DiagnosisAnswer:
         """Run every check. What is found is kept as a validation's finding is. Raises `NotFound`."""
-        found = await self._db.read(self._connections.find_owned, actor.user_id, app_id, id_or_key)
+        found = await self._db.read(repository.get, actor.user_id, app_id, id_or_key)
         examination = await self._examiner.examine(found.id, is_thorough=True)
         if examination is None:
             raise NotFound("Auth connection not found")
@@ -43,7 +40,7 @@ class Diagnoses:
             raise NotFound("Auth connection not found")
         return DiagnosisAnswer(diagnosis=await self._told(actor, replace(examination, connection=after)))
 
-    async def of(self, actor: Actor, connection: Connection, error: Unusable) -> Diagnosis:
+    async def of(self, actor: Actor, connection: Connection, error: Fault) -> Diagnosis:
         """The diagnosis of a use that failed, with what is known without looking any further."""
         upstream = await self._db.read(lambda tx: tx.one(upstreams.FIND, connection_id=connection.id))
         evidence = DiagnosisEvidence(check="use", result="failed", detail=error.sentence)
@@ -51,7 +48,7 @@ class Diagnoses:
         examination = Examination(connection, error.code, error.sentence, (evidence,), target=target)
         return await self._told(actor, examination)
 
-    async def conflict(self, actor: Actor, connection: Connection, error: Unusable) -> Conflict:
+    async def conflict(self, actor: Actor, connection: Connection, error: Fault) -> Conflict:
         """The same as the 409 of contract section 3."""
         return conflict(await self.of(actor, connection, error))
 
@@ -70,7 +67,7 @@ class Diagnoses:
         )
         if connect is None or diagnosis.next_step.url is not None:
             return diagnosis
-        step = diagnosis.next_step.model_copy(update={"url": connect.url})
+        step = replace(diagnosis.next_step, url=connect.url)
         return diagnosis.model_copy(update={"next_step": step})
 
     def _is_mended_on_page(self, connection: Connection, code: Code) -> bool:

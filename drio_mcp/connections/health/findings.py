@@ -6,8 +6,8 @@ from typing import Literal
 from drio_mcp.connections.diagnosis_codes import Code
 from drio_mcp.connections.health.probes import Subject
 from drio_mcp.connections.health.verdicts import Verdict
+from drio_mcp.connections.record.answers import DiagnosisEvidence
 from drio_mcp.connections.record.connection import Connection
-from drio_mcp.connections.record.outcomes import DiagnosisEvidence
 from drio_mcp.connections.upstream.credentials import Credential
 from drio_mcp.store.token_sets import TokenSetRow
 

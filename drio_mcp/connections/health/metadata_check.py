@@ -8,7 +8,7 @@ from typing import Any
 from drio_mcp.connections.connecting.survey import Look, Survey
 from drio_mcp.connections.connecting.well_known import Unbelievable, check_server, server_metadata_urls
 from drio_mcp.connections.diagnosis_codes import Code
-from drio_mcp.connections.record.outcomes import DiagnosisEvidence
+from drio_mcp.connections.record.answers import DiagnosisEvidence
 from drio_mcp.outbound import Outbound
 
 SECONDS = 5.0

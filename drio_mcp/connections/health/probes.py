@@ -11,17 +11,17 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from drio_mcp.clock import SECOND
-from drio_mcp.connections.catalog.addresses import filled_probe
 from drio_mcp.connections.catalog.providers import ProviderFacts
+from drio_mcp.connections.catalog.variables import filled_probe
 from drio_mcp.connections.config_types import ConfigType
 from drio_mcp.connections.diagnosis_codes import Code
 from drio_mcp.connections.fields import origin_of
 from drio_mcp.connections.health.mcp_probe import list_tools
 from drio_mcp.connections.health.verdicts import Verdict, judge
+from drio_mcp.connections.record.answers import DiagnosisEvidence
 from drio_mcp.connections.record.connection import Connection
-from drio_mcp.connections.record.outcomes import DiagnosisEvidence
 from drio_mcp.connections.upstream.credentials import Credential
-from drio_mcp.connections.upstream.token_requests import TokenEndpoint, authenticated
+from drio_mcp.connections.upstream.token_requests import UpstreamTokenEndpoint, authenticated
 from drio_mcp.outbound import Outbound, OutboundError, OutboundResponse
 from drio_mcp.store.upstreams import UpstreamRow
 
@@ -52,7 +52,7 @@ class Subject:
     facts: ProviderFacts | None
     upstream: UpstreamRow | None
     origins: frozenset[str]
-    endpoint: TokenEndpoint | None = None
+    endpoint: UpstreamTokenEndpoint | None = None
     server: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -11,12 +11,12 @@ from drio_mcp.connections.catalog.providers import Providers
 from drio_mcp.connections.health.checks import Examiner
 from drio_mcp.connections.health.conclusions import conclude
 from drio_mcp.connections.health.findings import Examination
+from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.answers import ValidationAnswer, ValidationCheck
 from drio_mcp.connections.record.connection import Connection
-from drio_mcp.connections.record.crud import Connections
 from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.record.schemas import Status
-from drio_mcp.connections.upstream.persons_part import WORKING
+from drio_mcp.connections.record.status import WORKING
 from drio_mcp.errors import NotFound
 from drio_mcp.opaque import Randomness
 from drio_mcp.store import Database, Transaction, validations
@@ -42,14 +42,12 @@ class Validation:
         clock: Clock,
         randomness: Randomness,
         providers: Providers,
-        connections: Connections,
         examiner: Examiner,
     ) -> None:
         self._db = db
         self._clock = clock
         self._randomness = randomness
         self._providers = providers
-        self._connections = connections
         self._examiner = examiner
 
     async def validate(self, actor: Actor, app_id: str, id_or_key: str, *, dry_run: bool = False) -> ValidationAnswer:
@@ -57,7 +55,7 @@ class Validation:
 
         Raises `NotFound`.
         """
-        found = await self._db.read(self._connections.find_owned, actor.user_id, app_id, id_or_key)
+        found = await self._db.read(repository.get, actor.user_id, app_id, id_or_key)
         examination = await self._examiner.examine(found.id, is_dry=dry_run)
         if examination is None:
             raise NotFound("Auth connection not found")

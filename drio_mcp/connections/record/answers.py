@@ -1,12 +1,83 @@
-"""The shapes of what is asked of a connection that exists: validation, diagnosis and use (contract section 3)."""
+"""The shapes of what is asked of connections, and of the answers: connect, validation, diagnosis, use (section 3)."""
+
+from enum import StrEnum
+from typing import Literal
 
 from pydantic import Field
 
-from drio_mcp.connections.diagnosis_codes import Code
-from drio_mcp.connections.fields import Scopes
-from drio_mcp.connections.record.outcomes import Diagnosis, DiagnosisEvidence
-from drio_mcp.connections.record.schemas import AuthConnection
+from drio_mcp.connections.diagnosis_codes import Code, Mender
+from drio_mcp.connections.fields import Name, ProviderKey, Scopes
+from drio_mcp.connections.record.schemas import AuthConnection, Connect
+from drio_mcp.errors import NextStep
 from drio_mcp.models import Model
+
+
+class Method(StrEnum):
+    """How a connection comes about (contract section 3, `plan.method`)."""
+
+    EXISTING = "existing"
+    CLIENT_METADATA_DOCUMENT = "client_metadata_document"
+    DYNAMIC_REGISTRATION = "dynamic_registration"
+    PRESET = "preset"
+    OPENAPI = "openapi"
+    API_KEY = "api_key"
+
+
+class DiagnosisEvidence(Model):
+    """One check: what was looked at, how it came out, and what that tells. No values, no secrets."""
+
+    check: str
+    result: Literal["passed", "failed", "skipped"]
+    detail: str
+
+
+class Diagnosis(Model):
+    """What is the matter with a connection, who has to act, and by what."""
+
+    code: Code
+    summary: str
+    actor: Mender
+    evidence: tuple[DiagnosisEvidence, ...] = ()
+    next_step: NextStep
+
+
+class PlanEvidence(Model):
+    """One URL that was looked at: the HTTP status (null without an answer) and what it told."""
+
+    url: str
+    status: int | None
+    finding: str
+
+
+class ConnectPlan(Model):
+    """How a connection comes about, why so, and what happens next."""
+
+    method: Method
+    evidence: tuple[PlanEvidence, ...]
+    steps: tuple[str, ...]
+
+
+class ConnectAuth(Model):
+    """What to connect: a URL, or a provider of the catalog."""
+
+    target: str | None = Field(
+        default=None, min_length=1, max_length=2048, description="URL of an MCP server, an API or a site."
+    )
+    provider_key: ProviderKey | None = None
+    name: Name | None = Field(default=None, description="Another name makes another connection.")
+    scopes: Scopes | None = None
+    variables: dict[str, str] | None = Field(
+        default=None, description="The provider's variables, e.g. {subdomain: acme}."
+    )
+
+
+class ConnectAnswer(Model):
+    """The connection, the link for its owner (null when nobody has to click), and how it was decided."""
+
+    auth: AuthConnection
+    connect: Connect | None
+    plan: ConnectPlan
+    dry_run: bool | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class ValidationCheck(Model):

@@ -7,7 +7,7 @@ from typing import Any
 
 from drio_mcp.clock import rfc3339
 from drio_mcp.connections.catalog.providers import Providers
-from drio_mcp.connections.record.config_rules import Config, wanted_of_person
+from drio_mcp.connections.record.config_rules import Config, allowed_origins, wanted_of_person
 from drio_mcp.connections.record.schemas import SECRET_FIELDS, AuthConfig, AuthConnection, Status
 from drio_mcp.opaque import MASK
 from drio_mcp.store.connections import ConnectionRow
@@ -50,6 +50,14 @@ class Connection:
         if self.row.status not in {Status.DRAFT, Status.NEEDS_REAUTH, Status.INVALID}:
             return ()
         return wanted_of_person(self.config, self.secrets, self.row.secret_ref is not None)
+
+    def origins(self, providers: Providers) -> frozenset[str]:
+        """Where the connection's secrets may be sent (contract section 3, `allowedOrigins`)."""
+        return allowed_origins(self.config, providers.find(self.row.provider_key))
+
+    def with_row(self, **changes: Any) -> "Connection":
+        """The same connection with `changes` of its row; not of its configuration."""
+        return replace(self, row=replace(self.row, **changes))
 
     def with_config(self, config: Config, **changes: Any) -> "Connection":
         """The same connection with another configuration and with `changes` of its row."""

@@ -4,9 +4,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from drio_mcp.clock import HOUR
+from drio_mcp.clock import DAY, HOUR, rfc3339
+from drio_mcp.connections.record import repository
+from drio_mcp.connections.record.cursors import cursor_of, read_cursor
+from drio_mcp.connections.record.schemas import HistoryActor, HistoryAnswer, HistoryEntry, HistoryQuery
+from drio_mcp.errors import BadRequest
 from drio_mcp.models import Principal
-from drio_mcp.store import Transaction, history
+from drio_mcp.store import Database, Transaction, history
+from drio_mcp.store.history import HistoryRow
 
 LONGEST_NAME = 120
 NEWEST = 2**62
@@ -99,3 +104,60 @@ def record_use(
             tx.run(history.REPEAT, connection_id=connection_id, number=row.number)
             return
     record(tx, actor, app_id, connection_id, event, now, outcome=outcome)
+
+
+KEPT_MS = 365 * DAY
+LAST = 3
+
+
+class History:
+    """The histories of a person's connections."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def last(self, connection_id: str) -> tuple[HistoryEntry, ...]:
+        """The last three lines, of a connection that the caller may read."""
+        return tuple(_entry(row) for row in await self._rows(connection_id, NEWEST, LAST))
+
+    async def prune(self, now: int) -> int:
+        """Forget what is older than a year, and give how many lines that were."""
+        return await self._db.write(lambda tx: tx.run(history.PRUNE, oldest=now - KEPT_MS))
+
+    async def _rows(self, connection_id: str, before: int, limit: int) -> list[HistoryRow]:
+        return await self._db.read(
+            lambda tx: tx.all(history.LIST_BEFORE, connection_id=connection_id, before=before, limit=limit)
+        )
+
+    def _page(
+        self, tx: Transaction, user_id: str, app_id: str, id_or_key: str, before: int, limit: int
+    ) -> tuple[str, list[HistoryRow]]:
+        found = repository.get(tx, user_id, app_id, id_or_key)
+        return found.id, tx.all(history.LIST_BEFORE, connection_id=found.id, before=before, limit=limit)
+
+    async def list(self, user_id: str, app_id: str, id_or_key: str, query: HistoryQuery | None = None) -> HistoryAnswer:
+        """A page of the connection's history, newest first. Raises `NotFound` and `BadRequest`."""
+        query = query or HistoryQuery()
+        before, named = (NEWEST, None) if query.cursor is None else read_cursor(query.cursor)
+        connection_id, rows = await self._db.read(self._page, user_id, app_id, id_or_key, before, query.limit + 1)
+        if named not in {None, connection_id}:
+            raise BadRequest("The cursor is not one that this list gave as nextCursor")
+        page = rows[: query.limit]
+        return HistoryAnswer(
+            history=tuple(_entry(row) for row in page),
+            next_cursor=cursor_of(page[-1].number, connection_id) if len(rows) > query.limit else None,
+        )
+
+
+def _entry(row: HistoryRow) -> HistoryEntry:
+    detail = row.detail
+    if row.times > 1:
+        times = f"{row.times} times within the hour"
+        detail = times if detail is None else f"{detail} ({times})"
+    return HistoryEntry(
+        at=rfc3339(row.at),
+        event=row.event,
+        actor=HistoryActor(type=row.actor_type, name=row.actor_name),
+        outcome=row.outcome,
+        detail=detail,
+    )

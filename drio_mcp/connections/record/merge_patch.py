@@ -5,7 +5,7 @@ origin voids every stored secret, so that whoever can edit an endpoint still can
 """
 
 import json
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,14 +13,13 @@ from pydantic.alias_generators import to_camel
 
 from drio_mcp.connections.catalog.providers import ProviderFacts
 from drio_mcp.connections.config_types import NEEDS, ConfigType
-from drio_mcp.connections.diagnosis_codes import Code, last_error
+from drio_mcp.connections.record import status
 from drio_mcp.connections.record.config_rules import (
     Config,
     allowed_origins,
     check_addresses,
     check_origins,
     check_type,
-    missing,
     path_of,
 )
 from drio_mcp.connections.record.connection import Connection
@@ -32,14 +31,10 @@ from drio_mcp.connections.record.schemas import (
     ConfigInput,
     ConnectionInput,
     ConnectionPatch,
-    Status,
 )
-from drio_mcp.connections.record.secret_references import References
+from drio_mcp.connections.record.secret_references import SecretReferences
 from drio_mcp.errors import Problem, ValidationFailed
 from drio_mcp.opaque import MASK, Secret
-
-MENDED_BY_ENTRY = (Code.ORIGIN_CHANGED, Code.MISSING_CONFIGURATION, Code.SECRET_UNAVAILABLE)
-"""What is over once the missing secret is there."""
 
 KEPT_APART = {*SECRET_FIELDS, "is_default", "last_registered_at"}
 """Members of `config` that are not stored in its JSON, or not written by clients."""
@@ -51,7 +46,7 @@ class Limits:
 
     admitted: Set[str]
     """The `host:port` that may be reached without TLS."""
-    references: References
+    references: SecretReferences
     is_operator: bool
 
 
@@ -205,40 +200,16 @@ def _change_rest(change: Change, before: Connection, patch: ConnectionInput) -> 
 
 
 def _change_status(change: Change, before: Connection, patch: ConnectionInput) -> None:
-    after = change.after
-    row = after.row
-    status, error = Status(row.status), row.last_error
-    lacking = _lacking(after)
-    if patch.status is not None and patch.status != status:
-        status, error = patch.status, None
-    if change.is_voided:
-        status = status if status is Status.DISABLED else Status.DRAFT
-        error = last_error(Code.ORIGIN_CHANGED)
-    elif status is Status.VALID and (blocking := _blocking(change, before, is_claimed=patch.status is Status.VALID)):
-        names = ", ".join(path_of(name) for name in blocking)
-        status, error = Status.DRAFT, last_error(Code.MISSING_CONFIGURATION, f"Still needed: {names}")
-    elif error is not None and change.seals and not lacking and error.partition(":")[0] in MENDED_BY_ENTRY:
-        error = None
-    change.after = replace(after, row=replace(row, status=status, last_error=error))
-
-
-def _blocking(change: Change, before: Connection, *, is_claimed: bool) -> list[str]:
-    """What keeps a connection from being valid: a secret that is missing, or a setting that this change took away."""
-    lacking = _lacking(change.after)
-    lacked = _lacking(change.after if is_claimed else before)
-    return [name for name in lacking if name in SECRET_FIELDS or name not in lacked]
-
-
-def _lacking(connection: Connection) -> list[str]:
-    return missing(connection.config, connection.secrets, connection.row.secret_ref is not None)
+    state, error = status.after_change(
+        before, change.after, patch.status, is_voided=change.is_voided, has_new_secret=bool(change.seals)
+    )
+    change.after = change.after.with_row(status=state, last_error=error)
 
 
 def after_entry(change: Change) -> Change:
-    """The change once a person entered the secret on a page: with all that is needed it waits for its proof."""
-    after = change.after
-    if not _lacking(after):
-        status = after.row.status if after.row.status == Status.DISABLED else Status.PENDING
-        change.after = replace(after, row=replace(after.row, status=status, last_error=None))
+    """The change once a person entered the secret on a page."""
+    state, error = status.after_entry(change.after)
+    change.after = change.after.with_row(status=state, last_error=error)
     return change
 
 
@@ -253,3 +224,22 @@ def _differences(before: Connection, after: Connection) -> list[str]:
 
 def _differs(before: Connection, after: Connection, name: str) -> bool:
     return bool(before.config.get(name) != after.config.get(name))
+
+
+PRESET_FIELDS: Mapping[ConfigType, tuple[str, ...]] = {
+    ConfigType.OAUTH: ("authorization_endpoint", "token_endpoint"),
+    ConfigType.OAUTH_CLIENT_CREDENTIALS: ("token_endpoint",),
+    ConfigType.API_KEY_HEADER: ("header_name", "header_prefix"),
+    ConfigType.API_KEY_QUERY: ("query_param_name",),
+}
+
+
+def preset(facts: ProviderFacts | None, given: ConfigInput | None) -> dict[str, Any]:
+    """The configuration before what the caller sent is laid over it.
+
+    The provider's settings are copied, not looked up later: what a connection does cannot change by an upgrade.
+    """
+    default = facts.types[0] if facts else ConfigType.OAUTH
+    chosen = given.type if given is not None and given.type is not None else default
+    known = facts.defaults if facts else {}
+    return {"type": chosen} | {name: known[name] for name in PRESET_FIELDS.get(chosen, ()) if name in known}

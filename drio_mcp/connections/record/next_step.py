@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from drio_mcp import errors
 from drio_mcp.connections.diagnosis_codes import CODES, Code, Remedy
+from drio_mcp.connections.record.answers import Diagnosis, DiagnosisEvidence
 from drio_mcp.connections.record.connection import Connection
-from drio_mcp.connections.record.outcomes import Diagnosis, DiagnosisEvidence, NextStep
 from drio_mcp.connections.record.schemas import Connect
+from drio_mcp.errors import Conflict, NextStep
 from drio_mcp.store import Transaction, links
 
 
@@ -65,11 +65,7 @@ def waiting_code(tx: Transaction, connection: Connection, now: int) -> Code:
     return Code.CONSENT_EXPIRED if ends_at is not None and ends_at <= now else Code.AWAITING_CONSENT
 
 
-def conflict(diagnosis: Diagnosis, message: str | None = None) -> errors.Conflict:
+def conflict(diagnosis: Diagnosis, message: str | None = None) -> Conflict:
     """409 whose `details` are the diagnosis (contract section 3)."""
-    step = diagnosis.next_step
-    return errors.Conflict(
-        message or diagnosis.summary,
-        details=diagnosis.model_dump(mode="json"),
-        next_step=errors.NextStep(tool=step.tool, arguments=step.arguments, url=step.url),
-    )
+    details = diagnosis.model_dump(mode="json")
+    return Conflict(message or diagnosis.summary, details=details, next_step=diagnosis.next_step)

@@ -1,41 +1,61 @@
-"""Writing a connection inside a decision, and what a failed attempt makes of it."""
+"""The one place that loads and stores a connection, inside a decision. What is somebody else's does not exist."""
 
 from dataclasses import replace
 
-from drio_mcp.connections.diagnosis_codes import CODES, Code, last_error
+from drio_mcp.connections.fields import is_plain
 from drio_mcp.connections.record.connection import Connection
-from drio_mcp.connections.record.history import Actor, Event, record
-from drio_mcp.connections.record.schemas import Status
-from drio_mcp.connections.upstream.persons_part import is_proven
-from drio_mcp.errors import Conflict
-from drio_mcp.store import Transaction, connections
-
-PERSON_MUST_ALLOW = frozenset({Code.CONSENT_DENIED, Code.CONSENT_EXPIRED, Code.REAUTHORIZATION_REQUIRED})
+from drio_mcp.errors import Conflict, NextStep, NotFound
+from drio_mcp.store import Transaction, secrets
+from drio_mcp.store import connections as table
+from drio_mcp.store.connections import ConnectionRow, Owner
 
 
-def write(tx: Transaction, connection: Connection, now: int) -> Connection:
+def find(tx: Transaction, connection_id: str) -> Connection | None:
+    """The connection of that id, whoever it belongs to."""
+    return _loaded(tx, tx.one(table.FIND_BY_ID, id=connection_id))
+
+
+def find_of(tx: Transaction, connection_id: str, user_id: str) -> Connection | None:
+    """The person's connection of that id, in whichever app."""
+    if not is_plain(connection_id):
+        return None
+    return _loaded(tx, tx.one(table.FIND_OWNED, id=connection_id, user_id=user_id))
+
+
+def get(tx: Transaction, user_id: str, app_id: str, id_or_key: str) -> Connection:
+    """The connection of that id or key in the person's app. Raises `NotFound`."""
+    owner_of(tx, user_id, app_id)
+    return find_in(tx, app_id, id_or_key)
+
+
+def find_in(tx: Transaction, app_id: str, id_or_key: str) -> Connection:
+    """The same in an app that is known to be the person's. Raises `NotFound`."""
+    found = _loaded(tx, table.find(tx, app_id, id_or_key) if is_plain(id_or_key) else None)
+    if found is None:
+        raise NotFound("Auth connection not found", next_step=NextStep(tool="list_auth_connections"))
+    return found
+
+
+def owner_of(tx: Transaction, user_id: str, app_id: str) -> Owner:
+    """The person as the owner of the app. Raises `NotFound` when it is not theirs."""
+    owner = tx.one(table.FIND_OWNER, app_id=app_id, user_id=user_id) if is_plain(app_id) else None
+    if owner is None:
+        raise NotFound("App not found", next_step=NextStep(tool="list_apps"))
+    return owner
+
+
+def hold(tx: Transaction, app_id: str) -> None:
+    """Let nobody else decide about the app's connections until the transaction ends."""
+    table.hold_app(tx, app_id)
+
+
+def store(tx: Transaction, connection: Connection, now: int) -> Connection:
     """Store the connection as its next version. Raises `Conflict` when another change came first."""
     row = replace(connection.row, version=connection.row.version + 1, updated_at=now)
-    if not connections.update(tx, row):
+    if not table.update(tx, row):
         raise Conflict("The connection was changed at the same moment; read it again")
     return replace(connection, row=row)
 
 
-def note_failure(
-    tx: Transaction, actor: Actor, connection: Connection, event: Event, code: Code, sentence: str | None, now: int
-) -> Connection:
-    """An attempt that failed: the status and `lastError` say so, unless what was there works on as before."""
-    row, sentence = connection.row, sentence or CODES[code].summary
-    record(tx, actor, row.app_id, row.id, event, now, outcome=code, detail=sentence)
-    if is_proven(connection) or row.status == Status.DISABLED:
-        return connection
-    failed = connection.with_config(
-        connection.config, status=_status_after(code, Status(row.status)), last_error=last_error(code, sentence)
-    )
-    return write(tx, failed, now)
-
-
-def _status_after(code: Code, before: Status) -> Status:
-    if code in PERSON_MUST_ALLOW:
-        return Status.NEEDS_REAUTH
-    return before if CODES[code].passes else Status.INVALID
+def _loaded(tx: Transaction, row: ConnectionRow | None) -> Connection | None:
+    return None if row is None else Connection.of(row, secrets.fields_of(tx, row.id))

@@ -23,7 +23,7 @@ class SecretUnavailable(Exception):
     """The reference is well-formed, and nothing can be read there now."""
 
 
-class References:
+class SecretReferences:
     """Checks and reads references. `environ` are the process's variables, handed in."""
 
     def __init__(self, secret_dir: Path | None, environ: Mapping[str, str]) -> None:

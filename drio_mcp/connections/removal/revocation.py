@@ -12,13 +12,13 @@ from urllib.parse import urlencode
 
 from drio_mcp.connections.catalog.providers import Providers
 from drio_mcp.connections.config_types import ConfigType
+from drio_mcp.connections.diagnosis_codes import Fault
 from drio_mcp.connections.fields import origin_of
 from drio_mcp.connections.record.connection import Connection
-from drio_mcp.connections.unusable import Unusable
 from drio_mcp.connections.upstream.registration_requests import RegistrationClient
-from drio_mcp.connections.upstream.stored_tokens import ACCESS_TOKEN, REFRESH_TOKEN, UpstreamTokens
-from drio_mcp.connections.upstream.token_endpoints import Endpoints
-from drio_mcp.connections.upstream.token_requests import TokenEndpoint, authenticated
+from drio_mcp.connections.upstream.stored_tokens import ACCESS_TOKEN, REFRESH_TOKEN, StoredTokens
+from drio_mcp.connections.upstream.token_endpoints import TokenEndpoints
+from drio_mcp.connections.upstream.token_requests import UpstreamTokenEndpoint, authenticated
 from drio_mcp.opaque import Secret
 from drio_mcp.outbound import Outbound, OutboundError
 from drio_mcp.store import Transaction, upstreams
@@ -31,13 +31,13 @@ SECONDS = 5.0
 class Grant:
     """A token to revoke, and the revocation endpoint with our client."""
 
-    endpoint: TokenEndpoint
+    endpoint: UpstreamTokenEndpoint
     token: Secret
     hint: str
 
 
 @dataclass(frozen=True, slots=True)
-class Leaving:
+class LeftBehind:
     """What is left at the provider; either part may be missing."""
 
     grant: Grant | None
@@ -45,15 +45,15 @@ class Leaving:
     """The client configuration endpoint, and its token."""
 
 
-class Farewell:
+class UpstreamRevocation:
     """Gathers what a connection leaves behind, and takes it back."""
 
     def __init__(
         self,
         outbound: Outbound,
         providers: Providers,
-        tokens: UpstreamTokens,
-        endpoints: Endpoints,
+        tokens: StoredTokens,
+        endpoints: TokenEndpoints,
         registrations: RegistrationClient,
     ) -> None:
         self._outbound = outbound
@@ -62,19 +62,19 @@ class Farewell:
         self._endpoints = endpoints
         self._registrations = registrations
 
-    def gather(self, tx: Transaction, connection: Connection) -> Leaving:
+    def gather(self, tx: Transaction, connection: Connection) -> LeftBehind:
         """What to take back, read in the decision that deletes the connection."""
         grant = client = None
-        with suppress(Unusable, SealBroken):
+        with suppress(Fault, SealBroken):
             grant = self._grant(tx, connection)
         uri = connection.config.get("registration_client_uri")
         if uri is not None:
             with suppress(SealBroken):
                 token = self._tokens.unseal(tx, connection, "registration_access_token", origin_of(uri))
                 client = None if token is None else (uri, token)
-        return Leaving(grant, client)
+        return LeftBehind(grant, client)
 
-    async def take_back(self, leaving: Leaving) -> None:
+    async def take_back(self, leaving: LeftBehind) -> None:
         """Revoke and deregister, as far as the provider goes along within some seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(SECONDS):

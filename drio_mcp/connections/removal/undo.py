@@ -6,15 +6,16 @@ enables it meanwhile, through any door, has brought it back. REST and tools dele
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 
 from drio_mcp.clock import MINUTE, Clock
+from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.connection import Connection
-from drio_mcp.connections.record.crud import Connections
+from drio_mcp.connections.record.crud import ConnectionCrud
 from drio_mcp.connections.record.history import Actor, Event, record
 from drio_mcp.connections.record.schemas import ConnectionPatch, Status
+from drio_mcp.connections.removal.delete import Deletion
 from drio_mcp.errors import NotFound, PreconditionFailed
-from drio_mcp.store import Database, Transaction, connections, removals, secrets
+from drio_mcp.store import Database, Transaction, removals
 from drio_mcp.store.removals import RemovalRow
 
 WINDOW_MS = 10 * MINUTE
@@ -24,10 +25,11 @@ MOST_AT_ONCE = 100
 class Removals:
     """Removes connections, and brings back those whose time is not up."""
 
-    def __init__(self, db: Database, clock: Clock, connections: Connections) -> None:
+    def __init__(self, db: Database, clock: Clock, connections: ConnectionCrud, deletion: Deletion) -> None:
         self._db = db
         self._clock = clock
         self._connections = connections
+        self._deletion = deletion
 
     async def remove(self, actor: Actor, app_id: str, auth_id: str) -> int:
         """Disable the connection and have it deleted; returns when (milliseconds). Raises `NotFound`."""
@@ -77,8 +79,7 @@ class Removals:
             return False
         row, now = before.row, self._clock.now()
         if row.status == Status.DISABLED and removal.status != Status.DISABLED:
-            row = replace(row, status=removal.status, last_error=removal.last_error)
-            connections.update(tx, replace(row, version=row.version + 1, updated_at=now))
+            repository.store(tx, before.with_row(status=removal.status, last_error=removal.last_error), now)
             record(tx, actor, app_id, row.id, Event.UPDATED, now, detail="status")
         return True
 
@@ -89,14 +90,14 @@ class Removals:
         with suppress(NotFound, PreconditionFailed):
             view = await self._connections.get(actor.user_id, app_id, auth_id)
             if view.auth.status is Status.DISABLED:
-                await self._connections.delete(actor, app_id, auth_id, if_match={view.etag})
+                await self._deletion.delete(actor, app_id, auth_id, if_match={view.etag})
                 return True
             await self._db.write(lambda tx: tx.one(removals.TAKE, connection_id=auth_id))
         return False
 
     def _owned(self, tx: Transaction, actor: Actor, app_id: str, auth_id: str) -> Connection:
-        row = tx.one(connections.FIND_OWNED, id=auth_id, user_id=actor.user_id)
-        if row is None or row.app_id != app_id:
+        found = repository.find_of(tx, auth_id, actor.user_id)
+        if found is None or found.row.app_id != app_id:
             raise NotFound("Auth connection not found")
-        connections.hold_app(tx, app_id)
-        return Connection.of(row, secrets.fields_of(tx, row.id))
+        repository.hold(tx, app_id)
+        return found

@@ -9,31 +9,31 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from drio_mcp.clock import MINUTE, Clock
-from drio_mcp.config import Settings
-from drio_mcp.connections.catalog.providers import Providers
-from drio_mcp.connections.diagnosis_codes import Code
-from drio_mcp.connections.record.config_rules import allowed_origins, path_of
+from drio_mcp.clock import MINUTE
+from drio_mcp.connections.catalog.providers import ProviderFacts, Providers
+from drio_mcp.connections.config_types import ConfigType
+from drio_mcp.connections.diagnosis_codes import Code, Fault
+from drio_mcp.connections.record import repository
+from drio_mcp.connections.record.config_rules import path_of
 from drio_mcp.connections.record.connection import Connection
+from drio_mcp.connections.record.failures import note_failure
 from drio_mcp.connections.record.history import Actor, Event
-from drio_mcp.connections.record.repository import note_failure
 from drio_mcp.connections.record.schemas import AuthConnection, Status
-from drio_mcp.connections.unusable import Unusable
 from drio_mcp.connections.upstream.client_identity import redirect_uri
-from drio_mcp.connections.upstream.habits import habits_of
 from drio_mcp.connections.upstream.persons_part import leads_on
-from drio_mcp.connections.upstream.registrations import Registrations
-from drio_mcp.connections.upstream.renewal import Renewal
+from drio_mcp.connections.upstream.refresh import TokenRefresh
+from drio_mcp.connections.upstream.registrations import ProviderRegistrations
 from drio_mcp.connections.upstream.token_answers import Refusal, TokenSet
-from drio_mcp.connections.upstream.token_endpoints import Endpoints
-from drio_mcp.connections.upstream.token_requests import TokenClient, TokenEndpoint
+from drio_mcp.connections.upstream.token_endpoints import TokenEndpoints
+from drio_mcp.connections.upstream.token_requests import TokenClient, UpstreamTokenEndpoint
 from drio_mcp.errors import NotFound
-from drio_mcp.opaque import Randomness, b64url
-from drio_mcp.store import Database, Transaction, connections, pending_authorizations, secrets, upstreams
+from drio_mcp.foundations import Foundations
+from drio_mcp.opaque import b64url
+from drio_mcp.store import Transaction, pending_authorizations, upstreams
 from drio_mcp.vault import SealBroken
 
 LIFETIME_MS = 30 * MINUTE
@@ -61,7 +61,7 @@ class NotOurs(NotFound):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AskedConsent:
     """What was asked, and where; the answer is worth something only while the connection still says the same."""
 
     authorization_endpoint: str
@@ -75,41 +75,38 @@ class Asked:
     """Where the tokens may go, as the person saw it."""
 
 
-class Consent:
+class ProviderConsent:
     """Sends people to their providers and takes them back."""
 
     def __init__(
         self,
-        db: Database,
-        clock: Clock,
-        randomness: Randomness,
-        settings: Settings,
+        foundations: Foundations,
         providers: Providers,
-        registrations: Registrations,
-        endpoints: Endpoints,
+        registrations: ProviderRegistrations,
+        endpoints: TokenEndpoints,
         token_client: TokenClient,
-        renewal: Renewal,
+        refresh: TokenRefresh,
     ) -> None:
-        self._db = db
-        self._clock = clock
-        self._randomness = randomness
-        self._settings = settings
+        self._db = foundations.db
+        self._clock = foundations.clock
+        self._randomness = foundations.randomness
+        self._settings = foundations.settings
         self._providers = providers
         self._registrations = registrations
         self._endpoints = endpoints
         self._token_client = token_client
-        self._renewal = renewal
+        self._refresh = refresh
 
     async def begin(self, actor: Actor, connection_id: str, browser_key: str) -> str:
         """The provider's URL to send the person to. `browser_key` is a secret that only this browser shows again.
 
-        Registers a client first where one is missing or lost. Raises `Unusable` when there is nowhere to go.
+        Registers a client first where one is missing or lost. Raises `Fault` when there is nowhere to go.
         """
-        connection = await self._db.read(self._find, connection_id, actor.user_id)
+        connection = await self._db.read(_found, connection_id, actor.user_id)
         if connection.row.status == Status.DISABLED:
-            raise Unusable(Code.DISABLED)
+            raise Fault(Code.DISABLED)
         if not leads_on(connection):
-            raise Unusable(Code.MISSING_CONFIGURATION, "Still needed: config.authorizationEndpoint")
+            raise Fault(Code.MISSING_CONFIGURATION, "Still needed: config.authorizationEndpoint")
         if "client_id" not in connection.config or "registration_endpoint" in connection.config:
             await self._registrations.ensure(actor, connection_id)
         state = b64url(self._randomness.bytes(32))
@@ -131,10 +128,10 @@ class Consent:
             failure = await self._exchange(actor, connection_id, asked, answer["code"], verifier)
         if failure is not None:
             await self.note_failure(actor, connection_id, failure)
-        connection = await self._db.read(self._find, connection_id, actor.user_id)
+        connection = await self._db.read(_found, connection_id, actor.user_id)
         return connection.read(self._providers)
 
-    async def note_failure(self, actor: Actor, connection_id: str, failure: Unusable) -> None:
+    async def note_failure(self, actor: Actor, connection_id: str, failure: Fault) -> None:
         """Let the connection say why nobody could be sent to the provider, or what the provider answered."""
         await self._db.write(self._failed, actor, connection_id, failure)
 
@@ -143,40 +140,35 @@ class Consent:
         return await self._db.write(lambda tx: tx.run(pending_authorizations.PRUNE, now=now))
 
     async def _exchange(
-        self, actor: Actor, connection_id: str, asked: Asked, code: str, verifier: str | None
-    ) -> Unusable | None:
+        self, actor: Actor, connection_id: str, asked: AskedConsent, code: str, verifier: str | None
+    ) -> Fault | None:
         """Redeem the code and store what came, in one decision; a crash in between leaves the connection waiting."""
         try:
             endpoint = await self._db.read(self._endpoint, connection_id, actor.user_id, asked)
-        except Unusable as error:
+        except Fault as error:
             return error
         tokens = await self._token_client.exchange(endpoint, code, asked.redirect_uri, verifier)
         if isinstance(tokens, Refusal):
             return _refused(tokens)
         try:
             await self._db.write(self._keep, actor, connection_id, asked, tokens)
-        except Unusable as error:
+        except Fault as error:
             return error
         return None
 
     # Decisions
 
-    def _find(self, tx: Transaction, connection_id: str, user_id: str) -> Connection:
-        row = tx.one(connections.FIND_OWNED, id=connection_id, user_id=user_id)
-        if row is None:
-            raise NotOurs
-        return Connection.of(row, secrets.fields_of(tx, row.id))
-
     def _hold(self, tx: Transaction, connection_id: str, user_id: str) -> None:
         """Let nobody else change the connection until the transaction ends."""
-        connections.hold_app(tx, self._find(tx, connection_id, user_id).row.app_id)
+        repository.hold(tx, _found(tx, connection_id, user_id).row.app_id)
 
     def _begin(self, tx: Transaction, actor: Actor, connection_id: str, browser_key: str, state: str) -> str:
-        connection = self._find(tx, connection_id, actor.user_id)
-        config, habits = connection.config, habits_of(connection, self._providers.find(connection.row.provider_key))
+        connection = _found(tx, connection_id, actor.user_id)
+        config, facts = connection.config, self._providers.find(connection.row.provider_key)
+        rules = authorization_rules(connection, facts)
         upstream = tx.one(upstreams.FIND, connection_id=connection_id)
         server = json.loads(upstream.server) if upstream is not None else {}
-        asked = self._asked(connection, server, has_challenge=habits.takes_pkce)
+        asked = self._asked(connection, server, has_challenge=rules.takes_pkce)
         tx.run(
             pending_authorizations.INSERT,
             state_hash=_hash(state),
@@ -187,13 +179,13 @@ class Consent:
             expires_at=self._clock.now() + LIFETIME_MS,
         )
         query = {
-            **habits.parameters,
+            **rules.parameters,
             "response_type": "code",
             "client_id": asked.client_id,
             "redirect_uri": asked.redirect_uri,
             "state": state,
         }
-        query |= _scope(config.get("scopes", ()), server, habits.scope_separator)
+        query |= _scope(config.get("scopes", ()), server, rules.scope_separator)
         if asked.has_challenge:
             query |= {"code_challenge": _challenge(_verifier(browser_key, state)), "code_challenge_method": "S256"}
         if upstream is not None and upstream.resource is not None:
@@ -203,15 +195,15 @@ class Consent:
         separator = "&" if urlsplit(asked.authorization_endpoint).query else "?"
         return asked.authorization_endpoint + separator + urlencode(query)
 
-    def _asked(self, connection: Connection, server: Mapping[str, Any], *, has_challenge: bool) -> Asked:
+    def _asked(self, connection: Connection, server: Mapping[str, Any], *, has_challenge: bool) -> AskedConsent:
         config = connection.config
         lacking = [name for name in ("token_endpoint", "client_id") if name not in config]
         if lacking:
             names = ", ".join(path_of(name) for name in lacking)
-            raise Unusable(Code.MISSING_CONFIGURATION, f"Still needed: {names}")
+            raise Fault(Code.MISSING_CONFIGURATION, f"Still needed: {names}")
         # Metadata speaks for its own endpoints only: others that were entered by hand may be another server's.
         is_described = server.get("authorization_endpoint") == config["authorization_endpoint"]
-        return Asked(
+        return AskedConsent(
             authorization_endpoint=config["authorization_endpoint"],
             token_endpoint=config["token_endpoint"],
             client_id=config["client_id"],
@@ -219,13 +211,10 @@ class Consent:
             issuer=server.get("issuer") if is_described else None,
             promises_iss=is_described and server.get("sends_iss") is True,
             has_challenge=has_challenge,
-            origins=tuple(sorted(self._origins(connection))),
+            origins=tuple(sorted(connection.origins(self._providers))),
         )
 
-    def _origins(self, connection: Connection) -> frozenset[str]:
-        return allowed_origins(connection.config, self._providers.find(connection.row.provider_key))
-
-    def _consume(self, tx: Transaction, actor: Actor, connection_id: str, browser_key: str, state: str) -> Asked:
+    def _consume(self, tx: Transaction, actor: Actor, connection_id: str, browser_key: str, state: str) -> AskedConsent:
         """One statement, so that of two answers with one state only one gets through."""
         asked = tx.one(
             pending_authorizations.CONSUME,
@@ -237,37 +226,62 @@ class Consent:
         )
         if asked is None:
             raise NotOurs
-        return Asked(**json.loads(asked))
+        return AskedConsent(**json.loads(asked))
 
-    def _endpoint(self, tx: Transaction, connection_id: str, user_id: str, asked: Asked) -> TokenEndpoint:
+    def _endpoint(
+        self, tx: Transaction, connection_id: str, user_id: str, asked: AskedConsent
+    ) -> UpstreamTokenEndpoint:
         connection = self._unchanged(tx, connection_id, user_id, asked)
         try:
             return self._endpoints.of(tx, connection)
         except SealBroken:
-            raise Unusable(Code.SECRET_UNAVAILABLE) from None
+            raise Fault(Code.SECRET_UNAVAILABLE) from None
 
-    def _keep(self, tx: Transaction, actor: Actor, connection_id: str, asked: Asked, tokens: TokenSet) -> None:
+    def _keep(self, tx: Transaction, actor: Actor, connection_id: str, asked: AskedConsent, tokens: TokenSet) -> None:
         self._hold(tx, connection_id, actor.user_id)
         connection = self._unchanged(tx, connection_id, actor.user_id, asked)
-        self._renewal.keep(tx, actor, connection, tokens, Event.CONNECTED)
+        self._refresh.keep(tx, actor, connection, tokens, Event.CONNECTED)
 
-    def _unchanged(self, tx: Transaction, connection_id: str, user_id: str, asked: Asked) -> Connection:
+    def _unchanged(self, tx: Transaction, connection_id: str, user_id: str, asked: AskedConsent) -> Connection:
         """The connection, if it still means the server and the client that the person has just allowed."""
-        connection = self._find(tx, connection_id, user_id)
+        connection = _found(tx, connection_id, user_id)
         names = ("authorization_endpoint", "token_endpoint", "client_id")
-        is_moved = not self._origins(connection) <= set(asked.origins)
+        is_moved = not connection.origins(self._providers) <= set(asked.origins)
         if is_moved or any(connection.config.get(name) != getattr(asked, name) for name in names):
             sentence = "The connection was changed while the person was at the provider; allow it again"
-            raise Unusable(Code.AWAITING_CONSENT, sentence)
+            raise Fault(Code.AWAITING_CONSENT, sentence)
         if connection.row.status == Status.DISABLED:
-            raise Unusable(Code.DISABLED)
+            raise Fault(Code.DISABLED)
         return connection
 
-    def _failed(self, tx: Transaction, actor: Actor, connection_id: str, failure: Unusable) -> None:
+    def _failed(self, tx: Transaction, actor: Actor, connection_id: str, failure: Fault) -> None:
         self._hold(tx, connection_id, actor.user_id)
-        connection = self._find(tx, connection_id, actor.user_id)
-        now = self._clock.now()
-        note_failure(tx, actor, connection, Event.CONNECTED, failure.code, failure.sentence, now)
+        connection = _found(tx, connection_id, actor.user_id)
+        note_failure(tx, actor, connection, Event.CONNECTED, failure, self._clock.now())
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationRules:
+    """The separator between scopes, parameters that are always sent, and whether PKCE may be."""
+
+    scope_separator: str = " "
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    takes_pkce: bool = True
+
+
+def authorization_rules(connection: Connection, facts: ProviderFacts | None) -> AuthorizationRules:
+    """The catalog speaks of the provider's API; its MCP server keeps to the RFCs."""
+    entry = facts.entry if facts is not None else None
+    if entry is None or connection.config["type"] != ConfigType.OAUTH:
+        return AuthorizationRules()
+    return AuthorizationRules(entry.scope_separator, entry.authorization_params, entry.pkce != "none")
+
+
+def _found(tx: Transaction, connection_id: str, user_id: str) -> Connection:
+    connection = repository.find_of(tx, connection_id, user_id)
+    if connection is None:
+        raise NotOurs
+    return connection
 
 
 def _read(parameters: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -279,26 +293,26 @@ def _read(parameters: Iterable[tuple[str, str]]) -> dict[str, str]:
     return answer
 
 
-def _fault(answer: Mapping[str, str], asked: Asked) -> Unusable | None:
+def _fault(answer: Mapping[str, str], asked: AskedConsent) -> Fault | None:
     """What is wrong with an answer whose state is ours."""
     issuer = answer.get("iss")
     if asked.issuer is not None and issuer is not None and issuer != asked.issuer:  # RFC 9207 section 2.4
-        return Unusable(Code.ISSUER_MISMATCH)
+        return Fault(Code.ISSUER_MISMATCH)
     if asked.promises_iss and issuer is None:
-        return Unusable(Code.ISSUER_MISMATCH, "The answer lacks the issuer that the provider promises to send")
+        return Fault(Code.ISSUER_MISMATCH, "The answer lacks the issuer that the provider promises to send")
     if "error" in answer:
         code = DENIALS.get(answer["error"], Code.MISSING_CONFIGURATION)
         if code is Code.MISSING_CONFIGURATION:
-            return Unusable(code, "The provider called our request for consent invalid")
-        return Unusable(code)
-    return None if answer.get("code") else Unusable(Code.MALFORMED_RESPONSE, "The provider sent neither code nor error")
+            return Fault(code, "The provider called our request for consent invalid")
+        return Fault(code)
+    return None if answer.get("code") else Fault(Code.MALFORMED_RESPONSE, "The provider sent neither code nor error")
 
 
-def _refused(refusal: Refusal) -> Unusable:
+def _refused(refusal: Refusal) -> Fault:
     """A refused grant is, at this point, a code that came too late (contract section 3, "Which code when")."""
     if refusal.code is Code.REAUTHORIZATION_REQUIRED:
-        return Unusable(Code.CONSENT_EXPIRED, "The provider no longer took its code; allow access again")
-    return Unusable(refusal.code, refusal.sentence)
+        return Fault(Code.CONSENT_EXPIRED, "The provider no longer took its code; allow access again")
+    return Fault(refusal.code, refusal.sentence)
 
 
 def _scope(scopes: Iterable[str], server: Mapping[str, Any], separator: str) -> dict[str, str]:

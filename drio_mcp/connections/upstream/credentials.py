@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from urllib.parse import unquote_plus, urlencode, urlsplit, urlunsplit
 
 from drio_mcp.connections.config_types import NEEDS, ConfigType
-from drio_mcp.connections.diagnosis_codes import Code
+from drio_mcp.connections.diagnosis_codes import Code, Fault
 from drio_mcp.connections.record.config_rules import missing, path_of
 from drio_mcp.connections.record.connection import Connection
-from drio_mcp.connections.record.secret_references import References, SecretUnavailable
-from drio_mcp.connections.unusable import Unusable
-from drio_mcp.connections.upstream.persons_part import error_of
-from drio_mcp.connections.upstream.renewal import AccessToken, Renewal
-from drio_mcp.connections.upstream.stored_tokens import ACCESS_TOKEN, UpstreamTokens
+from drio_mcp.connections.record.secret_references import SecretReferences, SecretUnavailable
+from drio_mcp.connections.record.status import error_of
+from drio_mcp.connections.upstream.refresh import AccessToken, TokenRefresh
+from drio_mcp.connections.upstream.stored_tokens import ACCESS_TOKEN, StoredTokens
 from drio_mcp.opaque import Secret
 from drio_mcp.store import Database, Transaction, token_sets
 from drio_mcp.vault import SealBroken
@@ -60,35 +59,49 @@ class Credentials:
     def __init__(
         self,
         db: Database,
-        references: References,
-        tokens: UpstreamTokens,
-        renewal: Renewal,
+        references: SecretReferences,
+        tokens: StoredTokens,
+        refresh: TokenRefresh,
     ) -> None:
         self._db = db
         self._references = references
         self._tokens = tokens
-        self._renewal = renewal
+        self._refresh = refresh
 
     async def get(self, connection: Connection, origin: str, *, renew: bool = True) -> Credential:
         """The credential for a request to `origin`. With `renew`, a token that is about to run out is renewed first.
 
-        Raises `Unusable`.
+        Raises `Fault`.
         """
         require_usable(connection)
         kind = ConfigType(connection.config["type"])
         if kind is ConfigType.NONE:
             return Credential()
         if origin not in self._tokens.origins(connection):
-            raise Unusable(Code.ORIGIN_CHANGED, "The address is not at an origin to which the credential may be sent")
+            raise Fault(Code.ORIGIN_CHANGED, "The address is not at an origin to which the credential may be sent")
         if kind not in ISSUED:
             return await self._db.read(self._static, connection, kind, origin)
         if not renew:
             return await self._db.read(self._present, connection)
-        token = await self._renewal.access_token(connection.id)
-        return _bearer(connection, token.value, token.token_type, await self._renewal.generation(connection.id))
+        token = await self._refresh.access_token(connection.id)
+        return _bearer(connection, token.value, token.token_type, await self._refresh.generation(connection.id))
+
+    async def refresh(self, connection: Connection, credential: Credential) -> bool:
+        """Refresh a token that was refused; False where there is none to refresh. Raises `Fault`."""
+        if credential.generation is None:
+            return False
+        row = await self._db.read(lambda tx: tx.one(token_sets.FIND, connection_id=connection.id))
+        if row is None or not row.is_renewable:
+            return False
+        await self._refresh.refresh(connection.id, seen=credential.generation)
+        return True
+
+    async def refresh_now(self, connection_id: str, *, seen: int | None = None) -> None:
+        """Refresh the token; with `seen`, only while that generation is the present one. Raises `Fault`."""
+        await self._refresh.refresh(connection_id, seen=seen)
 
     async def token(self, connection: Connection, *, renew: bool = True) -> AccessToken:
-        """The token to hand to its owner, for the types that have one. Raises `Unusable`."""
+        """The token to hand to its owner, for the types that have one. Raises `Fault`."""
         require_usable(connection)
         kind = ConfigType(connection.config["type"])
         if kind is ConfigType.BEARER:
@@ -96,16 +109,16 @@ class Credentials:
             return AccessToken(value, "Bearer", None, ())
         if kind not in ISSUED:
             sentence = "A connection of this type has no token to hand out; call the API through its proxy"
-            raise Unusable(Code.UNSUPPORTED_AUTH, sentence)
+            raise Fault(Code.UNSUPPORTED_AUTH, sentence)
         if renew:
-            return await self._renewal.access_token(connection.id)
+            return await self._refresh.access_token(connection.id)
         return await self._db.read(self._present_token, connection)
 
     def _present_token(self, tx: Transaction, connection: Connection) -> AccessToken:
         row = tx.one(token_sets.FIND, connection_id=connection.id)
         value = self._open(tx, connection, ACCESS_TOKEN, None)
         if row is None or value is None:
-            raise Unusable(Code.AWAITING_CONSENT)
+            raise Fault(Code.AWAITING_CONSENT)
         return AccessToken(value, row.token_type, row.expires_at, tuple(json.loads(row.scopes or "[]")))
 
     def _present(self, tx: Transaction, connection: Connection) -> Credential:
@@ -133,34 +146,34 @@ class Credentials:
             try:
                 return self._references.read(reference)
             except SecretUnavailable:
-                raise Unusable(Code.SECRET_UNAVAILABLE) from None
+                raise Fault(Code.SECRET_UNAVAILABLE) from None
         value = self._open(tx, connection, field, origin)
         if value is None:
-            raise Unusable(Code.AWAITING_CONSENT)
+            raise Fault(Code.AWAITING_CONSENT)
         return value
 
     def _open(self, tx: Transaction, connection: Connection, field: str, origin: str | None) -> Secret | None:
         try:
             return self._tokens.unseal(tx, connection, field, origin)
         except SealBroken:
-            raise Unusable(Code.SECRET_UNAVAILABLE) from None
+            raise Fault(Code.SECRET_UNAVAILABLE) from None
 
 
 def require_usable(connection: Connection) -> None:
-    """Raises `Unusable` for a connection that is disabled, or was never completed."""
+    """Raises `Fault` for a connection that is disabled, or was never completed."""
     if connection.is_disabled:
-        raise Unusable(Code.DISABLED)
+        raise Fault(Code.DISABLED)
     needs = NEEDS[ConfigType(connection.config["type"])]
     lacking = missing(connection.config, connection.secrets, connection.row.secret_ref is not None)
     if "registration_endpoint" in connection.config:
         lacking = [name for name in lacking if name != "client_id"]  # it is ours to get, with the person's click
     if lacking and error_of(connection) is Code.ORIGIN_CHANGED:
-        raise Unusable(Code.ORIGIN_CHANGED)
+        raise Fault(Code.ORIGIN_CHANGED)
     names = ", ".join(path_of(name) for name in lacking)
     if lacking == [needs.credential]:
-        raise Unusable(Code.AWAITING_CONSENT, f"The person has not yet entered {names}")
+        raise Fault(Code.AWAITING_CONSENT, f"The person has not yet entered {names}")
     if lacking:
-        raise Unusable(Code.MISSING_CONFIGURATION, f"Still needed: {names}")
+        raise Fault(Code.MISSING_CONFIGURATION, f"Still needed: {names}")
 
 
 def _bearer(connection: Connection, token: Secret, token_type: str, generation: int | None) -> Credential:

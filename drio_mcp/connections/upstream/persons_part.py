@@ -1,15 +1,14 @@
 """What a connection still needs of its person: a click, values that only they should type, or both."""
 
 from drio_mcp.connections.config_types import CLIENT, NEEDS, ConfigType
-from drio_mcp.connections.connecting.plan import NEXT_STEPS
-from drio_mcp.connections.diagnosis_codes import Code
+from drio_mcp.connections.diagnosis_codes import NEXT_STEPS, Code
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.schemas import Status
+from drio_mcp.connections.record.status import error_of, is_proven
 from drio_mcp.connections.upstream.client_identity import is_document_of
 
 CONSENTED = frozenset({ConfigType.OAUTH, ConfigType.MCP_OAUTH})
 """The types that a person allows at the provider."""
-WORKING = frozenset({Status.VALID, Status.EXPIRING, Status.DEGRADED})
 CLIENT_FAULTS = frozenset(
     {
         Code.CLIENT_UNKNOWN,
@@ -21,17 +20,6 @@ CLIENT_FAULTS = frozenset(
     }
 )
 """What is mended by another client id or secret."""
-
-
-def error_of(connection: Connection) -> Code | None:
-    """The code of `lastError`."""
-    text = connection.row.last_error
-    return None if text is None else Code(text.partition(":")[0])
-
-
-def is_proven(connection: Connection) -> bool:
-    """Whether it works by evidence; a client may also have written `valid`, which proves nothing."""
-    return connection.row.status in WORKING and connection.row.last_validated_at is not None
 
 
 def leads_on(connection: Connection) -> bool:

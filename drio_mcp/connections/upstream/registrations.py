@@ -11,22 +11,21 @@ from typing import Any
 from drio_mcp.clock import DAY, HOUR, MINUTE, Clock
 from drio_mcp.config import Settings
 from drio_mcp.connections.catalog.providers import Providers
-from drio_mcp.connections.diagnosis_codes import Code
+from drio_mcp.connections.diagnosis_codes import Code, Fault
 from drio_mcp.connections.fields import origin_of
-from drio_mcp.connections.record import sealing
-from drio_mcp.connections.record.config_rules import allowed_origins
+from drio_mcp.connections.record import repository, sealing
 from drio_mcp.connections.record.connection import Connection
+from drio_mcp.connections.record.failures import note_failure
 from drio_mcp.connections.record.history import Actor, Event, record
-from drio_mcp.connections.record.repository import note_failure, write
 from drio_mcp.connections.record.schemas import Status
-from drio_mcp.connections.unusable import Unusable
+from drio_mcp.connections.record.status import error_of, unless_disabled
 from drio_mcp.connections.upstream.client_identity import client_metadata
-from drio_mcp.connections.upstream.persons_part import CLIENT_FAULTS, error_of, is_document_client, is_registered_by_us
+from drio_mcp.connections.upstream.persons_part import CLIENT_FAULTS, is_document_client, is_registered_by_us
 from drio_mcp.connections.upstream.registration_requests import Registered, RegistrationClient
 from drio_mcp.connections.upstream.stored_tokens import ACCESS_TOKEN, ORPHAN, REFRESH_TOKEN
 from drio_mcp.connections.upstream.token_answers import Refusal
 from drio_mcp.opaque import Secret
-from drio_mcp.store import Database, Transaction, connections, registrations, secrets, token_sets, upstreams
+from drio_mcp.store import Database, Transaction, registrations, token_sets, upstreams
 from drio_mcp.store.registrations import RegistrationRow
 from drio_mcp.vault import SealBroken, Vault
 
@@ -40,7 +39,7 @@ JOB = Actor.job("client registration")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RegistrationRequest:
     """What a registration needs, read in one decision."""
 
     connection: Connection
@@ -63,7 +62,7 @@ class Management:
     client_secret: Secret | None
 
 
-class Registrations:
+class ProviderRegistrations:
     """Registers, updates and replaces clients by RFC 7591 and RFC 7592."""
 
     def __init__(
@@ -85,7 +84,7 @@ class Registrations:
     async def ensure(self, actor: Actor, connection_id: str) -> Connection:
         """The connection with a client that the provider knows; registered now where there is none, or it was lost.
 
-        Raises `Unusable`, after the connection's `lastError` says the same.
+        Raises `Fault`, after the connection's `lastError` says the same.
         """
         connection = await self._db.read(self._find, connection_id)
         if "client_id" in connection.config and not await self._is_lost(connection):
@@ -93,13 +92,13 @@ class Registrations:
         return await self.replace(actor, connection_id)
 
     async def check(self, connection_id: str) -> None:
-        """Raises `Unusable` where no client could be registered, without asking anybody."""
+        """Raises `Fault` where no client could be registered, without asking anybody."""
         await self._db.read(self._ask, connection_id)
 
     async def renew(self, actor: Actor, connection_id: str) -> Connection:
         """Register on demand: what works is kept and refreshed (RFC 7592 section 2.2), anything else replaced.
 
-        Raises `Unusable`.
+        Raises `Fault`.
         """
         asked = await self._db.read(self._ask, connection_id)
         if asked.management is not None and error_of(asked.connection) not in CLIENT_FAULTS:
@@ -109,12 +108,12 @@ class Registrations:
         return await self.replace(actor, connection_id)
 
     async def replace(self, actor: Actor, connection_id: str) -> Connection:
-        """A new client in place of any former one, whose tokens end with it. Raises `Unusable`."""
+        """A new client in place of any former one, whose tokens end with it. Raises `Fault`."""
         asked = await self._db.read(self._ask, connection_id)
         answer = await self._client.register(asked.endpoint, asked.metadata, asked.initial_token)
         if isinstance(answer, Refusal):
             await self._db.write(self._refused, actor, asked, answer)
-            raise Unusable(answer.code, answer.sentence)
+            raise Fault(answer.code, answer.sentence)
         connection = await self._db.write(self._keep, actor, asked, answer)
         used = connection.config.get("client_id") == answer.client_id
         if not used and answer.client_uri is not None and answer.access_token is not None:
@@ -137,12 +136,12 @@ class Registrations:
         )
         try:
             asked = await self._db.read(self._ask, connection_id)
-        except Unusable:
+        except Fault:
             return
         if asked.management is not None:
             await self._update(JOB, asked, asked.management)
 
-    async def _update(self, actor: Actor, asked: Asked, management: Management) -> Connection | None:
+    async def _update(self, actor: Actor, asked: RegistrationRequest, management: Management) -> Connection | None:
         client_id = asked.connection.config["client_id"]
         answer = await self._client.update(
             management.uri, management.token, client_id, management.client_secret, asked.metadata
@@ -177,29 +176,29 @@ class Registrations:
     # Decisions
 
     def _find(self, tx: Transaction, connection_id: str) -> Connection:
-        row = tx.one(connections.FIND_BY_ID, id=connection_id)
-        if row is None:
-            raise Unusable(Code.MISSING_CONFIGURATION, "The connection no longer exists")
-        return Connection.of(row, secrets.fields_of(tx, row.id))
+        connection = repository.find(tx, connection_id)
+        if connection is None:
+            raise Fault(Code.MISSING_CONFIGURATION, "The connection no longer exists")
+        return connection
 
-    def _ask(self, tx: Transaction, connection_id: str) -> Asked:
+    def _ask(self, tx: Transaction, connection_id: str) -> RegistrationRequest:
         connection = self._find(tx, connection_id)
         config = connection.config
         if connection.row.status == Status.DISABLED:
-            raise Unusable(Code.DISABLED)
+            raise Fault(Code.DISABLED)
         endpoint = config.get("registration_endpoint")
         if endpoint is None:
-            raise Unusable(Code.MISSING_CONFIGURATION, "Still needed: config.registrationEndpoint")
+            raise Fault(Code.MISSING_CONFIGURATION, "Still needed: config.registrationEndpoint")
         initial_token = None
         if config.get("registration_auth_mode") == "initial_access_token":
             initial_token = self._unseal(tx, connection, "registration_initial_access_token", endpoint)
             if initial_token is None:
                 sentence = "Still needed: config.registrationInitialAccessToken"
-                raise Unusable(Code.MISSING_CONFIGURATION, sentence)
+                raise Fault(Code.MISSING_CONFIGURATION, sentence)
         metadata = client_metadata(
             self._settings, connection.id, self._auth_method(tx, connection), config.get("scopes", ())
         )
-        return Asked(connection, endpoint, metadata, initial_token, self._management(tx, connection))
+        return RegistrationRequest(connection, endpoint, metadata, initial_token, self._management(tx, connection))
 
     def _auth_method(self, tx: Transaction, connection: Connection) -> str:
         """A secret binds refresh tokens to us (RFC 9700 section 2.2.2), so it is wanted where the server can.
@@ -224,16 +223,17 @@ class Registrations:
         try:
             return sealing.unseal(tx, self._vault, connection.id, field, origin_of(url))
         except SealBroken:
-            raise Unusable(Code.SECRET_UNAVAILABLE) from None
+            raise Fault(Code.SECRET_UNAVAILABLE) from None
 
-    def _refused(self, tx: Transaction, actor: Actor, asked: Asked, refusal: Refusal) -> None:
-        connections.hold_app(tx, asked.connection.row.app_id)
+    def _refused(self, tx: Transaction, actor: Actor, asked: RegistrationRequest, refusal: Refusal) -> None:
+        repository.hold(tx, asked.connection.row.app_id)
         connection = self._find(tx, asked.connection.id)
-        note_failure(tx, actor, connection, Event.REGISTERED, refusal.code, refusal.sentence, self._clock.now())
+        fault = Fault(refusal.code, refusal.sentence)
+        note_failure(tx, actor, connection, Event.REGISTERED, fault, self._clock.now())
 
-    def _keep(self, tx: Transaction, actor: Actor, asked: Asked, answer: Registered) -> Connection:
+    def _keep(self, tx: Transaction, actor: Actor, asked: RegistrationRequest, answer: Registered) -> Connection:
         """Store the client, unless another came first or the endpoint has moved meanwhile."""
-        connections.hold_app(tx, asked.connection.row.app_id)
+        repository.hold(tx, asked.connection.row.app_id)
         before = self._find(tx, asked.connection.id)
         had = asked.connection.config.get("client_id")
         if before.config.get("registration_endpoint") != asked.endpoint or before.config.get("client_id") != had:
@@ -243,7 +243,7 @@ class Registrations:
         config.pop("registration_client_uri", None)
         if answer.client_uri is not None:
             config["registration_client_uri"] = answer.client_uri
-        after = write(tx, self._with_client(before, config, is_new=is_new), now)
+        after = repository.store(tx, self._with_client(before, config, is_new=is_new), now)
         self._keep_secrets(tx, after, answer, now)
         if is_new:
             sealing.remove(tx, after.id, (ACCESS_TOKEN, REFRESH_TOKEN, ORPHAN))
@@ -254,15 +254,14 @@ class Registrations:
 
     def _with_client(self, before: Connection, config: dict[str, Any], *, is_new: bool) -> Connection:
         """A new client has nobody's consent yet; the same one, registered again, keeps what it has."""
-        row = before.row
         if not is_new:
             return before.with_config(config)
-        status = row.status if row.status == Status.DISABLED else Status.PENDING
+        status = unless_disabled(before, Status.PENDING)
         return before.with_config(config, status=status, last_error=None, grants="[]", secret_ref=None)
 
     def _keep_secrets(self, tx: Transaction, connection: Connection, answer: Registered, now: int) -> None:
         received = {"client_secret": answer.client_secret, "registration_access_token": answer.access_token}
-        origins = allowed_origins(connection.config, self._providers.find(connection.row.provider_key))
+        origins = connection.origins(self._providers)
         sealing.remove(tx, connection.id, [name for name, value in received.items() if value is None])
         kept = {name: value for name, value in received.items() if value is not None}
         sealing.seal(tx, self._vault, connection.id, kept, origins, now)

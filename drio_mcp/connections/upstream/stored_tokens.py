@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 
 from drio_mcp.clock import Clock
 from drio_mcp.connections.catalog.providers import Providers
-from drio_mcp.connections.diagnosis_codes import CODES, Code, last_error
-from drio_mcp.connections.record import sealing
-from drio_mcp.connections.record.config_rules import allowed_origins
+from drio_mcp.connections.diagnosis_codes import last_error
+from drio_mcp.connections.record import repository, sealing
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.history import Actor, Event, record
 from drio_mcp.connections.record.schemas import Status
+from drio_mcp.connections.record.status import after_refusal, unless_disabled
 from drio_mcp.connections.upstream.token_answers import Refusal, TokenSet
 from drio_mcp.opaque import Secret
-from drio_mcp.store import Transaction, connections, secrets, token_sets
+from drio_mcp.store import Transaction, token_sets
 from drio_mcp.store.token_sets import Renewed
 from drio_mcp.vault import Vault
 
@@ -34,10 +34,7 @@ class Held:
     fence: int
 
 
-BROKEN_GRANT = frozenset({Code.REAUTHORIZATION_REQUIRED, Code.TOKEN_EXPIRED})
-
-
-class UpstreamTokens:
+class StoredTokens:
     """Keeps and finds the tokens that providers issued."""
 
     def __init__(self, clock: Clock, vault: Vault, providers: Providers) -> None:
@@ -45,18 +42,13 @@ class UpstreamTokens:
         self._vault = vault
         self._providers = providers
 
-    def find(self, tx: Transaction, connection_id: str) -> Connection | None:
-        """The connection as it is now, whoever it belongs to."""
-        row = tx.one(connections.FIND_BY_ID, id=connection_id)
-        return None if row is None else Connection.of(row, secrets.fields_of(tx, row.id))
-
     def unseal(self, tx: Transaction, connection: Connection, field: str, origin: str | None = None) -> Secret | None:
         """The secret of that field, for sending it to `origin`. Raises `SealBroken`."""
         return sealing.unseal(tx, self._vault, connection.id, field, origin)
 
     def origins(self, connection: Connection) -> frozenset[str]:
         """Where the connection's secrets may go."""
-        return allowed_origins(connection.config, self._providers.find(connection.row.provider_key))
+        return connection.origins(self._providers)
 
     def keep(
         self, tx: Transaction, actor: Actor, connection: Connection, tokens: TokenSet, due_at: int | None, event: Event
@@ -91,11 +83,10 @@ class UpstreamTokens:
 
     def mark_refused(self, tx: Transaction, actor: Actor, connection: Connection, refusal: Refusal) -> None:
         """What a refusal makes of the connection's status and history."""
-        status = status_after(refusal.code, Status(connection.row.status))
+        status = after_refusal(refusal.code, Status(connection.row.status))
         error = last_error(refusal.code, refusal.sentence)
-        self._write(tx, connection.with_config(connection.config, status=status, last_error=error))
-        row, outcome = connection.row, str(refusal.code)
-        now = self._clock.now()
+        now, row, outcome = self._clock.now(), connection.row, str(refusal.code)
+        repository.store(tx, connection.with_row(status=status, last_error=error), now)
         record(tx, actor, row.app_id, row.id, Event.RENEWED, now, outcome=outcome, detail=refusal.sentence)
 
     def put_orphan(self, tx: Transaction, connection: Connection, payload: Secret) -> None:
@@ -115,29 +106,14 @@ class UpstreamTokens:
         now, row = self._clock.now(), connection.row
         asked = tuple(connection.config.get("scopes", ()))
         granted = tokens.scopes if tokens.scopes is not None else asked  # RFC 6749 section 5.1: absent means as asked
-        working = connection.with_config(
-            connection.config,
-            status=Status.DISABLED if row.status == Status.DISABLED else Status.VALID,
+        working = connection.with_row(
+            status=unless_disabled(connection, Status.VALID),
             grants=json.dumps(list(granted)),
             last_validated_at=now,
             last_error=None,
         )
         record(tx, actor, row.app_id, row.id, event, now)
-        return self._write(tx, working)
-
-    def _write(self, tx: Transaction, connection: Connection) -> Connection:
-        row = replace(connection.row, version=connection.row.version + 1, updated_at=self._clock.now())
-        connections.update(tx, row)
-        return replace(connection, row=row)
-
-
-def status_after(code: Code, before: Status) -> Status:
-    """The status of a connection that a refusal leaves behind."""
-    if before is Status.DISABLED:
-        return before
-    if code in BROKEN_GRANT:
-        return Status.NEEDS_REAUTH
-    return Status.DEGRADED if CODES[code].passes else Status.INVALID
+        return repository.store(tx, working, now)
 
 
 def _renewed(tokens: TokenSet, due_at: int | None, *, is_renewable: bool) -> Renewed:

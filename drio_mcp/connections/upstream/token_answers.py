@@ -6,7 +6,7 @@ ends the connection, the other passes.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 from drio_mcp.clock import SECOND
 from drio_mcp.connections.diagnosis_codes import Code
 from drio_mcp.connections.fields import is_plain
-from drio_mcp.opaque import Secret
+from drio_mcp.opaque import Secret, from_b64url
 from drio_mcp.outbound import OutboundResponse
 
 MAX_LIFETIME = 10 * 365 * 86_400
@@ -184,3 +184,27 @@ def _client_refusal(body: Mapping[str, Any], status: int, has_client_secret: boo
     if "expired" in description:
         return Refusal(Code.CLIENT_SECRET_EXPIRED, "The token endpoint says that the client secret has expired", status)
     return Refusal(Code.CLIENT_SECRET_WRONG, "The token endpoint refused the client secret", status)
+
+
+UNNAMED = frozenset({"openid", "offline_access", "profile", "email"})
+"""Scopes about the sign-in or the refresh token; providers grant them without naming them again."""
+
+
+def missing_scopes(asked: Iterable[str], granted: Iterable[str]) -> tuple[str, ...]:
+    """The scopes that were asked for and not granted, in their order."""
+    have = set(granted)
+    return tuple(scope for scope in asked if scope not in have and scope not in UNNAMED)
+
+
+def audience_of(token: Secret) -> tuple[str, ...] | None:
+    """The `aud` of a token that can be read (RFC 9068 section 2.2); None for all others. Nothing is verified here."""
+    parts = token.reveal().split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        claims = json.loads(from_b64url(parts[1]))
+    except (ValueError, RecursionError):
+        return None
+    audience = claims.get("aud") if isinstance(claims, dict) else None
+    named = audience if isinstance(audience, list) else [audience]
+    return tuple(each for each in named if isinstance(each, str)) or None

@@ -4,32 +4,31 @@ import json
 from typing import Any
 
 from drio_mcp.connections.catalog.providers import Providers
-from drio_mcp.connections.diagnosis_codes import Code
+from drio_mcp.connections.diagnosis_codes import Code, Fault
 from drio_mcp.connections.fields import origin_of
 from drio_mcp.connections.record.connection import Connection
-from drio_mcp.connections.record.secret_references import References, SecretUnavailable
-from drio_mcp.connections.unusable import Unusable
-from drio_mcp.connections.upstream.stored_tokens import UpstreamTokens
-from drio_mcp.connections.upstream.token_requests import TokenEndpoint
+from drio_mcp.connections.record.secret_references import SecretReferences, SecretUnavailable
+from drio_mcp.connections.upstream.stored_tokens import StoredTokens
+from drio_mcp.connections.upstream.token_requests import UpstreamTokenEndpoint
 from drio_mcp.opaque import Secret
 from drio_mcp.store import Transaction, registrations, upstreams
 
 
-class Endpoints:
+class TokenEndpoints:
     """Builds token endpoints inside a decision."""
 
-    def __init__(self, providers: Providers, references: References, tokens: UpstreamTokens) -> None:
+    def __init__(self, providers: Providers, references: SecretReferences, tokens: StoredTokens) -> None:
         self._providers = providers
         self._references = references
         self._tokens = tokens
 
-    def of(self, tx: Transaction, connection: Connection) -> TokenEndpoint:
-        """The connection's token endpoint. Raises `Unusable` for what is missing, and `SealBroken`."""
+    def of(self, tx: Transaction, connection: Connection) -> UpstreamTokenEndpoint:
+        """The connection's token endpoint. Raises `Fault` for what is missing, and `SealBroken`."""
         config = connection.config
         url, client_id = config.get("token_endpoint"), config.get("client_id")
         if url is None or client_id is None:
             lacking = "config.tokenEndpoint" if url is None else "config.clientId"
-            raise Unusable(Code.MISSING_CONFIGURATION, f"Still needed: {lacking}")
+            raise Fault(Code.MISSING_CONFIGURATION, f"Still needed: {lacking}")
         facts = self._providers.find(connection.row.provider_key)
         entry = facts.entry if facts else None
         upstream = tx.one(upstreams.FIND, connection_id=connection.id)
@@ -41,7 +40,7 @@ class Endpoints:
             preferred = tuple(server.get("token_endpoint_auth_methods") or ())
         if not preferred and entry is not None and entry.token_endpoint_auth_method is not None:
             preferred = (entry.token_endpoint_auth_method,)
-        return TokenEndpoint.with_methods(
+        return UpstreamTokenEndpoint.with_methods(
             url,
             client_id,
             self._client_secret(tx, connection, origin_of(url)),
@@ -59,4 +58,4 @@ class Endpoints:
         try:
             return self._references.read(reference)
         except SecretUnavailable:
-            raise Unusable(Code.SECRET_UNAVAILABLE) from None
+            raise Fault(Code.SECRET_UNAVAILABLE) from None

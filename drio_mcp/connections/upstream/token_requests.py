@@ -24,7 +24,7 @@ CLIENT_REFUSALS = frozenset({Code.CLIENT_SECRET_WRONG, Code.CLIENT_UNKNOWN})
 
 
 @dataclass(frozen=True, slots=True)
-class TokenEndpoint:
+class UpstreamTokenEndpoint:
     """Where and how to ask. `auth_methods` are tried in their order."""
 
     url: str
@@ -49,7 +49,7 @@ class TokenEndpoint:
         client_secret: Secret | None,
         preferred: tuple[str, ...] = (),
         **rest: str | None,
-    ) -> "TokenEndpoint":
+    ) -> "UpstreamTokenEndpoint":
         """The endpoint with the methods in the order in which they are worth trying."""
         known: tuple[AuthMethod, ...] = ("client_secret_basic", "client_secret_post")
         if client_secret is None:
@@ -68,7 +68,7 @@ class TokenClient:
         self._clock = clock
 
     async def exchange(
-        self, endpoint: TokenEndpoint, code: str, redirect_uri: str, code_verifier: str | None
+        self, endpoint: UpstreamTokenEndpoint, code: str, redirect_uri: str, code_verifier: str | None
     ) -> TokenSet | Refusal:
         """Redeem a code (RFC 6749 section 4.1.3, RFC 7636 section 4.5)."""
         fields = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
@@ -76,18 +76,18 @@ class TokenClient:
             fields["code_verifier"] = code_verifier
         return await self._ask(endpoint, fields)
 
-    async def refresh(self, endpoint: TokenEndpoint, refresh_token: Secret) -> TokenSet | Refusal:
+    async def refresh(self, endpoint: UpstreamTokenEndpoint, refresh_token: Secret) -> TokenSet | Refusal:
         """Renew (RFC 6749 section 6). The scopes stay those of the grant, so none are named."""
         return await self._ask(endpoint, {"grant_type": "refresh_token", "refresh_token": refresh_token.reveal()})
 
-    async def client_credentials(self, endpoint: TokenEndpoint, scopes: tuple[str, ...]) -> TokenSet | Refusal:
+    async def client_credentials(self, endpoint: UpstreamTokenEndpoint, scopes: tuple[str, ...]) -> TokenSet | Refusal:
         """A token for the client itself (RFC 6749 section 4.4)."""
         fields = {"grant_type": "client_credentials"}
         if scopes:
             fields["scope"] = endpoint.scope_separator.join(scopes)
         return await self._ask(endpoint, fields)
 
-    async def _ask(self, endpoint: TokenEndpoint, fields: Mapping[str, str]) -> TokenSet | Refusal:
+    async def _ask(self, endpoint: UpstreamTokenEndpoint, fields: Mapping[str, str]) -> TokenSet | Refusal:
         answer: TokenSet | Refusal | None = None
         for method in endpoint.auth_methods:
             answer = await self._ask_as(endpoint, method, fields)
@@ -97,7 +97,7 @@ class TokenClient:
         return answer
 
     async def _ask_as(
-        self, endpoint: TokenEndpoint, method: AuthMethod, fields: Mapping[str, str]
+        self, endpoint: UpstreamTokenEndpoint, method: AuthMethod, fields: Mapping[str, str]
     ) -> TokenSet | Refusal:
         headers, body = authenticated(endpoint, method, fields)
         sent_at = self._clock.now()
@@ -116,7 +116,7 @@ class TokenClient:
 
 
 def authenticated(
-    endpoint: TokenEndpoint, method: AuthMethod, fields: Mapping[str, str]
+    endpoint: UpstreamTokenEndpoint, method: AuthMethod, fields: Mapping[str, str]
 ) -> tuple[dict[str, str], dict[str, str]]:
     headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
     body = dict(fields)

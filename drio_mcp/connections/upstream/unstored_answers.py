@@ -12,7 +12,7 @@ from drio_mcp.vault import Binding, SealBroken, Vault
 FIELD = "stray"
 
 
-class Strays:
+class UnstoredAnswers:
     """One file per connection at most, in a folder that is made when it is first needed."""
 
     def __init__(self, folder: Path, vault: Vault) -> None:

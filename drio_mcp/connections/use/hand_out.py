@@ -4,37 +4,34 @@ import json
 
 from drio_mcp.clock import Clock, rfc3339
 from drio_mcp.connections.config_types import ConfigType
-from drio_mcp.connections.diagnosis_codes import Code
+from drio_mcp.connections.diagnosis_codes import Code, Fault
 from drio_mcp.connections.health.diagnosis import Diagnoses
+from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.answers import IssuedToken, TokenAnswer, TokenRequest
 from drio_mcp.connections.record.connection import Connection
-from drio_mcp.connections.record.crud import Connections, View
+from drio_mcp.connections.record.crud import ConnectionCrud, View
 from drio_mcp.connections.record.history import Actor, Event, record, record_use
-from drio_mcp.connections.unusable import Unusable
 from drio_mcp.connections.upstream.credentials import ISSUED, Credentials, require_usable
-from drio_mcp.connections.upstream.renewal import Renewal
 from drio_mcp.errors import Conflict
 from drio_mcp.opaque import MASK
 from drio_mcp.store import Database, token_sets
 
 
-class Use:
+class HandOut:
     """Hands out tokens and renews them, and keeps a record of both."""
 
     def __init__(
         self,
         db: Database,
         clock: Clock,
-        connections: Connections,
+        connections: ConnectionCrud,
         credentials: Credentials,
-        renewal: Renewal,
         diagnoses: Diagnoses,
     ) -> None:
         self._db = db
         self._clock = clock
         self._connections = connections
         self._credentials = credentials
-        self._renewal = renewal
         self._diagnoses = diagnoses
 
     async def token(
@@ -50,7 +47,7 @@ class Use:
             token = await self._credentials.token(connection, renew=not dry_run)
             granted = token.scopes or tuple(json.loads(connection.row.grants))
             _require_scopes(connection, request.scopes or (), granted)
-        except Unusable as error:
+        except Fault as error:
             raise await self._refused(actor, connection, Event.TOKEN_ISSUED, error, dry_run) from None
         if not dry_run:
             await self._note_use(actor, connection, Event.TOKEN_ISSUED, "ok")
@@ -72,8 +69,8 @@ class Use:
             require_usable(connection)
             await self._require_renewable(connection)
             if not dry_run:
-                await self._renewal.renew(connection.id)
-        except Unusable as error:
+                await self._credentials.refresh_now(connection.id)
+        except Fault as error:
             raise await self._refused(actor, connection, Event.REFRESHED, error, dry_run) from None
         if not dry_run:
             await self._note(actor, connection, Event.REFRESHED, "ok", None)
@@ -81,20 +78,20 @@ class Use:
         return View(view.auth, view.etag, is_dry_run=dry_run)
 
     async def _find(self, actor: Actor, app_id: str, id_or_key: str) -> Connection:
-        return await self._db.read(self._connections.find_owned, actor.user_id, app_id, id_or_key)
+        return await self._db.read(repository.get, actor.user_id, app_id, id_or_key)
 
     async def _require_renewable(self, connection: Connection) -> None:
         kind = ConfigType(connection.config["type"])
         if kind not in ISSUED:
-            raise Unusable(Code.UNSUPPORTED_AUTH, "A connection of this type has no token that could be renewed")
+            raise Fault(Code.UNSUPPORTED_AUTH, "A connection of this type has no token that could be renewed")
         row = await self._db.read(lambda tx: tx.one(token_sets.FIND, connection_id=connection.id))
         if row is not None and not row.is_renewable:
-            raise Unusable(Code.TOKEN_EXPIRED, "The provider issued no refresh token to renew the access token with")
+            raise Fault(Code.TOKEN_EXPIRED, "The provider issued no refresh token to renew the access token with")
         if row is None and kind is not ConfigType.OAUTH_CLIENT_CREDENTIALS:
-            raise Unusable(Code.AWAITING_CONSENT)
+            raise Fault(Code.AWAITING_CONSENT)
 
     async def _refused(
-        self, actor: Actor, connection: Connection, event: Event, error: Unusable, dry_run: bool
+        self, actor: Actor, connection: Connection, event: Event, error: Fault, dry_run: bool
     ) -> Conflict:
         if not dry_run and event is Event.REFRESHED:
             await self._note(actor, connection, event, error.code, error.sentence)
@@ -114,10 +111,10 @@ class Use:
 
 
 def _require_scopes(connection: Connection, wanted: tuple[str, ...], granted: tuple[str, ...]) -> None:
-    """Raises `Unusable`. Only scopes of the configuration are named: what the caller sent is not repeated."""
+    """Raises `Fault`. Only scopes of the configuration are named: what the caller sent is not repeated."""
     lacking = [scope for scope in wanted if scope not in granted]
     if not lacking:
         return
     known = [scope for scope in lacking if scope in connection.config.get("scopes", ())]
     sentence = f"Not granted: {', '.join(known)}" if known else "A scope that was asked for has not been granted"
-    raise Unusable(Code.SCOPE_MISSING, sentence)
+    raise Fault(Code.SCOPE_MISSING, sentence)

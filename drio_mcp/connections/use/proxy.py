@@ -10,26 +10,23 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
-from drio_mcp.clock import Clock
 from drio_mcp.connections.catalog.providers import Providers
-from drio_mcp.connections.diagnosis_codes import Code
+from drio_mcp.connections.diagnosis_codes import Code, Fault
 from drio_mcp.connections.fields import origin_of
 from drio_mcp.connections.health.diagnosis import Diagnoses
 from drio_mcp.connections.health.probes import UNKNOWN_PLACE, Subject
 from drio_mcp.connections.health.validation import Validation
+from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.connection import Connection
-from drio_mcp.connections.record.crud import Connections
 from drio_mcp.connections.record.history import Actor, Event, record_use
-from drio_mcp.connections.unusable import Unusable
 from drio_mcp.connections.upstream.credentials import Credential, Credentials, require_usable
-from drio_mcp.connections.upstream.renewal import Renewal
-from drio_mcp.connections.upstream.stored_tokens import UpstreamTokens
 from drio_mcp.connections.use.masking import Mask
 from drio_mcp.connections.use.proxy_headers import request_headers, response_headers
 from drio_mcp.connections.use.proxy_path import proxied_url
 from drio_mcp.errors import DrioError, PayloadTooLarge
-from drio_mcp.outbound import Outbound, OutboundError, StreamedResponse
-from drio_mcp.store import Database, Transaction, token_sets, upstreams
+from drio_mcp.foundations import Foundations
+from drio_mcp.outbound import OutboundError, StreamedResponse
+from drio_mcp.store import Transaction, upstreams
 
 KEPT_BYTES = 1024 * 1024
 """Up to here a body is kept, so that it can be sent a second time."""
@@ -75,7 +72,7 @@ FAILURES: dict[Code, type[BadGateway]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ProxiedCall:
     """What is to be passed on. `path` is without the slash before it; path and query are as sent, still encoded."""
 
     method: str
@@ -99,30 +96,22 @@ class Proxy:
 
     def __init__(
         self,
-        db: Database,
-        clock: Clock,
-        outbound: Outbound,
+        foundations: Foundations,
         providers: Providers,
-        connections: Connections,
-        tokens: UpstreamTokens,
         credentials: Credentials,
-        renewal: Renewal,
         validation: Validation,
         diagnoses: Diagnoses,
     ) -> None:
-        self._db = db
-        self._clock = clock
-        self._outbound = outbound
+        self._db = foundations.db
+        self._clock = foundations.clock
+        self._outbound = foundations.outbound
         self._providers = providers
-        self._connections = connections
-        self._tokens = tokens
         self._credentials = credentials
-        self._renewal = renewal
         self._validation = validation
         self._diagnoses = diagnoses
 
     @asynccontextmanager
-    async def call(self, actor: Actor, app_id: str, id_or_key: str, call: Call) -> AsyncIterator[Passed]:
+    async def call(self, actor: Actor, app_id: str, id_or_key: str, call: ProxiedCall) -> AsyncIterator[Passed]:
         """Pass the call on; the answer's body comes while the block is open.
 
         Raises `NotFound`, `BadRequest` for a path that leads elsewhere, `PayloadTooLarge`, `Conflict` for a connection
@@ -133,23 +122,23 @@ class Proxy:
             async with self._send(subject, call) as (answer, credential):
                 await self._note(actor, subject.connection, answer.status)
                 yield _passed(answer, credential)
-        except Unusable as error:
+        except Fault as error:
             raise await self._failure(actor, subject.connection, error) from None
         except OutboundError as error:
-            failure = Unusable(Code(error.code), error.sentence)
+            failure = Fault(Code(error.code), error.sentence)
             raise await self._failure(actor, subject.connection, failure) from None
 
     @asynccontextmanager
-    async def _send(self, subject: Subject, call: Call) -> AsyncIterator[tuple[StreamedResponse, Credential]]:
+    async def _send(self, subject: Subject, call: ProxiedCall) -> AsyncIterator[tuple[StreamedResponse, Credential]]:
         connection, base = subject.connection, subject.base_url
         require_usable(connection)
         if base is None:
-            raise Unusable(Code.MISSING_CONFIGURATION, UNKNOWN_PLACE)
+            raise Fault(Code.MISSING_CONFIGURATION, UNKNOWN_PLACE)
         url = proxied_url(base, call.path, call.query)
         credential = await self._credentials.get(connection, origin_of(url))
         body = await Body.of(call.body)
         async with self._stream(call, url, credential, body) as answer:
-            if answer.status != 401 or not await self._renew(connection, credential) or body.is_spent:
+            if answer.status != 401 or not await self._credentials.refresh(connection, credential) or body.is_spent:
                 yield answer, credential
                 return
         credential = await self._credentials.get(connection, origin_of(url))
@@ -158,7 +147,7 @@ class Proxy:
 
     @asynccontextmanager
     async def _stream(
-        self, call: Call, url: str, credential: Credential, body: "Body"
+        self, call: ProxiedCall, url: str, credential: Credential, body: "Body"
     ) -> AsyncIterator[StreamedResponse]:
         async with self._outbound.stream(
             call.method,
@@ -175,23 +164,13 @@ class Proxy:
                 raise OutboundError("response_too_large", "The answer is larger than is passed on")
             yield answer
 
-    async def _renew(self, connection: Connection, credential: Credential) -> bool:
-        """Renew a token that was refused; False where there is none to renew. Raises `Unusable`."""
-        if credential.generation is None:
-            return False
-        row = await self._db.read(lambda tx: tx.one(token_sets.FIND, connection_id=connection.id))
-        if row is None or not row.is_renewable:
-            return False
-        await self._renewal.renew(connection.id, seen=credential.generation)
-        return True
-
     def _find(self, tx: Transaction, actor: Actor, app_id: str, id_or_key: str) -> Subject:
-        connection = self._connections.find_owned(tx, actor.user_id, app_id, id_or_key)
+        connection = repository.get(tx, actor.user_id, app_id, id_or_key)
         return Subject(
             connection,
             self._providers.find(connection.row.provider_key),
             tx.one(upstreams.FIND, connection_id=connection.id),
-            self._tokens.origins(connection),
+            connection.origins(self._providers),
         )
 
     async def _note(self, actor: Actor, connection: Connection, status: int) -> None:
@@ -201,7 +180,7 @@ class Proxy:
         if status in {401, 403}:
             await self._validation.doubt(connection.id)
 
-    async def _failure(self, actor: Actor, connection: Connection, error: Unusable) -> DrioError:
+    async def _failure(self, actor: Actor, connection: Connection, error: Fault) -> DrioError:
         await self._record(actor, connection, error.code)
         kind = FAILURES.get(error.code)
         if kind is None:

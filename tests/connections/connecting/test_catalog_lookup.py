@@ -4,12 +4,12 @@ import pytest
 
 from drio_mcp.connections.catalog.entries import Catalog
 from drio_mcp.connections.config_types import ConfigType
-from drio_mcp.connections.connecting.catalog_lookup import CatalogHints
+from drio_mcp.connections.connecting.catalog_lookup import CatalogLookup
 
 
 @pytest.fixture(scope="module")
-def hints() -> CatalogHints:
-    return CatalogHints(Catalog())
+def hints() -> CatalogLookup:
+    return CatalogLookup(Catalog())
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def hints() -> CatalogHints:
         ("https://acme.myshopify.com/admin", "shopify"),
     ],
 )
-def test_the_provider_of_a_url(hints: CatalogHints, url: str, key: str) -> None:
+def test_the_provider_of_a_url(hints: CatalogLookup, url: str, key: str) -> None:
     found = hints.find(url)
     assert found is not None
     assert found.key == key
@@ -43,11 +43,11 @@ def test_the_provider_of_a_url(hints: CatalogHints, url: str, key: str) -> None:
         "https://127.0.0.1/",
     ],
 )
-def test_urls_of_nobody_in_particular(hints: CatalogHints, url: str) -> None:
+def test_urls_of_nobody_in_particular(hints: CatalogLookup, url: str) -> None:
     assert hints.find(url) is None
 
 
-def test_what_a_hint_holds(hints: CatalogHints) -> None:
+def test_what_a_hint_holds(hints: CatalogLookup) -> None:
     github = hints.find("https://api.github.com/")
     assert github is not None
     assert github.config_type is ConfigType.OAUTH
@@ -57,7 +57,7 @@ def test_what_a_hint_holds(hints: CatalogHints) -> None:
     assert github.key_scheme is None
 
 
-def test_every_entry_makes_a_hint(hints: CatalogHints) -> None:
+def test_every_entry_makes_a_hint(hints: CatalogLookup) -> None:
     catalog = Catalog()
     for key in catalog.keys:
         entry = catalog.find(key)

@@ -10,15 +10,12 @@ import pytest
 
 from drio_mcp.connections.catalog.entries import Catalog
 from drio_mcp.connections.catalog.providers import Providers
-from drio_mcp.connections.connecting.catalog_lookup import CatalogHints, ProviderHint, hint_of
-from drio_mcp.connections.connecting.connect import Connecting
-from drio_mcp.connections.connecting.discovery import Discoverer
-from drio_mcp.connections.connecting.links import Links
-from drio_mcp.connections.connecting.target import Wish, catalog_plan, one_click_server, read_wish
-from drio_mcp.connections.record.crud import Connections
+from drio_mcp.connections.connecting.catalog_lookup import ProviderHint, hint_of
+from drio_mcp.connections.connecting.target import ConnectTarget, catalog_plan, one_click_server, read_target
+from drio_mcp.connections.record.answers import ConnectAuth
 from drio_mcp.connections.record.history import Actor
-from drio_mcp.connections.record.outcomes import ConnectAuth
 from drio_mcp.errors import NotFound, ValidationFailed
+from drio_mcp.services import Services
 from tests.conftest import FakeClock
 from tests.connections.place import Place, place_at
 from tests.upstreams import (
@@ -329,13 +326,8 @@ class OneProvider(Catalog):
 
 def with_catalog(here: Place, catalog: Catalog, whose: Callable[[str], ProviderHint | None] | None = None) -> Place:
     """The same place with another catalog; `whose` tells which provider a URL belongs to."""
-    old, providers = here.services, Providers(catalog)
-    db, clock, settings = old.db, old.clock, old.settings
-    connections = Connections(db, clock, old.randomness, settings, old.keyring, old.vault, providers)
-    discoverer = Discoverer(old.outbound, settings, whose or CatalogHints(catalog).find)
-    links = Links(db, clock, old.randomness, settings, providers, connections)
-    connecting = Connecting(db, clock, settings, providers, connections, discoverer, old.registrations, links)
-    return replace(here, services=replace(old, connecting=connecting, links=links, providers=providers))
+    services = Services(here.services.foundations, catalog=catalog, find_provider=whose)
+    return replace(here, services=services)
 
 
 async def test_a_preset_goes_on_to_consent_with_the_persons_own_client(tmp_path: Path, clock: FakeClock) -> None:
@@ -423,7 +415,7 @@ def test_every_provider_of_the_catalog_can_be_asked_for() -> None:
         assert facts is not None
         assert facts.entry is not None
         values = {each.name: each.example for each in facts.entry.variables}
-        wish: Wish = read_wish(ConnectAuth(provider_key=key, variables=values), providers)
+        wish: ConnectTarget = read_target(ConnectAuth(provider_key=key, variables=values), providers)
         assert wish.entry is not None
         plan = catalog_plan(wish.entry)
         assert plan.target in wish.targets, key
@@ -433,7 +425,7 @@ def test_every_provider_of_the_catalog_can_be_asked_for() -> None:
 async def test_nobody_connects_in_another_persons_app(nowhere: Place) -> None:
     eve = await nowhere.stranger()
     with pytest.raises(NotFound, match="App not found"):
-        await nowhere.services.connecting.connect(
+        await nowhere.services.connect.connect(
             Actor(eve.user_id, "client", "x"), nowhere.app_id, ConnectAuth(provider_key="linear-key")
         )
 

@@ -10,7 +10,8 @@ from drio_mcp.config import Settings
 from drio_mcp.connections.config_types import ConfigType
 from drio_mcp.connections.connecting.catalog_lookup import ProviderHint
 from drio_mcp.connections.connecting.discovery import Discoverer
-from drio_mcp.connections.connecting.plan import KeyScheme, Method, Plan
+from drio_mcp.connections.connecting.plan import KeyScheme, Plan
+from drio_mcp.connections.record.answers import Method
 from drio_mcp.outbound import Outbound
 from tests.upstreams import (
     AuthorizationServer,

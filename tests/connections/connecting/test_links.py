@@ -112,7 +112,7 @@ async def test_a_client_that_is_stored_is_not_asked_for_again(desk: Desk) -> Non
 async def test_a_deleted_connection_takes_its_links_along(desk: Desk) -> None:
     made = await desk.create(KEY)
     token = await link_to(desk, made)
-    await desk.connections.delete(desk.actor, desk.app_id, made.auth.id)
+    await desk.deletion.delete(desk.actor, desk.app_id, made.auth.id)
     with pytest.raises(NotFound):
         await desk.links.open(token, desk.actor.user_id)
 

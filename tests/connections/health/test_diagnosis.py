@@ -5,21 +5,20 @@ The cases stand in one list, with the code of contract section 3 that each must 
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from drio_mcp.connections.care import Care, build_care
 from drio_mcp.connections.diagnosis_codes import CODES, Code
 from drio_mcp.connections.health import probes
-from drio_mcp.connections.record.outcomes import Diagnosis
+from drio_mcp.connections.record.answers import Diagnosis
 from drio_mcp.connections.record.schemas import Status
-from drio_mcp.connections.record.secret_references import References
-from drio_mcp.connections.upstream.stored_tokens import UpstreamTokens
 from drio_mcp.errors import NotFound
 from drio_mcp.outbound import Outbound
+from drio_mcp.services import Services
 from tests.conftest import FakeClock
 from tests.connections.broken import Broken, Scene, keyed, machine, mcp, oauth, token_for
 from tests.connections.place import place_at
@@ -260,7 +259,7 @@ async def test_the_right_cause_is_named(case: Broken, tmp_path: Path, clock: Fak
     async with case.stage(tmp_path, clock) as scene:
         await case.breaks(scene)
         here = scene.here
-        told = (await here.services.care.diagnoses.diagnose(here.actor, here.app_id, scene.auth.id)).diagnosis
+        told = (await here.services.diagnoses.diagnose(here.actor, here.app_id, scene.auth.id)).diagnosis
         evidence = "\n".join(f"{each.check} {each.result}: {each.detail}" for each in told.evidence)
         assert (told.code, told.actor) == (case.code, case.actor), f"{told.summary}\n{evidence}"
         assert case.says in told.summary
@@ -286,9 +285,9 @@ def test_the_bench_is_large_and_knows_the_whole_list() -> None:
     assert {case.code for case in CASES} == set(CODES) - elsewhere
 
 
-async def diagnosis(scene: Scene, care: Care | None = None) -> Diagnosis:
+async def diagnosis(scene: Scene, services: Services | None = None) -> Diagnosis:
     here = scene.here
-    diagnoses = (care or here.services.care).diagnoses
+    diagnoses = (services or here.services).diagnoses
     return (await diagnoses.diagnose(here.actor, here.app_id, scene.auth.id)).diagnosis
 
 
@@ -297,7 +296,7 @@ async def test_a_certificate_of_an_authority_that_nobody_trusts(tmp_path: Path, 
         async with place_at(tmp_path, clock, provider) as here:
             config = {"headerName": "X-Api-Key", "apiKey": KEY, "apiBaseUrl": provider.origin}
             auth = await here.create(providerKey="custom-api-key", config=config)
-            told = (await here.services.care.diagnoses.diagnose(here.actor, here.app_id, auth.id)).diagnosis
+            told = (await here.services.diagnoses.diagnose(here.actor, here.app_id, auth.id)).diagnosis
     assert (told.code, told.actor, told.next_step.tool) == ("tls_failure", "provider", VALIDATE)
 
 
@@ -323,20 +322,8 @@ async def test_a_name_that_has_no_address(tmp_path: Path, clock: FakeClock) -> N
         await scene.patch(config={"apiBaseUrl": "https://api.example.com", "apiKey": KEY})
         s = scene.here.services
         async with Outbound(s.settings, resolver=NoNames()) as outbound:
-            tokens, references = UpstreamTokens(s.clock, s.vault, s.providers), References(None, {})
-            care = build_care(
-                s.db,
-                s.clock,
-                s.randomness,
-                outbound,
-                s.providers,
-                references,
-                s.connections,
-                s.links,
-                tokens,
-                s.renewal,
-            )
-            told = await diagnosis(scene, care)
+            elsewhere = Services(replace(s.foundations, outbound=outbound))
+            told = await diagnosis(scene, elsewhere)
     assert (told.code, told.actor, told.next_step.tool) == ("dns_failure", "owner", UPDATE)
 
 
@@ -370,4 +357,4 @@ async def test_somebody_elses_connection_does_not_exist(tmp_path: Path, clock: F
         here = scene.here
         eve = await here.stranger()
         with pytest.raises(NotFound):
-            await here.services.care.diagnoses.diagnose(eve, here.app_id, scene.auth.id)
+            await here.services.diagnoses.diagnose(eve, here.app_id, scene.auth.id)

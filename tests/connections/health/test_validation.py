@@ -22,7 +22,7 @@ DUE = Query("SELECT due_at FROM validations WHERE connection_id = :id", int)
 
 async def validate(scene: Scene, *, dry_run: bool = False) -> ValidationAnswer:
     here = scene.here
-    return await here.services.care.validation.validate(here.actor, here.app_id, scene.auth.id, dry_run=dry_run)
+    return await here.services.validation.validate(here.actor, here.app_id, scene.auth.id, dry_run=dry_run)
 
 
 def details(answer: ValidationAnswer) -> str:
@@ -34,7 +34,7 @@ async def due_at(scene: Scene) -> int | None:
 
 
 async def run_job(scene: Scene) -> int:
-    return await scene.here.services.care.validation.validate_due(scene.clock.now())
+    return await scene.here.services.validation.validate_due(scene.clock.now())
 
 
 # What is asked
@@ -89,7 +89,7 @@ async def test_an_open_mcp_server_needs_no_credential(tmp_path: Path, clock: Fak
     with upstream(server) as provider:
         async with place_at(tmp_path, clock, provider) as here:
             auth = (await here.connect(target=server.url)).auth
-            answer = await here.services.care.validation.validate(here.actor, here.app_id, auth.id)
+            answer = await here.services.validation.validate(here.actor, here.app_id, auth.id)
     assert (answer.auth.config.type, answer.check.ok, answer.auth.status) == ("none", True, Status.VALID)
 
 
@@ -100,7 +100,7 @@ async def test_openid_connections_are_asked_for_their_person(tmp_path: Path, clo
         async with place_at(tmp_path, clock, provider) as here:
             auth = (await here.connect(target=provider.origin, scopes=["openid", "read"])).auth
             await here.consent(auth)
-            validation = here.services.care.validation
+            validation = here.services.validation
             answer = await validation.validate(here.actor, here.app_id, auth.id)
             assert provider.log.count("userinfo") == 1
             provider.faults.at("userinfo", ok_with_error("invalid_auth"))
@@ -126,7 +126,7 @@ async def test_the_catalogs_probe_is_asked(tmp_path: Path, clock: FakeClock) -> 
             "config": {"username": "ada/token", "password": "x", "apiBaseUrl": "https://acme.zendesk.com"},
         }
         auth = await here.create(**body)
-        answer = await here.services.care.validation.validate(here.actor, here.app_id, auth.id)
+        answer = await here.services.validation.validate(here.actor, here.app_id, auth.id)
     assert "GET https://acme.zendesk.com/api/v2/users/me.json" in details(answer)
 
 
@@ -238,11 +238,11 @@ async def test_a_connection_changed_meanwhile_keeps_its_state(tmp_path: Path, cl
     """What was found of the former configuration says nothing about the present one."""
     async with keyed(tmp_path, clock) as scene:
         here = scene.here
-        examiner = here.services.care.validation._examiner
+        examiner = here.services.validation._examiner
         found = await examiner.examine(scene.auth.id)
         assert found is not None
         await scene.patch(config={"headerName": "X-Other"}, status="draft")
-        after = await here.services.db.write(here.services.care.validation._conclude, here.actor, found)
+        after = await here.services.db.write(here.services.validation._conclude, here.actor, found)
         assert after is not None
         assert after.row.status == Status.DRAFT
 
@@ -310,13 +310,13 @@ async def test_sick_connections_are_looked_at_sooner_and_hopeless_ones_not_at_al
 async def test_a_refused_use_lets_the_job_look_at_once(tmp_path: Path, clock: FakeClock) -> None:
     async with keyed(tmp_path, clock) as scene:
         await validate(scene)
-        await scene.here.services.care.validation.doubt(scene.auth.id)
+        await scene.here.services.validation.doubt(scene.auth.id)
         assert await run_job(scene) == 1
 
 
 async def test_old_history_is_forgotten(tmp_path: Path, clock: FakeClock) -> None:
     async with keyed(tmp_path, clock) as scene:
-        journal = scene.here.services.care.journal
+        journal = scene.here.services.history
         assert await journal.prune(clock.now() + 364 * DAY) == 0
         assert await journal.prune(clock.now() + 366 * DAY) == 1
         assert await scene.here.history(scene.auth) == []

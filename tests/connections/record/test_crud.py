@@ -159,7 +159,7 @@ async def test_if_match_guards_against_overwriting(any_desk: Desk) -> None:
     with pytest.raises(PreconditionFailed):
         await any_desk.update(made, {"name": "B"}, if_match={made.etag})
     with pytest.raises(PreconditionFailed):
-        await any_desk.connections.delete(any_desk.actor, any_desk.app_id, made.auth.id, if_match={made.etag})
+        await any_desk.deletion.delete(any_desk.actor, any_desk.app_id, made.auth.id, if_match={made.etag})
     assert await any_desk.get(made) == after
 
 
@@ -178,12 +178,12 @@ async def test_of_parallel_changes_to_one_version_one_is_made(any_desk: Desk) ->
 
 async def test_delete_takes_the_secrets_along(any_desk: Desk) -> None:
     made = await any_desk.create(KEY | {"config": {**KEY["config"], "apiKey": "k"}})
-    await any_desk.connections.delete(any_desk.actor, any_desk.app_id, made.auth.key)
+    await any_desk.deletion.delete(any_desk.actor, any_desk.app_id, made.auth.key)
     assert await any_desk.secret(made, "api_key") is None
     with pytest.raises(NotFound, match="Auth connection not found"):
         await any_desk.get(made)
     with pytest.raises(NotFound, match="Auth connection not found"):
-        await any_desk.connections.delete(any_desk.actor, any_desk.app_id, made.auth.id)
+        await any_desk.deletion.delete(any_desk.actor, any_desk.app_id, made.auth.id)
     assert [row.event for row in await any_desk.history(made)] == ["deleted", "created"]
 
 
@@ -196,7 +196,7 @@ async def test_what_is_somebody_elses_does_not_exist(any_desk: Desk) -> None:
         with pytest.raises(NotFound, match="App not found"):
             await any_desk.connections.list(eve.user_id, app_id)
         with pytest.raises(NotFound, match="App not found"):
-            await any_desk.connections.delete(eve, app_id, made.auth.id)
+            await any_desk.deletion.delete(eve, app_id, made.auth.id)
     for which in (made.auth.id, made.auth.key, "\ud800"):
         with pytest.raises(NotFound, match="Auth connection not found"):
             await any_desk.connections.get(eve.user_id, own.id, which)
@@ -251,7 +251,7 @@ async def test_dry_runs_say_the_same_and_change_nothing(any_desk: Desk) -> None:
     assert (other.is_dry_run, other.auth.config.is_default) == (True, True)
     changed = await any_desk.update(made, {"name": "New", "config": {"apiKey": None}}, dry_run=True)
     assert (changed.is_dry_run, changed.auth.name, changed.auth.config.api_key) == (True, "New", None)
-    await any_desk.connections.delete(any_desk.actor, any_desk.app_id, made.auth.id, dry_run=True)
+    await any_desk.deletion.delete(any_desk.actor, any_desk.app_id, made.auth.id, dry_run=True)
     assert await any_desk.get(made) == made
     assert len(await any_desk.history(made)) == 1
     with pytest.raises(NotFound):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from drio_mcp.connections.record.secret_references import References, SecretUnavailable
+from drio_mcp.connections.record.secret_references import SecretReferences, SecretUnavailable
 from tests.connections.desk import KEY, Desk
 
 
@@ -36,7 +36,7 @@ ENVIRON = {"DRIO_SECRET_A": "a value", "DRIO_SECRET_DIR": "/run", "DRIO_KEYS": "
     ],
 )
 def test_what_may_be_named_is_read(folder: Path, reference: str, value: str) -> None:
-    references = References(folder, ENVIRON)
+    references = SecretReferences(folder, ENVIRON)
     assert references.problem(reference) is None
     assert references.read(reference).reveal() == value
 
@@ -63,7 +63,7 @@ def test_what_may_be_named_is_read(folder: Path, reference: str, value: str) -> 
     ],
 )
 def test_nothing_else_can_be_named(folder: Path, reference: str) -> None:
-    references = References(folder, ENVIRON)
+    references = SecretReferences(folder, ENVIRON)
     assert references.problem(reference) is not None
     with pytest.raises(SecretUnavailable):
         references.read(reference)
@@ -71,21 +71,21 @@ def test_nothing_else_can_be_named(folder: Path, reference: str) -> None:
 
 @pytest.mark.parametrize("reference", ["env:DRIO_SECRET_B", "file:none", "file:deep", "file:pipe", "file:large"])
 def test_what_cannot_be_read_now_is_unavailable(folder: Path, reference: str) -> None:
-    references = References(folder, ENVIRON)
+    references = SecretReferences(folder, ENVIRON)
     assert references.problem(reference) is None
     with pytest.raises(SecretUnavailable):
         references.read(reference)
 
 
 def test_without_a_folder_there_are_no_files() -> None:
-    problem = References(None, {}).problem("file:key.txt")
+    problem = SecretReferences(None, {}).problem("file:key.txt")
     assert problem is not None
     assert "DRIO_SECRET_DIR" in problem
 
 
 def test_a_link_in_a_circle_is_no_secret(folder: Path) -> None:
     with pytest.raises(SecretUnavailable):
-        References(folder, {}).read("file:loop")
+        SecretReferences(folder, {}).read("file:loop")
 
 
 async def test_only_operators_may_refer(operator: Desk) -> None:

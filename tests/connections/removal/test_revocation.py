@@ -13,7 +13,7 @@ from tests.upstreams import AuthorizationServer, McpServer, html_error, oauth_er
 
 
 async def delete(here: Place, auth: AuthConnection, *, dry_run: bool = False) -> None:
-    await here.services.connections.delete(here.actor, here.app_id, auth.id, dry_run=dry_run)
+    await here.services.deletion.delete(here.actor, here.app_id, auth.id, dry_run=dry_run)
 
 
 async def test_the_grant_is_revoked_and_the_client_deregistered(tmp_path: Path, clock: FakeClock) -> None:

@@ -10,9 +10,9 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
+from drio_mcp.connections.diagnosis_codes import Fault
 from drio_mcp.connections.record.history import Actor, Event
 from drio_mcp.connections.record.schemas import AuthConnection
-from drio_mcp.connections.unusable import Unusable
 from drio_mcp.connections.upstream.consent import NotOurs
 from tests.conftest import FakeClock
 from tests.connections.place import BROWSER, Place, place_at
@@ -66,7 +66,7 @@ async def test_the_consent_makes_the_connection_valid(tmp_path: Path, clock: Fak
         (exchange,) = provider.log.of("token")
         assert exchange.form["resource"] == f"{provider.origin}/mcp"
         assert (await here.history(auth))[0].event == Event.CONNECTED
-        token = await here.services.renewal.access_token(auth.id)
+        token = await here.services.token_refresh.access_token(auth.id)
         assert token.value.reveal().startswith("at-")
 
 
@@ -110,9 +110,9 @@ async def test_an_answer_counts_for_the_person_who_asked(tmp_path: Path, clock: 
         back = await allow(await here.begin(auth))
         eve = await here.stranger()
         with pytest.raises(NotOurs):
-            await here.services.consent.finish(eve, auth.id, BROWSER, list(asked_of(back).items()))
+            await here.services.provider_consent.finish(eve, auth.id, BROWSER, list(asked_of(back).items()))
         with pytest.raises(NotOurs):
-            await here.services.consent.begin(eve, auth.id, BROWSER)
+            await here.services.provider_consent.begin(eve, auth.id, BROWSER)
         assert provider.log.count("token") == 0
 
 
@@ -122,7 +122,7 @@ async def test_an_answer_counts_for_half_an_hour(tmp_path: Path, clock: FakeCloc
         clock.advance(minutes=30)
         with pytest.raises(NotOurs):
             await here.finish(auth, back)
-        assert await here.services.consent.prune(clock.now()) == 1
+        assert await here.services.provider_consent.prune(clock.now()) == 1
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ async def test_a_connection_disabled_meanwhile_stays_so(tmp_path: Path, clock: F
         await here.update(auth, status="disabled")
         assert (await here.finish(auth, back)).status == "disabled"
         assert provider.log.count("token") == 0
-        with pytest.raises(Unusable, match="disabled"):
+        with pytest.raises(Fault, match="disabled"):
             await here.begin(auth)
 
 
@@ -386,7 +386,7 @@ async def test_the_catalogs_habits_are_kept(tmp_path: Path, clock: FakeClock) ->
 async def test_nobody_is_sent_nowhere(tmp_path: Path, clock: FakeClock, config: dict[str, Any], lacking: str) -> None:
     async with place_at(tmp_path, clock) as here:
         auth = await here.create(providerKey="custom-oauth", config=config)
-        with pytest.raises(Unusable, match="missing_configuration: Still needed: ") as caught:
+        with pytest.raises(Fault, match="missing_configuration: Still needed: ") as caught:
             await here.begin(auth)
         assert lacking in caught.value.sentence
 

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
+from drio_mcp.connections.diagnosis_codes import Fault
+from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.connection import Connection
-from drio_mcp.connections.record.secret_references import References
-from drio_mcp.connections.unusable import Unusable
+from drio_mcp.connections.record.secret_references import SecretReferences
 from drio_mcp.connections.upstream.credentials import Credential, Credentials
-from drio_mcp.connections.upstream.stored_tokens import UpstreamTokens
+from drio_mcp.connections.upstream.stored_tokens import StoredTokens
 from drio_mcp.opaque import Secret
 from drio_mcp.store import Statement
 from tests.conftest import FakeClock
@@ -20,10 +21,12 @@ REFER = Statement("UPDATE connections SET secret_ref = 'env:DRIO_SECRET_KEY' WHE
 
 async def credential(scene: Scene, origin: str, environ: dict[str, str] | None = None) -> Credential:
     s = scene.here.services
-    tokens = UpstreamTokens(s.clock, s.vault, s.providers)
-    connection = await s.db.read(tokens.find, scene.auth.id)
+    tokens = StoredTokens(s.clock, s.vault, s.providers)
+    connection = await s.db.read(repository.find, scene.auth.id)
     assert isinstance(connection, Connection)
-    return await Credentials(s.db, References(None, environ or {}), tokens, s.renewal).get(connection, origin)
+    return await Credentials(s.db, SecretReferences(None, environ or {}), tokens, s.token_refresh).get(
+        connection, origin
+    )
 
 
 @pytest.mark.parametrize("environ", [{"DRIO_SECRET_KEY": "from the environment"}, {}])
@@ -36,7 +39,7 @@ async def test_an_operators_reference_is_read_when_it_is_used(
             found = await credential(scene, scene.provider.origin, environ)
             assert found.header_pairs() == [("X-Api-Key", "from the environment")]
         else:
-            with pytest.raises(Unusable, match="secret_unavailable"):
+            with pytest.raises(Fault, match="secret_unavailable"):
                 await credential(scene, scene.provider.origin, environ)
 
 
@@ -45,7 +48,7 @@ async def test_it_goes_to_an_allowed_origin_or_nowhere(stage: Any, tmp_path: Pat
     async with stage(tmp_path, clock) as scene:
         assert (await credential(scene, scene.provider.origin)).values
         for origin in ("https://evil.example", scene.provider.origin + "0", "http://127.0.0.1"):
-            with pytest.raises(Unusable, match="origin_changed"):
+            with pytest.raises(Fault, match="origin_changed"):
                 await credential(scene, origin)
 
 

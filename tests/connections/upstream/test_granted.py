@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from drio_mcp.connections.catalog.addresses import filled_probe, variables_of
 from drio_mcp.connections.catalog.entries import Catalog
-from drio_mcp.connections.upstream.granted import audience_of, missing_scopes
+from drio_mcp.connections.catalog.variables import filled_probe, variables_of
+from drio_mcp.connections.upstream.token_answers import audience_of, missing_scopes
 from drio_mcp.opaque import Secret
 from tests.connections.broken import token_for
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from drio_mcp.connections.record.answers import Diagnosis
 from drio_mcp.connections.record.history import Event
-from drio_mcp.connections.record.outcomes import Diagnosis
 from drio_mcp.connections.record.schemas import AuthConnection, ConnectionAnswer
 from drio_mcp.connections.upstream.client_identity import client_document
 from drio_mcp.errors import Conflict
@@ -28,7 +28,7 @@ DAY_SECONDS = 86_400
 
 
 async def register(here: Place, auth: AuthConnection, *, dry_run: bool = False) -> ConnectionAnswer:
-    return await here.services.connecting.register(here.actor, here.app_id, auth.id, dry_run=dry_run)
+    return await here.services.connect.register(here.actor, here.app_id, auth.id, dry_run=dry_run)
 
 
 async def by_hand(here: Place, provider: Upstream, **config: Any) -> AuthConnection:
@@ -153,7 +153,7 @@ async def test_registering_a_working_client_again_keeps_the_consent(tmp_path: Pa
             assert answer.auth.config.last_registered_at == "2026-03-15T12:01:00.000Z"
             (client,) = server.clients.values()
             assert await here.secret(auth, "client_secret") == client.secret != before
-            await here.services.renewal.renew(auth.id)
+            await here.services.token_refresh.refresh(auth.id)
             assert provider.log.count("register") == 1
 
 
@@ -179,7 +179,7 @@ async def test_a_secret_is_renewed_before_it_ends(tmp_path: Path, clock: FakeClo
     with upstream(server, mcp) as provider:
         async with place_at(tmp_path, clock, provider) as here:
             auth = await here.consent((await here.connect(target=mcp.url)).auth)
-            registrations = here.services.registrations
+            registrations = here.services.provider_registrations
             clock.advance(days=20)
             assert await registrations.renew_due(clock.now()) == 0
             clock.advance(days=4)
@@ -202,12 +202,12 @@ async def test_a_renewal_that_fails_is_tried_again_later(tmp_path: Path, clock: 
             auth = await here.consent((await here.connect(target=mcp.url)).auth)
             provider.faults.at("registration", html_error(503))
             clock.advance(days=24)
-            assert await here.services.registrations.renew_due(clock.now()) == 1
-            assert await here.services.registrations.renew_due(clock.now()) == 0
+            assert await here.services.provider_registrations.renew_due(clock.now()) == 1
+            assert await here.services.provider_registrations.renew_due(clock.now()) == 0
             assert (await here.get(auth)).status == "valid"
             provider.faults.clear()
             clock.advance(hours=1)
-            assert await here.services.registrations.renew_due(clock.now()) == 1
+            assert await here.services.provider_registrations.renew_due(clock.now()) == 1
             (client,) = server.clients.values()
             assert await here.secret(auth, "client_secret") == client.secret
 

@@ -19,19 +19,20 @@ from collections.abc import Awaitable, Callable, Set
 from dataclasses import dataclass
 from enum import StrEnum
 
-from drio_mcp.clock import HOUR, MINUTE, SECOND, Clock
+from drio_mcp.clock import HOUR, MINUTE, SECOND
 from drio_mcp.connections.config_types import ConfigType
-from drio_mcp.connections.diagnosis_codes import CODES, Code
+from drio_mcp.connections.diagnosis_codes import CODES, Code, Fault
+from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.history import Actor, Event
-from drio_mcp.connections.unusable import Unusable
-from drio_mcp.connections.upstream.stored_tokens import ACCESS_TOKEN, ORPHAN, REFRESH_TOKEN, Held, UpstreamTokens
+from drio_mcp.connections.upstream.stored_tokens import ACCESS_TOKEN, ORPHAN, REFRESH_TOKEN, Held, StoredTokens
 from drio_mcp.connections.upstream.token_answers import Refusal, TokenSet
-from drio_mcp.connections.upstream.token_endpoints import Endpoints
-from drio_mcp.connections.upstream.token_requests import TokenClient, TokenEndpoint
-from drio_mcp.connections.upstream.unstored_answers import Strays
-from drio_mcp.opaque import Randomness, Secret
-from drio_mcp.store import Database, Transaction, token_sets
+from drio_mcp.connections.upstream.token_endpoints import TokenEndpoints
+from drio_mcp.connections.upstream.token_requests import TokenClient, UpstreamTokenEndpoint
+from drio_mcp.connections.upstream.unstored_answers import UnstoredAnswers
+from drio_mcp.foundations import Foundations
+from drio_mcp.opaque import Secret
+from drio_mcp.store import Transaction, token_sets
 from drio_mcp.store.token_sets import TokenSetRow
 from drio_mcp.vault import SealBroken
 
@@ -47,7 +48,7 @@ BATCH = 50
 JOB = Actor.job("token renewal")
 
 
-class Step(StrEnum):
+class RefreshStep(StrEnum):
     """The boundaries at which a process may die."""
 
     BEFORE_CALL = "before_call"
@@ -72,7 +73,7 @@ class Attempt:
 
     connection_id: str
     held: Held
-    endpoint: TokenEndpoint
+    endpoint: UpstreamTokenEndpoint
     refresh_token: Secret | None
     scopes: tuple[str, ...]
     origins: frozenset[str]
@@ -91,33 +92,31 @@ class Current:
     """There is nothing to renew: another refresher was faster, or an orphan was adopted."""
 
 
-def _no_step(_: Step) -> None:
+def _no_step(_: RefreshStep) -> None:
     return
 
 
-class Renewal:
+class TokenRefresh:
     """Hands out access tokens, and renews them when they are about to run out."""
 
     def __init__(
         self,
-        db: Database,
-        clock: Clock,
-        randomness: Randomness,
-        tokens: UpstreamTokens,
-        endpoints: Endpoints,
+        foundations: Foundations,
+        tokens: StoredTokens,
+        endpoints: TokenEndpoints,
         client: TokenClient,
-        strays: Strays,
+        unstored: UnstoredAnswers,
         *,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        on_step: Callable[[Step], None] = _no_step,
+        on_step: Callable[[RefreshStep], None] = _no_step,
     ) -> None:
-        self._db = db
-        self._clock = clock
-        self._randomness = randomness
+        self._db = foundations.db
+        self._clock = foundations.clock
+        self._randomness = foundations.randomness
         self._tokens = tokens
         self._endpoints = endpoints
         self._client = client
-        self._strays = strays
+        self._unstored = unstored
         self._pause = pause
         self._on_step = on_step
         self._under_way: dict[str, asyncio.Task[None]] = {}
@@ -129,86 +128,86 @@ class Renewal:
         return self._tokens.keep(tx, actor, connection, tokens, self._due_at(tokens), event)
 
     async def access_token(self, connection_id: str) -> AccessToken:
-        """A token with life left in it, renewed if need be, by one refresh however many ask. Raises `Unusable`."""
+        """A token with life left in it, renewed if need be, by one refresh however many ask. Raises `Fault`."""
         row, token = await self._db.read(self._find, connection_id)
         if token is None or (row is not None and self._is_ending(row)):
-            await self._renew_or_make_do(connection_id, row, has_token=token is not None)
+            await self._refresh_or_make_do(connection_id, row, has_token=token is not None)
             row, token = await self._db.read(self._find, connection_id)
         if row is None or token is None:
-            raise Unusable(Code.AWAITING_CONSENT)
+            raise Fault(Code.AWAITING_CONSENT)
         return AccessToken(token, row.token_type, row.expires_at, tuple(json.loads(row.scopes or "[]")))
 
-    async def renew(self, connection_id: str, *, seen: int | None = None) -> None:
+    async def refresh(self, connection_id: str, *, seen: int | None = None) -> None:
         """Renew now, or wait for whoever is at it. With `seen`, only while that generation is the present one.
 
-        Raises `Unusable` when the provider refused, or cannot be reached.
+        Raises `Fault` when the provider refused, or cannot be reached.
         """
         task = self._under_way.get(connection_id)
         if task is None:
-            task = asyncio.create_task(self._renew(connection_id, seen))
+            task = asyncio.create_task(self._refresh(connection_id, seen))
             self._under_way[connection_id] = task
             task.add_done_callback(lambda done: self._forget(connection_id, done))
         await asyncio.shield(task)
 
     async def generation(self, connection_id: str) -> int:
-        """The present generation, for `renew(seen=…)` once a provider has refused a token; 0 when there is none."""
+        """The present generation, for `refresh(seen=…)` once a provider has refused a token; 0 when there is none."""
         row = await self._db.read(lambda tx: tx.one(token_sets.FIND, connection_id=connection_id))
         return 0 if row is None else row.generation
 
-    async def renew_due(self, now: int) -> int:
+    async def refresh_due(self, now: int) -> int:
         """Renew what runs out soon, and give how many connections were looked at."""
         due = await self._db.read(lambda tx: tx.all(token_sets.LIST_DUE, now=now, limit=BATCH))
-        outcomes = await asyncio.gather(*(self.renew(each) for each in due), return_exceptions=True)
+        outcomes = await asyncio.gather(*(self.refresh(each) for each in due), return_exceptions=True)
         for failure in outcomes:
-            if isinstance(failure, BaseException) and not isinstance(failure, Unusable):
+            if isinstance(failure, BaseException) and not isinstance(failure, Fault):
                 raise failure
         return len(due)
 
-    async def _renew_or_make_do(self, connection_id: str, row: TokenSetRow | None, *, has_token: bool) -> None:
+    async def _refresh_or_make_do(self, connection_id: str, row: TokenSetRow | None, *, has_token: bool) -> None:
         """Renew; a token that still lives is good enough when its provider cannot be reached just now."""
         try:
-            await self.renew(connection_id, seen=None if row is None else row.generation)
-        except Unusable as error:
+            await self.refresh(connection_id, seen=None if row is None else row.generation)
+        except Fault as error:
             lives = row is not None and (row.expires_at is None or row.expires_at > self._clock.now())
             if not (has_token and lives and CODES[error.code].passes):
                 raise
 
-    async def _renew(self, connection_id: str, seen: int | None) -> None:
+    async def _refresh(self, connection_id: str, seen: int | None) -> None:
         attempt = await self._take_turn(connection_id, seen)
         if attempt is None:
             return
-        self._on_step(Step.BEFORE_CALL)
+        self._on_step(RefreshStep.BEFORE_CALL)
         if attempt.refresh_token is None:
             answer = await self._client.client_credentials(attempt.endpoint, attempt.scopes)
         else:
             answer = await self._client.refresh(attempt.endpoint, attempt.refresh_token)
-        self._on_step(Step.AFTER_CALL)
+        self._on_step(RefreshStep.AFTER_CALL)
         if isinstance(answer, Refusal):
             adopted = await self._db.write(self._refused, attempt, answer)
             if not adopted:
-                raise Unusable(answer.code, answer.sentence)
+                raise Fault(answer.code, answer.sentence)
             return
         await self._store(attempt, answer)
 
     async def _store(self, attempt: Attempt, tokens: TokenSet) -> None:
-        self._on_step(Step.BEFORE_COMMIT)
+        self._on_step(RefreshStep.BEFORE_COMMIT)
         try:
             await self._db.write(self._answered, attempt, tokens)
         except BaseException:
             # The database may be gone, and these may be the only tokens that the provider still honours.
-            self._strays.put(attempt.connection_id, _pack(tokens, attempt))
+            self._unstored.put(attempt.connection_id, _pack(tokens, attempt))
             raise
-        self._on_step(Step.AFTER_COMMIT)
+        self._on_step(RefreshStep.AFTER_COMMIT)
 
     async def _take_turn(self, connection_id: str, seen: int | None) -> Attempt | None:
         """The lease, once it is free; None when there is nothing left to do."""
         delay = 0.05
         while True:
-            stray = self._strays.find(connection_id)
+            stray = self._unstored.find(connection_id)
             begun = await self._db.write(self._begin, connection_id, seen, stray)
             if stray is not None and isinstance(begun, Attempt | Current):
-                self._strays.remove(connection_id)
-            if isinstance(begun, Unusable):
+                self._unstored.remove(connection_id)
+            if isinstance(begun, Fault):
                 raise begun
             if isinstance(begun, Attempt):
                 return begun
@@ -225,29 +224,29 @@ class Renewal:
             task.exception()  # told to whoever still waits; nobody may be left
 
     def _find(self, tx: Transaction, connection_id: str) -> tuple[TokenSetRow | None, Secret | None]:
-        connection = self._tokens.find(tx, connection_id)
+        connection = repository.find(tx, connection_id)
         if connection is None:
             raise _gone()
         if connection.is_disabled:
-            raise Unusable(Code.DISABLED)
+            raise Fault(Code.DISABLED)
         row = tx.one(token_sets.FIND, connection_id=connection_id)
         try:
             return row, self._tokens.unseal(tx, connection, ACCESS_TOKEN)
         except SealBroken:
-            raise Unusable(Code.SECRET_UNAVAILABLE) from None
+            raise Fault(Code.SECRET_UNAVAILABLE) from None
 
     def _begin(
         self, tx: Transaction, connection_id: str, seen: int | None, stray: Secret | None
-    ) -> Attempt | Taken | Current | Unusable:
-        connection = self._tokens.find(tx, connection_id)
+    ) -> Attempt | Taken | Current | Fault:
+        connection = repository.find(tx, connection_id)
         if connection is None:
             return _gone()
         if connection.is_disabled:
             tx.run(token_sets.POSTPONE, connection_id=connection_id, due_at=None, now=self._clock.now())
-            return Unusable(Code.DISABLED)
+            return Fault(Code.DISABLED)
         row = tx.one(token_sets.FIND, connection_id=connection_id) or self._first_row(tx, connection)
         if row is None:
-            return Unusable(Code.AWAITING_CONSENT)
+            return Fault(Code.AWAITING_CONSENT)
         if seen is not None and row.generation > seen:
             return Current()
         return self._lease(tx, connection, row, stray)
@@ -262,7 +261,7 @@ class Renewal:
 
     def _lease(
         self, tx: Transaction, connection: Connection, row: TokenSetRow, stray: Secret | None
-    ) -> Attempt | Taken | Current | Unusable:
+    ) -> Attempt | Taken | Current | Fault:
         now = self._clock.now()
         fence = tx.one(token_sets.TAKE_LEASE, connection_id=connection.id, now=now, until=now + LEASE_MS)
         if fence is None:
@@ -274,10 +273,10 @@ class Renewal:
             return self._attempt(tx, connection, held)
         except SealBroken:
             refusal = Refusal(Code.SECRET_UNAVAILABLE, CODES[Code.SECRET_UNAVAILABLE].summary)
-        except Unusable as error:
+        except Fault as error:
             refusal = Refusal(error.code, error.sentence)
         self._end(tx, connection, held, refusal)
-        return Unusable(refusal.code, refusal.sentence)
+        return Fault(refusal.code, refusal.sentence)
 
     def _attempt(self, tx: Transaction, connection: Connection, held: Held) -> Attempt:
         endpoint = self._endpoints.of(tx, connection)
@@ -286,11 +285,11 @@ class Renewal:
             return Attempt(connection.id, held, endpoint, None, scopes, origins)
         refresh_token = self._tokens.unseal(tx, connection, REFRESH_TOKEN, endpoint.origin)
         if refresh_token is None:
-            raise Unusable(Code.TOKEN_EXPIRED)
+            raise Fault(Code.TOKEN_EXPIRED)
         return Attempt(connection.id, held, endpoint, refresh_token, scopes, origins)
 
     def _answered(self, tx: Transaction, attempt: Attempt, tokens: TokenSet) -> None:
-        connection = self._tokens.find(tx, attempt.connection_id)
+        connection = repository.find(tx, attempt.connection_id)
         if connection is None or not self._tokens.origins(connection) <= attempt.origins:
             return  # what was issued for other origins must not become good for the present ones
         if self._tokens.renew(tx, JOB, connection, tokens, self._due_at(tokens), attempt.held):
@@ -301,7 +300,7 @@ class Renewal:
 
     def _refused(self, tx: Transaction, attempt: Attempt, refusal: Refusal) -> bool:
         """Record the refusal; True when an orphan made it void."""
-        connection = self._tokens.find(tx, attempt.connection_id)
+        connection = repository.find(tx, attempt.connection_id)
         if connection is None:
             return False
         if self._adopt(tx, connection, attempt.held, None):
@@ -360,8 +359,8 @@ class Renewal:
         return int.from_bytes(self._randomness.bytes(2)) / 65_536
 
 
-def _gone() -> Unusable:
-    return Unusable(Code.MISSING_CONFIGURATION, "The connection no longer exists")
+def _gone() -> Fault:
+    return Fault(Code.MISSING_CONFIGURATION, "The connection no longer exists")
 
 
 def _pack(tokens: TokenSet, attempt: Attempt) -> Secret:

@@ -7,7 +7,7 @@ from drio_mcp.store.users import COLUMNS, UserRow
 
 
 @dataclass(frozen=True, slots=True)
-class UpstreamSignInRow:
+class OidcSignInRow:
     """A sign-in that waits for its return; `max_age` is in seconds, `started_at` in milliseconds."""
 
     return_to: str
@@ -23,7 +23,7 @@ CONSUME = Query(
     """DELETE FROM upstream_sign_ins
        WHERE state_hash = :state_hash AND binding_hash = :binding_hash AND expires_at > :now
        RETURNING return_to, max_age, started_at""",
-    UpstreamSignInRow,
+    OidcSignInRow,
 )
 DELETE_EXPIRED = Statement("DELETE FROM upstream_sign_ins WHERE expires_at <= :now")
 

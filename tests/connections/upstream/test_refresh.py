@@ -11,16 +11,15 @@ from pathlib import Path
 import pytest
 
 from drio_mcp.clock import SystemClock
-from drio_mcp.connections.diagnosis_codes import Code
+from drio_mcp.connections.diagnosis_codes import Code, Fault
 from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.record.schemas import CreateAuthConnection, UpdateAuthConnection
-from drio_mcp.connections.unusable import Unusable
-from drio_mcp.connections.upstream.renewal import LEASE_MS, Renewal, Step
+from drio_mcp.connections.upstream.refresh import LEASE_MS, RefreshStep, TokenRefresh
 from drio_mcp.connections.upstream.token_requests import TIMEOUT_SECONDS
 from drio_mcp.store import Database, Transaction
 from tests.conftest import FakeClock
 from tests.connections.desk import desk_on
-from tests.connections.renewing import Engine, engine_on
+from tests.connections.refreshing import Engine, engine_on
 from tests.upstreams import AuthorizationServer, upstream
 from tests.upstreams.faults import answers, oauth_error
 from tests.upstreams.serving import Upstream
@@ -42,8 +41,8 @@ class Bench:
     connection_id: str
 
     @property
-    def renewal(self) -> Renewal:
-        return self.engine.renewal
+    def renewal(self) -> TokenRefresh:
+        return self.engine.refresh
 
     async def status(self) -> tuple[str, str | None]:
         row, _, _, _ = await self.engine.state(self.connection_id)
@@ -89,7 +88,7 @@ async def any_bench(
 
 
 async def test_a_token_with_life_in_it_is_handed_out_as_it_is(bench: Bench) -> None:
-    token = await bench.renewal.access_token(bench.connection_id)
+    token = await bench.engine.refresh.access_token(bench.connection_id)
     assert token.value.reveal() == "at-first"
     assert token.scopes == ("read", "write")
     assert bench.provider.log.count("token") == 0
@@ -97,14 +96,14 @@ async def test_a_token_with_life_in_it_is_handed_out_as_it_is(bench: Bench) -> N
 
 async def test_however_many_ask_one_refresh_answers_all(any_bench: Bench) -> None:
     any_bench.clock.advance(minutes=59.5)
-    tokens = await asyncio.gather(*(any_bench.renewal.access_token(any_bench.connection_id) for _ in range(20)))
+    tokens = await asyncio.gather(*(any_bench.engine.refresh.access_token(any_bench.connection_id) for _ in range(20)))
     assert len({token.value.reveal() for token in tokens}) == 1
     assert tokens[0].value.reveal() != "at-first"
     assert any_bench.provider.log.count("token") == 1
 
 
 async def test_a_rotated_refresh_token_takes_the_place_of_the_former(any_bench: Bench) -> None:
-    await any_bench.renewal.renew(any_bench.connection_id)
+    await any_bench.engine.refresh.refresh(any_bench.connection_id)
     row, tokens, access, refresh = await any_bench.engine.state(any_bench.connection_id)
     assert tokens is not None
     assert (tokens.generation, tokens.lease_until, tokens.attempted_at) == (2, None, None)
@@ -118,8 +117,8 @@ async def test_a_rotated_refresh_token_takes_the_place_of_the_former(any_bench: 
 async def test_a_provider_that_does_not_rotate_leaves_the_refresh_token(bench: Bench) -> None:
     """RFC 6749 section 6: the authorization server MAY issue a new refresh token."""
     bench.server.rotates = False
-    await bench.renewal.renew(bench.connection_id)
-    await bench.renewal.renew(bench.connection_id)
+    await bench.engine.refresh.refresh(bench.connection_id)
+    await bench.engine.refresh.refresh(bench.connection_id)
     _, tokens, _, refresh = await bench.engine.state(bench.connection_id)
     assert refresh == "rt-first"
     assert tokens is not None
@@ -129,9 +128,9 @@ async def test_a_provider_that_does_not_rotate_leaves_the_refresh_token(bench: B
 async def test_without_expires_in_a_token_is_never_taken_for_ended(bench: Bench) -> None:
     """RFC 6749 section 5.1: `expires_in` is recommended, no more."""
     bench.server.expires_in = None
-    await bench.renewal.renew(bench.connection_id)
+    await bench.engine.refresh.refresh(bench.connection_id)
     bench.clock.advance(days=400)
-    await bench.renewal.access_token(bench.connection_id)
+    await bench.engine.refresh.access_token(bench.connection_id)
     assert bench.provider.log.count("token") == 1
 
 
@@ -155,8 +154,8 @@ async def test_a_refused_grant_and_an_outage_are_told_apart(
     bench: Bench, fault: object, code: Code, status: str
 ) -> None:
     bench.provider.faults.at("token", fault)  # type: ignore[arg-type]
-    with pytest.raises(Unusable) as refused:
-        await bench.renewal.renew(bench.connection_id)
+    with pytest.raises(Fault) as refused:
+        await bench.engine.refresh.refresh(bench.connection_id)
     assert refused.value.code == code
     found = await bench.status()
     assert found[0] == status
@@ -167,41 +166,41 @@ async def test_a_refused_grant_and_an_outage_are_told_apart(
 async def test_what_passes_is_tried_again_later_and_heals(bench: Bench) -> None:
     bench.provider.faults.at("token", answers(500, {}), times=1)
     bench.clock.advance(minutes=56)
-    with pytest.raises(Unusable):
-        await bench.renewal.renew(bench.connection_id)
-    assert await bench.renewal.renew_due(bench.clock.now()) == 0, "it backs off"
+    with pytest.raises(Fault):
+        await bench.engine.refresh.refresh(bench.connection_id)
+    assert await bench.engine.refresh.refresh_due(bench.clock.now()) == 0, "it backs off"
     bench.clock.advance(minutes=1)
-    assert await bench.renewal.renew_due(bench.clock.now()) == 1
+    assert await bench.engine.refresh.refresh_due(bench.clock.now()) == 1
     assert (await bench.status())[0] == "valid"
 
 
 async def test_what_does_not_pass_is_not_tried_again(bench: Bench) -> None:
     bench.server.revoke_grants()
     bench.clock.advance(minutes=56)
-    assert await bench.renewal.renew_due(bench.clock.now()) == 1
+    assert await bench.engine.refresh.refresh_due(bench.clock.now()) == 1
     bench.clock.advance(days=1)
-    assert await bench.renewal.renew_due(bench.clock.now()) == 0
+    assert await bench.engine.refresh.refresh_due(bench.clock.now()) == 0
 
 
 async def test_a_provider_that_says_wait_is_left_alone_that_long(bench: Bench) -> None:
     """RFC 9110 section 10.2.3, Retry-After."""
     bench.provider.faults.at("token", answers(429, {}, {"Retry-After": "1200"}), times=1)
     bench.clock.advance(minutes=56)
-    await bench.renewal.renew_due(bench.clock.now())
+    await bench.engine.refresh.refresh_due(bench.clock.now())
     bench.clock.advance(minutes=19)
-    assert await bench.renewal.renew_due(bench.clock.now()) == 0
+    assert await bench.engine.refresh.refresh_due(bench.clock.now()) == 0
     bench.clock.advance(minutes=7)
-    assert await bench.renewal.renew_due(bench.clock.now()) == 1
+    assert await bench.engine.refresh.refresh_due(bench.clock.now()) == 1
 
 
 async def test_a_living_token_serves_while_the_provider_is_down(bench: Bench) -> None:
     bench.clock.advance(minutes=59.5)
     bench.provider.faults.at("token", answers(503, {}))
-    token = await bench.renewal.access_token(bench.connection_id)
+    token = await bench.engine.refresh.access_token(bench.connection_id)
     assert token.value.reveal() == "at-first"
     bench.clock.advance(minutes=1)
-    with pytest.raises(Unusable):
-        await bench.renewal.access_token(bench.connection_id)
+    with pytest.raises(Fault):
+        await bench.engine.refresh.access_token(bench.connection_id)
 
 
 async def test_an_answer_that_the_database_does_not_take_is_found_again(
@@ -211,14 +210,14 @@ async def test_an_answer_that_the_database_does_not_take_is_found_again(
         raise OSError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(bench.renewal, "_answered", full)
+        patch.setattr(bench.engine.refresh, "_answered", full)
         with pytest.raises(OSError, match="disk full"):
-            await bench.renewal.renew(bench.connection_id)
+            await bench.engine.refresh.refresh(bench.connection_id)
     (kept,) = (bench.folder / "strays").iterdir()
     assert b"rt-" not in kept.read_bytes()
 
     bench.clock.advance(milliseconds=LEASE_MS)
-    await bench.renewal.renew(bench.connection_id)
+    await bench.engine.refresh.refresh(bench.connection_id)
     _, tokens, _, refresh = await bench.engine.state(bench.connection_id)
     assert refresh is not None
     assert bench.server.is_live_refresh_token(refresh)
@@ -231,17 +230,17 @@ async def test_an_answer_that_the_database_does_not_take_is_found_again(
 async def test_a_late_answer_heals_what_its_successor_broke(any_bench: Bench) -> None:
     """A refresher whose lease ran out holds the only good token; its successor was refused for reuse."""
     bench = any_bench
-    late = await bench.renewal._take_turn(bench.connection_id, None)
+    late = await bench.engine.refresh._take_turn(bench.connection_id, None)
     assert late is not None
     assert late.refresh_token is not None
-    answer = await bench.renewal._client.refresh(late.endpoint, late.refresh_token)
+    answer = await bench.engine.refresh._client.refresh(late.endpoint, late.refresh_token)
     bench.clock.advance(milliseconds=LEASE_MS)
     bench.provider.faults.at("token", oauth_error("invalid_grant"), times=1)
-    with pytest.raises(Unusable):
-        await bench.renewal.renew(bench.connection_id)
+    with pytest.raises(Fault):
+        await bench.engine.refresh.refresh(bench.connection_id)
     assert (await bench.status())[0] == "needs_reauth"
 
-    await bench.renewal._store(late, answer)  # type: ignore[arg-type]
+    await bench.engine.refresh._store(late, answer)  # type: ignore[arg-type]
     assert (await bench.status())[0] == "valid"
     _, _, access, _ = await bench.engine.state(bench.connection_id)
     assert access is not None
@@ -250,30 +249,30 @@ async def test_a_late_answer_heals_what_its_successor_broke(any_bench: Bench) ->
 
 async def test_a_late_answer_is_kept_while_a_successor_is_at_it(any_bench: Bench) -> None:
     bench = any_bench
-    late = await bench.renewal._take_turn(bench.connection_id, None)
+    late = await bench.engine.refresh._take_turn(bench.connection_id, None)
     assert late is not None
     assert late.refresh_token is not None
-    answer = await bench.renewal._client.refresh(late.endpoint, late.refresh_token)
+    answer = await bench.engine.refresh._client.refresh(late.endpoint, late.refresh_token)
     bench.clock.advance(milliseconds=LEASE_MS)
-    second = await bench.renewal._take_turn(bench.connection_id, None)
+    second = await bench.engine.refresh._take_turn(bench.connection_id, None)
     assert second is not None
-    await bench.renewal._store(late, answer)  # type: ignore[arg-type]
+    await bench.engine.refresh._store(late, answer)  # type: ignore[arg-type]
     assert second.refresh_token is not None
-    refused = await bench.renewal._client.refresh(second.endpoint, second.refresh_token)
-    adopted = await bench.engine.db.write(bench.renewal._refused, second, refused)  # type: ignore[arg-type]
+    refused = await bench.engine.refresh._client.refresh(second.endpoint, second.refresh_token)
+    adopted = await bench.engine.db.write(bench.engine.refresh._refused, second, refused)  # type: ignore[arg-type]
     assert adopted
     assert (await bench.status())[0] == "valid"
 
 
 async def test_an_answer_for_other_origins_is_not_kept(bench: Bench) -> None:
     """Whoever edits the token endpoint during a refresh does not get the new token sent there."""
-    attempt = await bench.renewal._take_turn(bench.connection_id, None)
+    attempt = await bench.engine.refresh._take_turn(bench.connection_id, None)
     assert attempt is not None
     assert attempt.refresh_token is not None
-    answer = await bench.renewal._client.refresh(attempt.endpoint, attempt.refresh_token)
+    answer = await bench.engine.refresh._client.refresh(attempt.endpoint, attempt.refresh_token)
     patch = UpdateAuthConnection.model_validate({"config": {"tokenEndpoint": "https://evil.example/token"}})
     await bench.engine.connections.update(bench.actor, bench.app_id, bench.connection_id, patch)
-    await bench.renewal._store(attempt, answer)  # type: ignore[arg-type]
+    await bench.engine.refresh._store(attempt, answer)  # type: ignore[arg-type]
     row, tokens, access, refresh = await bench.engine.state(bench.connection_id)
     assert (tokens, access, refresh) == (None, None, None)
     assert row.last_error is not None
@@ -283,11 +282,11 @@ async def test_an_answer_for_other_origins_is_not_kept(bench: Bench) -> None:
 async def test_a_disabled_connection_gives_nothing_and_asks_nobody(bench: Bench) -> None:
     patch = UpdateAuthConnection.model_validate({"status": "disabled"})
     await bench.engine.connections.update(bench.actor, bench.app_id, bench.connection_id, patch)
-    with pytest.raises(Unusable) as refused:
-        await bench.renewal.access_token(bench.connection_id)
+    with pytest.raises(Fault) as refused:
+        await bench.engine.refresh.access_token(bench.connection_id)
     assert refused.value.code == Code.DISABLED
     bench.clock.advance(hours=2)
-    await bench.renewal.renew_due(bench.clock.now())
+    await bench.engine.refresh.refresh_due(bench.clock.now())
     assert bench.provider.log.count("token") == 0
 
 
@@ -301,19 +300,19 @@ async def test_a_client_of_its_own_needs_no_consent(bench: Bench) -> None:
         "config": config | {"clientId": client.id, "clientSecret": client.secret},
     }
     view = await bench.engine.connections.create(bench.actor, bench.app_id, CreateAuthConnection.model_validate(body))
-    token = await bench.renewal.access_token(view.auth.id)
+    token = await bench.engine.refresh.access_token(view.auth.id)
     assert bench.server.accepts(token.value.reveal())
     bench.clock.advance(hours=2)
-    assert (await bench.renewal.access_token(view.auth.id)).value.reveal() != token.value.reveal()
+    assert (await bench.engine.refresh.access_token(view.auth.id)).value.reveal() != token.value.reveal()
 
 
 def test_the_lease_is_longer_than_both_tries_of_the_client() -> None:
     assert LEASE_MS > 2 * TIMEOUT_SECONDS * 1000
 
 
-@pytest.mark.parametrize("step", list(Step))
+@pytest.mark.parametrize("step", list(RefreshStep))
 async def test_no_token_is_lost_when_the_process_is_killed(
-    database: Database, tmp_path: Path, server: AuthorizationServer, provider: Upstream, step: Step
+    database: Database, tmp_path: Path, server: AuthorizationServer, provider: Upstream, step: RefreshStep
 ) -> None:
     """The provider honours the replaced token for a while, as those that rotate do (RFC 9700 section 4.14.2)."""
     server.detects_reuse = False
@@ -322,7 +321,7 @@ async def test_no_token_is_lost_when_the_process_is_killed(
         killed = await refresher(bench, step)
         assert killed == -9
         now.advance(milliseconds=LEASE_MS + 60_000)
-        await bench.renewal.renew(bench.connection_id, seen=1)
+        await bench.engine.refresh.refresh(bench.connection_id, seen=1)
         row, tokens, access, refresh = await bench.engine.state(bench.connection_id)
         assert row.status == "valid"
         assert tokens is not None
@@ -332,7 +331,12 @@ async def test_no_token_is_lost_when_the_process_is_killed(
         assert server.accepts(access)
         assert refresh is not None
         assert server.is_live_refresh_token(refresh)
-        expected = {Step.BEFORE_CALL: 1, Step.AFTER_CALL: 2, Step.BEFORE_COMMIT: 2, Step.AFTER_COMMIT: 1}
+        expected = {
+            RefreshStep.BEFORE_CALL: 1,
+            RefreshStep.AFTER_CALL: 2,
+            RefreshStep.BEFORE_COMMIT: 2,
+            RefreshStep.AFTER_COMMIT: 1,
+        }
         assert provider.log.count("token") == expected[step]
 
 
@@ -352,7 +356,7 @@ async def test_eight_processes_make_one_refresh(
         assert server.is_live_refresh_token(refresh)
 
 
-async def refresher(bench: Bench, dies_at: Step | None) -> int:
+async def refresher(bench: Bench, dies_at: RefreshStep | None) -> int:
     """Run a process that renews, and give its exit status."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,

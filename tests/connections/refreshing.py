@@ -8,16 +8,18 @@ from pathlib import Path
 from drio_mcp.clock import Clock
 from drio_mcp.config import Settings
 from drio_mcp.connections.catalog.providers import Providers
-from drio_mcp.connections.record.crud import Connections
+from drio_mcp.connections.record import repository
+from drio_mcp.connections.record.crud import ConnectionCrud
 from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.record.schemas import CreateAuthConnection
-from drio_mcp.connections.record.secret_references import References
-from drio_mcp.connections.upstream.renewal import Renewal, Step
-from drio_mcp.connections.upstream.stored_tokens import ACCESS_TOKEN, REFRESH_TOKEN, UpstreamTokens
+from drio_mcp.connections.record.secret_references import SecretReferences
+from drio_mcp.connections.upstream.refresh import RefreshStep, TokenRefresh
+from drio_mcp.connections.upstream.stored_tokens import ACCESS_TOKEN, REFRESH_TOKEN, StoredTokens
 from drio_mcp.connections.upstream.token_answers import TokenSet
-from drio_mcp.connections.upstream.token_endpoints import Endpoints
+from drio_mcp.connections.upstream.token_endpoints import TokenEndpoints
 from drio_mcp.connections.upstream.token_requests import TokenClient
-from drio_mcp.connections.upstream.unstored_answers import Strays
+from drio_mcp.connections.upstream.unstored_answers import UnstoredAnswers
+from drio_mcp.foundations import Foundations
 from drio_mcp.opaque import Secret, SystemRandomness
 from drio_mcp.outbound import Outbound
 from drio_mcp.store import Database, Transaction, token_sets
@@ -31,13 +33,13 @@ RANDOMNESS = SystemRandomness()
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """The renewal of one process, and what tests ask of its store."""
+    """The refreshing of one process, and what tests ask of its store."""
 
     db: Database
-    renewal: Renewal
-    tokens: UpstreamTokens
-    strays: Strays
-    connections: Connections
+    refresh: TokenRefresh
+    tokens: StoredTokens
+    unstored: UnstoredAnswers
+    connections: ConnectionCrud
     outbound: Outbound
 
     async def connect(self, actor: Actor, app_id: str, server: AuthorizationServer, lifetime: int = 3600) -> str:
@@ -64,9 +66,9 @@ class Engine:
         )
 
         def keep(tx: Transaction) -> None:
-            connection = self.tokens.find(tx, view.auth.id)
+            connection = repository.find(tx, view.auth.id)
             assert connection is not None
-            self.renewal.keep(tx, actor, connection, first)
+            self.refresh.keep(tx, actor, connection, first)
 
         await self.db.write(keep)
         return view.auth.id
@@ -75,7 +77,7 @@ class Engine:
         """The connection, its token set, the access token and the refresh token as stored."""
 
         def read(tx: Transaction) -> tuple[ConnectionRow, TokenSetRow | None, str | None, str | None]:
-            connection = self.tokens.find(tx, connection_id)
+            connection = repository.find(tx, connection_id)
             assert connection is not None
             values = [self.tokens.unseal(tx, connection, field) for field in (ACCESS_TOKEN, REFRESH_TOKEN)]
             access, refresh = (None if value is None else value.reveal() for value in values)
@@ -91,25 +93,24 @@ def engine_on(
     host_port: str,
     *,
     pause: Callable[[float], object] | None = None,
-    on_step: Callable[[Step], None] | None = None,
+    on_step: Callable[[RefreshStep], None] | None = None,
 ) -> Engine:
     """The engine on an open database, with the key ring of `folder`; it may reach the provider at `host_port`."""
     settings = Settings(data_dir=folder, outbound_allow=(host_port,))
     keyring = Keyring.load(settings)
     vault, providers, outbound = Vault(keyring, RANDOMNESS), Providers(), Outbound(settings)
-    references = References(None, {})
-    tokens = UpstreamTokens(clock, vault, providers)
-    strays = Strays(folder / "strays", vault)
+    references = SecretReferences(None, {})
+    tokens = StoredTokens(clock, vault, providers)
+    unstored = UnstoredAnswers(folder / "strays", vault)
+    foundations = Foundations(settings, clock, RANDOMNESS, db, keyring, vault, outbound)
     options: dict[str, object] = {"pause": pause, "on_step": on_step}
-    renewal = Renewal(
-        db,
-        clock,
-        RANDOMNESS,
+    refresh = TokenRefresh(
+        foundations,
         tokens,
-        Endpoints(providers, references, tokens),
+        TokenEndpoints(providers, references, tokens),
         TokenClient(outbound, clock),
-        strays,
+        unstored,
         **{name: value for name, value in options.items() if value is not None},  # type: ignore[arg-type]
     )
-    connections = Connections(db, clock, RANDOMNESS, settings, keyring, vault, providers, references)
-    return Engine(db, renewal, tokens, strays, connections, outbound)
+    connections = ConnectionCrud(foundations, providers, references)
+    return Engine(db, refresh, tokens, unstored, connections, outbound)
