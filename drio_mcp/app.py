@@ -23,7 +23,7 @@ from drio_mcp.middleware.body import BodyLimit
 from drio_mcp.middleware.context import request_id_of
 from drio_mcp.middleware.edge import Edge
 from drio_mcp.middleware.errors import Challenges, Render, from_http_exception
-from drio_mcp.middleware.families import Family, family_of
+from drio_mcp.middleware.families import Family, family_of, public_mcp_id_of
 from drio_mcp.middleware.logs import configure_logging
 from drio_mcp.middleware.shortcut import Shortcut
 from drio_mcp.middleware.tracing import Tracing
@@ -84,9 +84,11 @@ def create_app(
 
 def error_renderer(settings: Settings) -> Render:
     """Where the families of routes meet: each error in the form that the route's readers expect."""
-    challenges = Challenges(settings)
+    usual = Challenges(settings)
 
     def render(scope: Scope, error: DrioError, headers: Mapping[str, str]) -> Response:
+        app = public_mcp_id_of(scope["path"])
+        challenges = usual if app is None else Challenges(settings, app)
         headers = {**challenges.headers(error), **headers}
         match family_of(scope["path"]):
             case Family.OAUTH:

@@ -137,6 +137,15 @@ class Apps:
         """The app. Raises `NotFound`, for somebody else's too."""
         return App.of(await self._db.read(find, user_id, app_id))
 
+    async def find_public(self, public_mcp_id: str) -> AppRow:
+        """The app that is used as an MCP server under this id. Raises `NotFound`, for a disabled one too."""
+        row = None
+        if is_plain(public_mcp_id):
+            row = await self._db.read(lambda tx: tx.one(apps.FIND_PUBLIC, public_mcp_id=public_mcp_id))
+        if row is None or not row.is_enabled:
+            raise NotFound("App not found")
+        return row
+
     async def create(self, user_id: str, body: CreateApp, dry_run: bool = False) -> App:
         """A new app, with a slug that the person has not used."""
         row = new_app(user_id, body.name, body.description, self._clock.now(), self._randomness)

@@ -16,7 +16,7 @@ from drio_mcp.api.openapi import document
 from drio_mcp.api.operation import Operation
 from drio_mcp.api.requests import DryRun
 from drio_mcp.api.responses import json_response
-from drio_mcp.api.well_known import WELL_KNOWN_ROUTES
+from drio_mcp.api.well_known import APP_WELL_KNOWN_ROUTES, WELL_KNOWN_ROUTES
 from drio_mcp.connections.record.answers import (
     ConnectAnswer,
     ConnectAuth,
@@ -290,6 +290,7 @@ def api_routes() -> list[BaseRoute]:
         Route("/readyz", readyz),
         *AUTH_ROUTES,
         *WELL_KNOWN_ROUTES,
+        *APP_WELL_KNOWN_ROUTES,
         connect.CLIENT_DOCUMENT_ROUTE,
     ]
 

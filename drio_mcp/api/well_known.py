@@ -33,13 +33,27 @@ def _endpoint(document: Document) -> Callable[[Request], Awaitable[Response]]:
     return metadata
 
 
-def _places(name: str) -> list[str]:
-    places = [f"/.well-known/{name}", f"/.well-known/{name}/mcp", f"/mcp/.well-known/{name}"]
+async def app_resource(request: Request) -> Response:
+    """The resource of an app that is used as an MCP server (contract section 8). Raises `NotFound`."""
+    services = services_of(request)
+    app = await services.apps.find_public(request.path_params["publicMcpId"])
+    return json_response(services.server_metadata.app_resource(app.public_mcp_id, app.name), headers=CACHED)
+
+
+def _places(name: str, path: str) -> list[str]:
+    places = [f"/.well-known/{name}{path}", f"{path}/.well-known/{name}"]
     return [*places, *(f"{place}/" for place in places)]
 
 
 WELL_KNOWN_ROUTES: list[Route] = [
     Route(place, _endpoint(document), methods=["GET"])
     for name, document in DOCUMENTS.items()
-    for place in _places(name)
+    for place in (f"/.well-known/{name}", f"/.well-known/{name}/", *_places(name, "/mcp"))
 ]
+
+APP_WELL_KNOWN_ROUTES: list[Route] = [
+    Route(place, app_resource if name == "oauth-protected-resource" else _endpoint(document), methods=["GET"])
+    for name, document in DOCUMENTS.items()
+    for place in _places(name, "/mcp/{publicMcpId}")
+]
+"""The same for the endpoint of an app, whose authorization server is this one."""

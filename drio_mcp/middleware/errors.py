@@ -6,14 +6,16 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.types import Scope
+from starlette.types import Scope as AsgiScope
 
 from drio_mcp import errors
 from drio_mcp.config import Settings
 from drio_mcp.errors import DrioError
+from drio_mcp.middleware.bearer import FULL_ACCESS
 from drio_mcp.middleware.logs import fields
+from drio_mcp.models import Scope
 
-Render = Callable[[Scope, DrioError, Mapping[str, str]], Response]
+Render = Callable[[AsgiScope, DrioError, Mapping[str, str]], Response]
 """Turns an error into the answer that the route's family gives. Built in `app.py`, where all families meet."""
 
 STATUS_ERRORS: Mapping[int, type[DrioError]] = {
@@ -65,10 +67,13 @@ def from_unexpected(error: Exception, request_id: str) -> DrioError:
 class Challenges:
     """The `WWW-Authenticate` values of RFC 6750 section 3 and RFC 9728 section 5.1, made once."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._metadata = f'resource_metadata="{settings.origin}/.well-known/oauth-protected-resource/mcp"'
-        self.missing = f'Bearer {self._metadata}, scope="openid profile email"'
-        self.invalid = f'Bearer error="invalid_token", {self._metadata}, scope="openid profile email"'
+    def __init__(self, settings: Settings, public_mcp_id: str | None = None) -> None:
+        """For the management endpoint and its API, or for that of the app with this public id."""
+        path = "/mcp" if public_mcp_id is None else f"/mcp/{public_mcp_id}"
+        scope = FULL_ACCESS if public_mcp_id is None else Scope.CONNECTIONS_USE
+        self._metadata = f'resource_metadata="{settings.origin}/.well-known/oauth-protected-resource{path}"'
+        self.missing = f'Bearer {self._metadata}, scope="{scope}"'
+        self.invalid = f'Bearer error="invalid_token", {self._metadata}, scope="{scope}"'
 
     def insufficient(self, scope: str) -> str:
         """RFC 6750 section 3.1: the token is good but does not reach this far."""

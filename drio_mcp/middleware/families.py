@@ -26,12 +26,15 @@ ROOT_REGISTER = "/register"
 """Where clients look that have no metadata (MCP 2025-03-26, authorization section 2.3.3), the official SDK among them
 when it refreshes in a new process. The same endpoints as below `/api/v1/auth`."""
 
-WELL_KNOWN = ("/.well-known/", "/mcp/.well-known/")
-"""Where metadata stands: some clients put the well-known part behind the endpoint's path."""
+MCP = "/mcp/"
+"""What stands below the MCP endpoint: the endpoints of apps, and metadata, because some clients put the well-known part
+behind an endpoint's path."""
 
 PROXY = "/proxy/"
 PROXIED = re.compile(r"/api/v1/apps/[^/]+/auth/[^/]+/proxy/")
 """What is passed on to providers; its bodies are streamed and bounded by the proxy itself."""
+
+APP_ENDPOINT = re.compile(r"/mcp/(mcp_[A-Za-z0-9_-]{22,64})/?")
 
 OPEN_PATHS = frozenset(
     {
@@ -50,10 +53,10 @@ OPEN_PATHS = frozenset(
 
 def family_of(path: str) -> Family:
     """The family that answers for `path`, whether or not a route exists there (contract section 3)."""
-    if path.startswith(WELL_KNOWN) or path in {ROOT_TOKEN, ROOT_REGISTER}:
+    if path.startswith("/.well-known/") or path in {ROOT_TOKEN, ROOT_REGISTER}:
         return Family.OAUTH
-    if path == "/mcp" or path.startswith("/mcp/"):
-        return Family.MCP
+    if path == "/mcp" or path.startswith(MCP):
+        return Family.OAUTH if "/.well-known/" in path else Family.MCP
     if path.startswith("/api/"):
         if path in {AUTHORIZE, CALLBACK}:
             return Family.PAGE
@@ -63,7 +66,13 @@ def family_of(path: str) -> Family:
 
 def is_open(path: str) -> bool:
     """Whether a browser script of any origin may read the answers of `path`."""
-    return path in OPEN_PATHS or path.startswith((*WELL_KNOWN, "/api/v1/auth/register/"))
+    return path in OPEN_PATHS or path.startswith(("/.well-known/", MCP, "/api/v1/auth/register/"))
+
+
+def public_mcp_id_of(path: str) -> str | None:
+    """The public id of the app whose MCP endpoint `path` is; None elsewhere."""
+    found = APP_ENDPOINT.fullmatch(path)
+    return None if found is None else found[1]
 
 
 def is_proxied(path: str) -> bool:

@@ -14,11 +14,12 @@ from drio_mcp.oauth.clients import Client, ClientKind, Clients
 from drio_mcp.oauth.consents import ClientConsents, is_remembered
 from drio_mcp.oauth.grants import new_grant_id
 from drio_mcp.oauth.parameters import Parameters
-from drio_mcp.oauth.resources import check_resources
+from drio_mcp.oauth.resources import find_app, named_resource
 from drio_mcp.oauth.tokens import Kind, Tokens
 from drio_mcp.opaque import Randomness
 from drio_mcp.store import Database, Transaction, clients, consents, security_events
 from drio_mcp.store import grants as table
+from drio_mcp.store.apps import AppRow
 from drio_mcp.store.security_events import SecurityEvent
 
 CODE_LIFETIME_MS = 60 * SECOND
@@ -71,6 +72,14 @@ class AuthorizationRequest:
     code_challenge: str
     is_remembered: bool
     """Whether the decision will hold for the next time."""
+    resource: str
+    """What the tokens will be good for (RFC 8707), in its one spelling."""
+    app: AppRow | None
+    """The app behind it; None for the management endpoint. Only its owner may be asked."""
+
+    def may_be_asked(self, user_id: str) -> bool:
+        """Whether it is this person's to allow."""
+        return self.app is None or self.app.user_id == user_id
 
 
 class Authorization:
@@ -107,17 +116,20 @@ class Authorization:
             _check_response(parameters)
             _check_request_objects(parameters)
             challenge = pkce.check_challenge(parameters.get("code_challenge"), parameters.get("code_challenge_method"))
-            check_resources(parameters.resources, self._settings)
+            resource = named_resource(parameters.resources, self._settings) or self._settings.resource
+            app = await self._db.read(find_app, resource, self._settings)
             prompt = _check_prompt(parameters)
             max_age = _check_max_age(parameters)
             nonce = _check_nonce(parameters)
         except OAuthError as error:
             raise self._redirect_error(redirect_uri, parameters.get("state"), error.error, error.message) from None
+        ask = scope_list.requested if app is None else scope_list.requested_of_app
+        scopes = ask(parameters.get("scope"))
         return AuthorizationRequest(
             client=AskingClient(client.id, client.name, client.host, client.kind, client.is_verified, client.problem),
             redirect_uri=redirect_uri,
             registered_redirect_uri=registered,
-            scopes=scope_list.requested(parameters.get("scope")),
+            scopes=scopes,
             state=parameters.get("state"),
             nonce=nonce,
             prompt=prompt,
@@ -125,15 +137,15 @@ class Authorization:
             max_age=max_age,
             code_challenge=challenge,
             is_remembered=is_remembered(client, registered),
+            resource=resource,
+            app=app,
         )
 
     async def needs_consent(self, request: AuthorizationRequest, user_id: str) -> bool:
         """Whether the person must be asked."""
         if "consent" in request.prompt or not request.is_remembered:
             return True
-        return not await self._consents.covers(
-            user_id, request.client.id, request.registered_redirect_uri, request.scopes
-        )
+        return not await self._consents.covers(_place(request, user_id), request.scopes)
 
     async def approve(self, request: AuthorizationRequest, user_id: str, authenticated_at: int) -> str:
         """Allow the request, and give the URL that takes the code to the client (RFC 6749 section 4.1.2).
@@ -180,9 +192,8 @@ class Authorization:
         if request.client.kind is not ClientKind.DOCUMENT and tx.run(clients.USE, id=request.client.id, now=now) != 1:
             raise _unknown_client()
         if request.is_remembered:
-            uri = request.registered_redirect_uri
-            scopes = consents.find(tx, user_id, request.client.id, uri) | request.scopes
-            consents.keep(tx, user_id, request.client.id, uri, scopes, now)
+            place = _place(request, user_id)
+            consents.keep(tx, place, consents.find(tx, place) | request.scopes, now)
         tx.run(
             table.INSERT,
             id=grant_id,
@@ -193,7 +204,7 @@ class Authorization:
             secret=secret,
             generation=0,
             scopes=scope_list.to_text(request.scopes),
-            resource=self._settings.resource,
+            resource=request.resource,
             redirect_uri=request.redirect_uri,
             code_challenge=request.code_challenge,
             nonce=request.nonce,
@@ -235,6 +246,11 @@ class Authorization:
             parameters["state"] = state
         parameters["iss"] = self._settings.origin
         return f"{redirect_uri}{'&' if '?' in redirect_uri else '?'}{urlencode(parameters)}"
+
+
+def _place(request: AuthorizationRequest, user_id: str) -> consents.Place:
+    audience = "" if request.app is None else request.app.public_mcp_id
+    return consents.Place(user_id, request.client.id, request.registered_redirect_uri, audience)
 
 
 REFUSALS = {

@@ -20,8 +20,11 @@ class Bearer:
         self._resource = settings.resource
         self._tokens = tokens
 
-    async def authenticate(self, token: str | None) -> Principal:
-        """Who is calling. Raises `Unauthorized`, the same for every fault of a token that was sent."""
+    async def authenticate(self, token: str | None, resource: str | None = None) -> Principal:
+        """Who is calling `resource`, by default the management endpoint and its API.
+
+        Raises `Unauthorized`, the same for every fault of a token that was sent.
+        """
         if token is None:
             raise Unauthorized(token_sent=False)
         read = self._tokens.read(token, Kind.ACCESS)
@@ -29,7 +32,7 @@ class Bearer:
             raise Unauthorized(token_sent=True)
         now = self._clock.now()
         grant = await self._db.read(table.find_bearer, read.grant_id)
-        if grant is None or not self._is_good(read, grant, now):
+        if grant is None or not self._is_good(read, grant, now, resource or self._resource):
             raise Unauthorized(token_sent=True)
         if grant.used_generation < read.generation or grant.used_at is None or now - grant.used_at >= HOUR:
             await self._db.write(table.use, read.grant_id, read.generation, now)
@@ -42,7 +45,7 @@ class Bearer:
             expires_at=read.expires_at,
         )
 
-    def _is_good(self, token: Token, grant: BearerRow, now: int) -> bool:
+    def _is_good(self, token: Token, grant: BearerRow, now: int, resource: str) -> bool:
         """The checks of a resource server: genuine, not expired, not revoked, and for this audience (RFC 8707).
 
         An older generation is good until it expires: rotation replaces refresh tokens. A newer one than the row's is
@@ -53,5 +56,6 @@ class Bearer:
             and token.expires_at > now
             and grant.state != "revoked"
             and not grant.is_disabled
-            and grant.resource in {None, self._resource}
+            # A token of the person's own names no resource: it is for the management endpoint and its API.
+            and (grant.resource or self._resource) == resource
         )

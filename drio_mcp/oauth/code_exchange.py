@@ -13,7 +13,7 @@ from drio_mcp.oauth.grants import Reused
 from drio_mcp.oauth.id_tokens import IdTokens
 from drio_mcp.oauth.issuing import Issue, granted, token_answer
 from drio_mcp.oauth.parameters import Parameters
-from drio_mcp.oauth.resources import check_resources
+from drio_mcp.oauth.resources import check_same, named_resource
 from drio_mcp.oauth.tokens import Kind, Token, Tokens
 from drio_mcp.store import Database, Transaction
 from drio_mcp.store import grants as table
@@ -26,6 +26,7 @@ class Redemption:
     code: Token
     verifier: str
     redirect_uri: str | None
+    resource: str | None
 
 
 class CodeExchange:
@@ -44,11 +45,12 @@ class CodeExchange:
         A code is good once. A second redemption, even one that runs at the same moment, is a replay and ends what the
         first one got (section 4.1.2): nobody can tell which of the two is the thief.
         """
-        check_resources(parameters.resources, self._settings)
+        resource = named_resource(parameters.resources, self._settings)
         code = self._tokens.read(parameters.get("code") or "", Kind.CODE)
-        request = (
-            Redemption(code, parameters.get("code_verifier") or "", parameters.get("redirect_uri")) if code else None
-        )
+        request = None
+        if code is not None:
+            verifier = parameters.get("code_verifier") or ""
+            request = Redemption(code, verifier, parameters.get("redirect_uri"), resource)
         signer = await self._id_tokens.signer()
         now = self._clock.now()
         outcome = await self._db.write(self._redeem, request, identify, now)
@@ -72,6 +74,7 @@ class CodeExchange:
             _refuse()
         if request.redirect_uri is not None and request.redirect_uri != grant.redirect_uri:
             raise OAuthError("invalid_grant", "redirect_uri is not the one of the authorization request")
+        check_same(request.resource, grant.resource, self._settings)
         pkce.check_verifier(request.verifier, grant.code_challenge or "")
         access_expires_at = now + self._settings.access_token_ttl * SECOND
         refresh_expires_at = now + self._settings.refresh_token_ttl * SECOND if client.may_refresh else None

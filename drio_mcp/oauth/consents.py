@@ -5,6 +5,7 @@ from drio_mcp.models import Scope
 from drio_mcp.oauth.clients import Client, ClientKind
 from drio_mcp.store import Database
 from drio_mcp.store import consents as table
+from drio_mcp.store.consents import Place
 
 KEPT_MS = 400 * DAY
 """After so long without being given anew, a consent is asked for again."""
@@ -25,9 +26,9 @@ class ClientConsents:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    async def covers(self, user_id: str, client_id: str, redirect_uri: str, scopes: frozenset[Scope]) -> bool:
-        """Whether the person allowed the client all of `scopes` before, at this registered redirect URI."""
-        return scopes <= await self._db.read(table.find, user_id, client_id, redirect_uri)
+    async def covers(self, place: Place, scopes: frozenset[Scope]) -> bool:
+        """Whether the person allowed the client all of `scopes` before, in this place."""
+        return scopes <= await self._db.read(table.find, place)
 
     async def sweep(self, now: int) -> int:
         """Forget consents that are too old; gives how many."""

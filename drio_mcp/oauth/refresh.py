@@ -18,7 +18,7 @@ from drio_mcp.oauth.clients import Client
 from drio_mcp.oauth.grants import Reused
 from drio_mcp.oauth.issuing import Issue, granted, token_answer
 from drio_mcp.oauth.parameters import Parameters
-from drio_mcp.oauth.resources import check_resources
+from drio_mcp.oauth.resources import check_same, named_resource
 from drio_mcp.oauth.tokens import Kind, Token, Tokens
 from drio_mcp.store import Database, Transaction
 from drio_mcp.store import grants as table
@@ -34,6 +34,7 @@ class RefreshRequest:
     token: Token
     scope: str | None
     redirect_uri: str | None
+    resource: str | None
 
 
 class Refresh:
@@ -49,9 +50,11 @@ class Refresh:
 
     async def renew(self, parameters: Parameters, identify: Identify) -> dict[str, Any]:
         """The token answer. Raises `OAuthError` with the codes of RFC 6749 section 5.2."""
-        check_resources(parameters.resources, self._settings)
+        resource = named_resource(parameters.resources, self._settings)
         token = self._tokens.read(parameters.get("refresh_token") or "", Kind.REFRESH)
-        request = RefreshRequest(token, parameters.get("scope"), parameters.get("redirect_uri")) if token else None
+        request = None
+        if token is not None:
+            request = RefreshRequest(token, parameters.get("scope"), parameters.get("redirect_uri"), resource)
         now = self._clock.now()
         outcome = await self._db.write(self._renew, request, identify, now)
         if isinstance(outcome, Reused):
@@ -70,6 +73,7 @@ class Refresh:
         if grant is None or not self._tokens.is_genuine(token, grant.secret) or grant.client_id != client.id:
             _refuse()
         _check_redirect_uri(client, grant, request.redirect_uri)
+        check_same(request.resource, grant.resource, self._settings)
         if grant.state == "revoked" or token.expires_at <= now or grant.is_disabled:
             _refuse()
         scopes = scope_list.narrowed(granted(grant), request.scope)

@@ -28,6 +28,11 @@ def requested(scope: str | None) -> frozenset[Scope]:
     return wanted if wanted - {Scope.OFFLINE_ACCESS} else wanted.union(DEFAULT_SCOPES)
 
 
+def requested_of_app(scope: str | None) -> frozenset[Scope]:
+    """What a request for an app's own resource asks for: its use, which is all that there is (contract section 8)."""
+    return frozenset({Scope.CONNECTIONS_USE}) | (known(scope) & {Scope.OFFLINE_ACCESS})
+
+
 def narrowed(granted: frozenset[Scope], scope: str | None) -> frozenset[Scope]:
     """What a refresh request asks for (RFC 6749 section 6); all that was granted when it names nothing known.
 

@@ -3,13 +3,17 @@
 from typing import Any
 
 from drio_mcp.config import Settings
+from drio_mcp.models import Scope
 from drio_mcp.oauth import scopes as scope_list
 from drio_mcp.oauth.client_assertions import ALGORITHMS
 from drio_mcp.oauth.client_metadata import AUTH_METHODS, GRANT_TYPES, RESPONSE_TYPES
+from drio_mcp.oauth.resources import app_resource
 from drio_mcp.oauth.signing import ALGORITHM
 from drio_mcp.oauth.userinfo import CLAIMS
 
 SCOPES = [str(scope) for scope in scope_list.ADVERTISED]
+APP_SCOPES = [str(Scope.CONNECTIONS_USE), str(Scope.OFFLINE_ACCESS)]
+"""`scopes_supported` of an app's resource: what there is to ask for, and to stay connected."""
 CONFIDENTIAL_METHODS = [method for method in AUTH_METHODS if method != "none"]
 
 
@@ -21,12 +25,19 @@ class PublishedMetadata:
 
     def protected_resource(self) -> dict[str, Any]:
         """RFC 9728 section 2; `resource` is the MCP endpoint in every place where clients look."""
+        return self._resource(self._settings.resource, SCOPES, "drio-mcp")
+
+    def app_resource(self, public_mcp_id: str, name: str) -> dict[str, Any]:
+        """The same of an app that is used as an MCP server (contract section 8); `name` is the app's."""
+        return self._resource(app_resource(self._settings, public_mcp_id), APP_SCOPES, name)
+
+    def _resource(self, resource: str, scopes: list[str], name: str) -> dict[str, Any]:
         return {
-            "resource": self._settings.resource,
+            "resource": resource,
             "authorization_servers": [self._settings.origin],
-            "scopes_supported": SCOPES,
+            "scopes_supported": scopes,
             "bearer_methods_supported": ["header"],
-            "resource_name": "drio-mcp",
+            "resource_name": name,
         }
 
     def authorization_server(self) -> dict[str, Any]:

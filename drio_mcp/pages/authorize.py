@@ -57,6 +57,10 @@ async def _advance(browser: Browser, checked: AuthorizationRequest, pairs: Pairs
         if "none" in checked.prompt:
             raise services.authorization.refusal(checked, "login_required")
         return browser.redirect(_sign_in_path(checked, pairs, again=person is not None))
+    if not checked.may_be_asked(person.id):
+        if "none" in checked.prompt:
+            raise services.authorization.refusal(checked, "login_required")
+        return _refuse_stranger(browser, pairs)
     if not await services.authorization.needs_consent(checked, person.id):
         url = await services.authorization.approve(checked, person.id, session.authenticated_at)
         return browser.remember(RedirectResponse(url, 302))
@@ -73,11 +77,20 @@ async def _decide(browser: Browser, decision: str, pairs: Pairs) -> Response:
         return browser.redirect(error.redirect_url)
     if browser.person is None or browser.session is None:
         return browser.ask_to_sign_in()
+    if not checked.may_be_asked(browser.person.id):
+        return _refuse_stranger(browser, pairs)
     if decision == "allow":
         url = await authorization.approve(checked, browser.person.id, browser.session.authenticated_at)
     else:
         url = await authorization.deny(checked, browser.person.id)
     return browser.redirect(url)
+
+
+def _refuse_stranger(browser: Browser, pairs: Pairs) -> Response:
+    """An app is its owner's to allow (contract section 8). Whoever has the wrong account open can switch."""
+    path = f"{AUTHORIZE}?{urlencode(pairs)}"
+    switch_path = with_query("/sign-in", next=path, again="1")
+    return page(browser, "not_owner.html", status=403, switch_path=switch_path)
 
 
 def _ask(browser: Browser, checked: AuthorizationRequest, pairs: Pairs) -> Response:

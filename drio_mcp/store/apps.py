@@ -32,6 +32,7 @@ COLUMNS = (
 )
 
 FIND = Query(f"SELECT {COLUMNS} FROM apps WHERE id = :id AND user_id = :user_id", AppRow)  # noqa: S608
+FIND_PUBLIC = Query(f"SELECT {COLUMNS} FROM apps WHERE public_mcp_id = :public_mcp_id", AppRow)  # noqa: S608
 LIST = Query(
     f"SELECT {COLUMNS} FROM apps WHERE user_id = :user_id ORDER BY created_at, id",  # noqa: S608
     AppRow,

@@ -1,16 +1,22 @@
-"""The statements of the table `consents`: what a person need not be asked again."""
+"""The statements of the table `consents`: what a person need not be asked again.
+
+`audience` is the public id of the app whose resource it is about, and empty for the management endpoint.
+"""
+
+from dataclasses import asdict, dataclass
 
 from drio_mcp.store.database import Query, Statement, Transaction
 
 FIND = Query(
     """SELECT scopes FROM consents
-       WHERE user_id = :user_id AND client_id = :client_id AND redirect_uri = :redirect_uri""",
+       WHERE user_id = :user_id AND client_id = :client_id AND redirect_uri = :redirect_uri
+         AND audience = :audience""",
     str,
 )
 KEEP = Statement(
-    """INSERT INTO consents (user_id, client_id, redirect_uri, scopes, given_at)
-       VALUES (:user_id, :client_id, :redirect_uri, :scopes, :now)
-       ON CONFLICT (user_id, client_id, redirect_uri) DO UPDATE SET
+    """INSERT INTO consents (user_id, client_id, redirect_uri, audience, scopes, given_at)
+       VALUES (:user_id, :client_id, :redirect_uri, :audience, :scopes, :now)
+       ON CONFLICT (user_id, client_id, redirect_uri, audience) DO UPDATE SET
            scopes = excluded.scopes, given_at = excluded.given_at"""
 )
 FORGET = Statement("DELETE FROM consents WHERE user_id = :user_id AND client_id = :client_id")
@@ -18,18 +24,21 @@ FORGET_CLIENT = Statement("DELETE FROM consents WHERE client_id = :client_id")
 DELETE_OLD = Statement("DELETE FROM consents WHERE given_at <= :given_before")
 
 
-def find(tx: Transaction, user_id: str, client_id: str, redirect_uri: str) -> frozenset[str]:
-    """The scopes that were allowed to this client at this redirect URI."""
-    return frozenset((tx.one(FIND, user_id=user_id, client_id=client_id, redirect_uri=redirect_uri) or "").split())
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a consent is about: whose, for which client, at which registered redirect URI, for which resource."""
+
+    user_id: str
+    client_id: str
+    redirect_uri: str
+    audience: str
 
 
-def keep(tx: Transaction, user_id: str, client_id: str, redirect_uri: str, scopes: frozenset[str], now: int) -> None:
+def find(tx: Transaction, place: Place) -> frozenset[str]:
+    """The scopes that were allowed there."""
+    return frozenset((tx.one(FIND, **asdict(place)) or "").split())
+
+
+def keep(tx: Transaction, place: Place, scopes: frozenset[str], now: int) -> None:
     """Remember these scopes in place of what was remembered."""
-    tx.run(
-        KEEP,
-        user_id=user_id,
-        client_id=client_id,
-        redirect_uri=redirect_uri,
-        scopes=" ".join(sorted(scopes)),
-        now=now,
-    )
+    tx.run(KEEP, **asdict(place), scopes=" ".join(sorted(scopes)), now=now)
