@@ -19,7 +19,7 @@ else
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --compile
 endif
 
-.PHONY: help install serve test test-all chromium check format lock bench docs clean
+.PHONY: help install serve test test-all chromium pgbouncer check format lock bench docs clean
 
 help: ## Say what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -32,7 +32,7 @@ serve: $(RUNTIME) ## Start on http://127.0.0.1:8000
 test: $(DEV) ## Run the tests that need nothing but Python
 	$(BIN)/pytest -n auto --dist worksteal -m "not slow"
 
-test-all: $(CLIENTS) chromium ## Run every test, also those that need Node or a browser
+test-all: $(CLIENTS) chromium pgbouncer ## Run every test, also those that need Node or a browser
 	$(BIN)/pytest -n auto --dist worksteal
 
 check: $(DEV) ## Check form, faults, types and the direction of imports
@@ -103,6 +103,13 @@ chromium:
 	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 		echo "Installing Chromium …"; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends -y chromium; \
+	fi
+
+# The pooler that tests/store/test_pooler.py puts before PostgreSQL.
+pgbouncer:
+	@if ! command -v pgbouncer >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		echo "Installing PgBouncer …"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends -y pgbouncer; \
 	fi
 
 $(DOCS): $(DEV) requirements-docs.lock

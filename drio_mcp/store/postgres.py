@@ -1,89 +1,109 @@
-"""PostgreSQL: each decision in a thread, on a connection from a pool, in a SERIALIZABLE transaction.
+"""PostgreSQL: one lane for writing and a few for reading, each a connection in a thread of its own.
 
-Serializable means that decisions written for SQLite's single writer mean the same here. The price is that the
-database may refuse one of two that cross each other; that one is run again, a bounded number of times.
+The same shape as on SQLite, and for the same reason: a decision that pays its own BEGIN and COMMIT as round trips
+spends most of its time on them, so decisions that wait share one transaction. Processes that share the database write
+in turn (`postgres_transaction.BEGIN_WRITING`), so no two decisions cross each other and none has to be run again.
+
+Nothing is left on a session between transactions, so a transaction pooler may stand in between.
 """
 
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 import psycopg
 from psycopg import errors
-from psycopg.adapt import Dumper
 from psycopg.types.numeric import Int8Dumper
-from psycopg_pool import ConnectionPool, PoolTimeout
 
 from drio_mcp.clock import Clock
 from drio_mcp.errors import StartupError, Unavailable
+from drio_mcp.metrics import COMMIT_BATCH
 from drio_mcp.store import migrate
-from drio_mcp.store.database import (
-    Database,
-    Query,
-    Statement,
-    StoreFailure,
-    Transaction,
-    UniqueViolation,
-    Value,
+from drio_mcp.store.database import Database, StoreFailure, Transaction
+from drio_mcp.store.lanes import Decision, Lane, Outcome
+from drio_mcp.store.postgres_transaction import (
+    BoolDumper,
+    CommitUnknown,
+    Connection,
+    commit_together,
+    read_together,
 )
 
 T = TypeVar("T")
 P = ParamSpec("P")
-Connection = psycopg.Connection[tuple[Any, ...]]
 
-POOL_SIZE = 10
+READERS = 2
 CONNECT_TIMEOUT_SECONDS = 10
 MAX_ATTEMPTS = 30
-"""How often a decision is tried before its caller hears that the database is too busy."""
+"""How often a batch is tried before its callers hear that the database is too busy."""
+MAX_LOST_CONNECTIONS = 10
 LONGEST_PAUSE_SECONDS = 0.1
-MIGRATION_LOCK = 0x6472696F  # "drio"; one number for all processes that share a database
+PREPARED_AFTER = 2
+"""Executions of a statement after which the server keeps its plan."""
+MOST_PREPARED = 512
 
-CONFLICTS = (errors.SerializationFailure, errors.DeadlockDetected)
-
-
-class BoolDumper(Dumper):
-    """Booleans are stored as 0 and 1, as in SQLite."""
-
-    oid = Int8Dumper.oid
-
-    def dump(self, obj: bool) -> bytes:
-        return b"1" if obj else b"0"
+Together = Callable[[Connection, Sequence[Decision]], list[Outcome]]
 
 
-class PostgresTransaction:
-    """A decision's view of one connection."""
+class PostgresSession:
+    """One connection and the thread it is used in; it is opened when it is needed, and again when it was lost."""
 
-    __slots__ = ("_connection", "_failure")
+    def __init__(self, url: str, together: Together) -> None:
+        self._url = url
+        self._together = together
+        self._connection: Connection | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="postgres")
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._failure: Exception | None = None
+    async def run_together(self, decisions: Sequence[Decision]) -> list[Outcome]:
+        """Run a batch. Raises `Unavailable` for all of it when the server stays away or its outcome is unknown."""
+        if self._together is commit_together:
+            COMMIT_BATCH.observe(len(decisions))
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._until_settled, decisions)
 
-    def one(self, query: Query[T], /, **parameters: Value) -> T | None:
-        row = self._execute(query, parameters).fetchone()
-        return None if row is None else query.row(*row)
+    async def close(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
+        self._thread.shutdown(wait=False)
 
-    def all(self, query: Query[T], /, **parameters: Value) -> list[T]:
-        return [query.row(*row) for row in self._execute(query, parameters)]
+    def _until_settled(self, decisions: Sequence[Decision]) -> list[Outcome]:
+        lost = 0
+        for attempt in range(MAX_ATTEMPTS):
+            try:
+                return self._together(self._connected(), decisions)
+            except CommitUnknown as error:
+                self._disconnect()
+                raise Unavailable from error
+            except (errors.SerializationFailure, errors.DeadlockDetected):
+                # With somebody who does not write in turn. Jitter, so that two do not cross each other again.
+                time.sleep(random.uniform(0, min(LONGEST_PAUSE_SECONDS, 0.001 * 2**attempt)))  # noqa: S311
+            except psycopg.OperationalError as error:
+                is_lost = self._connection is not None and self._connection.closed
+                lost += 1
+                if not is_lost or lost > MAX_LOST_CONNECTIONS:
+                    raise Unavailable("The database cannot be used right now; try again shortly") from error
+                self._disconnect()
+        raise Unavailable("The database is too busy; try again shortly")
 
-    def run(self, statement: Statement, /, **parameters: Value) -> int:
-        return self._execute(statement, parameters).rowcount
+    def _connected(self) -> Connection:
+        """The connection, opened if it is not; tried for a while, as a server that restarts is soon back."""
+        if self._connection is not None and not self._connection.closed:
+            return self._connection
+        deadline = time.monotonic() + CONNECT_TIMEOUT_SECONDS
+        while True:
+            try:
+                self._connection = connect(self._url)
+                return self._connection
+            except psycopg.OperationalError as error:
+                if time.monotonic() > deadline:
+                    raise Unavailable("The database cannot be reached; try again shortly") from error
+                time.sleep(LONGEST_PAUSE_SECONDS)
 
-    def finish(self) -> None:
-        """Raise the failure that the decision swallowed: COMMIT would silently undo all of it."""
-        if self._failure is not None:
-            raise self._failure
-
-    def _execute(self, statement: Statement, parameters: dict[str, Value]) -> psycopg.Cursor[tuple[Any, ...]]:
-        self.finish()
-        try:
-            return self._connection.execute(statement.pyformat, parameters)
-        except psycopg.Error as error:
-            self._failure = _told(error, statement)
-            raise self._failure from None  # the driver's message quotes values
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
 
 class PostgresDatabase(Database):
@@ -93,132 +113,77 @@ class PostgresDatabase(Database):
         self._url = url
         self._clock = clock
         self._admit = admit
-        self._pool: ConnectionPool[Connection] | None = None
-        self._threads: ThreadPoolExecutor | None = None
+        self._sessions: list[PostgresSession] = []
+        self._writer: Lane | None = None
+        self._readers: list[Lane] = []
+        self._next_reader = 0
 
     async def open(self) -> None:
         await asyncio.to_thread(self._migrate)
-        pool = ConnectionPool(
-            self._url,
-            connection_class=Connection,
-            kwargs={"connect_timeout": CONNECT_TIMEOUT_SECONDS},
-            min_size=1,
-            max_size=POOL_SIZE,
-            timeout=CONNECT_TIMEOUT_SECONDS,
-            reconnect_timeout=CONNECT_TIMEOUT_SECONDS,
-            configure=_configure,
-            name="drio",
-            open=False,
-        )
-        await asyncio.to_thread(pool.open)
-        self._pool = pool
-        self._threads = ThreadPoolExecutor(POOL_SIZE, thread_name_prefix="postgres")
+        writing = PostgresSession(self._url, commit_together)
+        reading = [PostgresSession(self._url, read_together) for _ in range(READERS)]
+        self._sessions = [writing, *reading]
+        self._writer = Lane(writing.run_together)
+        self._readers = [Lane(session.run_together) for session in reading]
 
     async def close(self) -> None:
-        pool, threads = self._pool, self._threads
-        self._pool = self._threads = None
-        if threads is not None:
-            await asyncio.to_thread(threads.shutdown)
-        if pool is not None:
-            await asyncio.to_thread(pool.close)
+        lanes = [lane for lane in (self._writer, *self._readers) if lane is not None]
+        self._writer, self._readers = None, []
+        for lane in lanes:
+            await lane.drain()
+        while self._sessions:
+            await self._sessions.pop().close()
 
     async def write(
         self, decision: Callable[Concatenate[Transaction, P], T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        return await self._in_thread(lambda tx: decision(tx, *args, **kwargs), read_only=False)
+        if self._writer is None:
+            raise RuntimeError("the database is not open")
+        return await self._writer.submit(lambda tx: decision(tx, *args, **kwargs))
 
     async def read(self, question: Callable[Concatenate[Transaction, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._in_thread(lambda tx: question(tx, *args, **kwargs), read_only=True)
-
-    async def _in_thread(self, decision: Callable[[Transaction], T], *, read_only: bool) -> T:
-        pool, threads = self._pool, self._threads
-        if pool is None or threads is None:
+        if not self._readers:
             raise RuntimeError("the database is not open")
-        return await asyncio.get_running_loop().run_in_executor(
-            threads, lambda: run_until_settled(pool, decision, read_only=read_only)
-        )
+        self._next_reader = (self._next_reader + 1) % len(self._readers)
+        return await self._readers[self._next_reader].submit(lambda tx: question(tx, *args, **kwargs))
 
     def _migrate(self) -> None:
-        """Bring the schema up to date on a connection of its own that holds the migration lock until it closes."""
+        """Bring the schema up to date, a transaction a step; processes that start at once take turns."""
         migrations = migrate.known_migrations()
         try:
-            with psycopg.connect(self._url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_SECONDS) as connection:
-                _configure(connection)
-                connection.execute("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))
+            with connect(self._url) as connection:
                 more = True
                 while more:
-                    with connection.transaction():
-                        more = migrate.advance(PostgresTransaction(connection), migrations, self._clock, self._admit)
-        except (psycopg.Error, StoreFailure) as error:
-            reason = str(error).strip().splitlines()[0]
+                    [(more, failure)] = commit_together(
+                        connection, [lambda tx: migrate.advance(tx, migrations, self._clock, self._admit)]
+                    )
+                    if failure is not None:
+                        raise failure
+        except errors.LockNotAvailable as error:
+            raise StartupError(
+                "The database in DRIO_DATABASE_URL is being migrated or written to by another drio-mcp for longer than "
+                "10 s: start again when it is done"
+            ) from error
+        except (psycopg.Error, StoreFailure, CommitUnknown) as error:
+            reason = (str(error).strip() or "the connection was lost").splitlines()[0]
             raise StartupError(
                 f"The database in DRIO_DATABASE_URL cannot be used ({reason}): check its address, name and password, "
                 "and that it is running"
             ) from error
 
 
-def _configure(connection: Connection) -> None:
-    """Prepare a new connection: our types, and commits that are on disk when they are acknowledged."""
+def connect(url: str) -> Connection:
+    """A connection in autocommit mode with our types. Raises `psycopg.OperationalError`.
+
+    Behind a transaction pooler a session is another one each time, so no plans are kept there. A pooler makes the
+    process id that it tells of itself, which is how it is known.
+    """
+    connection = psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_SECONDS)
     connection.adapters.register_dumper(int, Int8Dumper)
     connection.adapters.register_dumper(bool, BoolDumper)
-    connection.execute(
-        "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
-    )
-    connection.execute("SET idle_in_transaction_session_timeout = '60s'")
-    if not connection.autocommit:
-        connection.commit()
-
-
-def _told(error: psycopg.Error, statement: Statement) -> Exception:
-    """The store's own word for a driver's error, except for conflicts and lost connections, which are tried again."""
-    if isinstance(error, errors.UniqueViolation):
-        return UniqueViolation()
-    if isinstance(error, psycopg.OperationalError):
-        return error
-    return StoreFailure(f"{type(error).__name__} ({error.sqlstate}) in: {statement.sql}")
-
-
-class CommitUnknown(Exception):
-    """The connection broke at the commit: whether it was made, nobody knows, so it must not be run again."""
-
-
-def run_until_settled(pool: ConnectionPool[Connection], decision: Callable[[Transaction], T], *, read_only: bool) -> T:
-    """Run the decision, again after conflicts and lost connections, until it is committed or has raised its own error.
-
-    Raises `Unavailable` when the server stays away, when conflicts do not end, or when a commit's outcome is unknown.
-    """
-    for attempt in range(MAX_ATTEMPTS):
-        try:
-            return run_once(pool, decision, read_only=read_only)
-        except StopIteration as error:  # which no future takes
-            raise RuntimeError("a decision raised StopIteration") from error
-        except CONFLICTS:
-            # Jitter, so that two that crossed each other do not cross again.
-            time.sleep(random.uniform(0, min(LONGEST_PAUSE_SECONDS, 0.001 * 2**attempt)))  # noqa: S311
-        except (PoolTimeout, CommitUnknown) as error:
-            raise Unavailable from error
-        except psycopg.OperationalError as error:
-            if attempt >= POOL_SIZE:
-                raise Unavailable from error
-            pool.check()  # the server restarted: replace what it left behind
-    raise Unavailable("The database is too busy; try again shortly")
-
-
-def run_once(pool: ConnectionPool[Connection], decision: Callable[[Transaction], T], *, read_only: bool) -> T:
-    """Run the decision in one transaction and commit it."""
-    with pool.connection() as connection:
-        # A question never conflicts on a plain snapshot, so it never has to be asked twice.
-        connection.isolation_level = (
-            psycopg.IsolationLevel.REPEATABLE_READ if read_only else psycopg.IsolationLevel.SERIALIZABLE
-        )
-        connection.read_only = read_only
-        tx = PostgresTransaction(connection)
-        result = decision(tx)
-        tx.finish()
-        try:
-            connection.commit()
-        except CONFLICTS:
-            raise
-        except psycopg.OperationalError as error:
-            raise CommitUnknown from error
-        return result
+    connection.prepare_threshold = None
+    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    if row == (connection.info.backend_pid,):
+        connection.prepare_threshold = PREPARED_AFTER
+        connection.prepared_max = MOST_PREPARED
+    return connection

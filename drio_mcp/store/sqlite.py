@@ -1,8 +1,8 @@
 """SQLite: one writer with group commit, a few readers, and a checkpointer, each a connection in a thread of its own.
 
 The cost of SQLite from asyncio is the thread hop per statement, so a whole decision takes one hop. Decisions that
-arrive while the writer is busy wait together and then share one `COMMIT`, each inside a savepoint, so that one that
-fails is undone alone. Callers are answered after the commit, never before.
+arrive while the writer is busy wait together and then share one `COMMIT`; one that fails is undone alone.
+Callers are answered after the commit, never before.
 """
 
 import asyncio
@@ -11,9 +11,8 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 import aiosqlite
 
@@ -22,16 +21,13 @@ from drio_mcp.errors import StartupError
 from drio_mcp.metrics import COMMIT_BATCH
 from drio_mcp.store import migrate
 from drio_mcp.store.database import Database, StoreFailure, Transaction
-from drio_mcp.store.sqlite_transaction import Decision, Outcome, commit_together, read_together, unavailable
+from drio_mcp.store.lanes import Decision, Lane, Outcome
+from drio_mcp.store.sqlite_transaction import commit_together, read_together, unavailable
 
 T = TypeVar("T")
 P = ParamSpec("P")
 
 BUSY_TIMEOUT_SECONDS = 10.0
-MAX_BATCH = 128
-MOST_TURNS = 32
-QUIET_TURNS = 8
-"""Turns of the event loop without another job, after which a batch is complete."""
 READERS = 2
 PRAGMAS = (
     "synchronous = FULL",
@@ -54,94 +50,22 @@ class WholeDecisions(aiosqlite.Connection):
         result: T = await self._execute(function, self._conn)  # type: ignore[no-untyped-call]
         return result
 
+    async def commit_together(self, decisions: Sequence[Decision]) -> list[Outcome]:
+        """Run the decisions in one transaction that is durable afterwards."""
+        COMMIT_BATCH.observe(len(decisions))
+        return await self._together(commit_together, decisions)
 
-@dataclass(slots=True)
-class QueuedDecision:
-    """A decision that waits for its turn, and the future its caller waits on."""
+    async def read_together(self, questions: Sequence[Decision]) -> list[Outcome]:
+        """Answer the questions from one snapshot."""
+        return await self._together(read_together, questions)
 
-    decision: Decision
-    answer: "asyncio.Future[Any]"
-
-    def settle(self, result: Any, failure: BaseException | None) -> None:
-        if self.answer.done():
-            return  # the caller was cancelled; the change stands
-        if failure is None:
-            self.answer.set_result(result)
-        elif isinstance(failure, StopIteration):  # which no future takes
-            self.answer.set_exception(RuntimeError("a decision raised StopIteration"))
-        else:
-            self.answer.set_exception(failure)
-
-
-@dataclass(slots=True)
-class Lane:
-    """A connection and the jobs that wait for it; at most one batch is under way."""
-
-    connection: WholeDecisions
-    together: Callable[[sqlite3.Connection, Sequence[Decision]], list[Outcome]]
-    waiting: list[QueuedDecision] = field(default_factory=list)
-    worker: "asyncio.Task[None] | None" = None
-
-    async def submit(self, decision: Callable[[Transaction], T]) -> T:
-        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self.waiting.append(QueuedDecision(decision, answer))
-        if self.worker is None:
-            self.worker = asyncio.create_task(self._work())
-            self.worker.add_done_callback(self._stopped)
-        return await answer
-
-    async def drain(self) -> None:
-        """Wait until every job is answered."""
-        while self.worker is not None:
-            await asyncio.wait([self.worker])
-
-    async def _work(self) -> None:
+    async def _together(
+        self, together: Callable[[sqlite3.Connection, Sequence[Decision]], list[Outcome]], decisions: Sequence[Decision]
+    ) -> list[Outcome]:
         try:
-            while self.waiting:
-                await self._let_others_join()
-                batch, self.waiting = self.waiting[:MAX_BATCH], self.waiting[MAX_BATCH:]
-                await self._run([job for job in batch if not job.answer.done()])
-        finally:
-            self.worker = None
-
-    async def _let_others_join(self) -> None:
-        """Give way to requests that are being read while each turn of the loop brings another job.
-
-        A batch costs a thread hop and a sync of the disk, a turn of the loop next to nothing.
-        """
-        quiet = 0
-        for _ in range(MOST_TURNS):
-            count = len(self.waiting)
-            await asyncio.sleep(0)
-            quiet = quiet + 1 if len(self.waiting) == count else 0
-            if quiet == QUIET_TURNS:
-                return
-
-    def _stopped(self, worker: "asyncio.Task[None]") -> None:
-        """Leave nobody waiting when the worker was cancelled, as the event loop ends, perhaps before it began."""
-        if not worker.cancelled():
-            return
-        self.worker = None
-        waiting, self.waiting = self.waiting, []
-        for job in waiting:
-            job.answer.cancel()
-
-    async def _run(self, batch: list[QueuedDecision]) -> None:
-        decisions = [job.decision for job in batch]
-        if self.together is commit_together:
-            COMMIT_BATCH.observe(len(batch))
-        try:
-            outcomes = await self.connection.call(lambda connection: self.together(connection, decisions))
-        except asyncio.CancelledError:
-            for job in batch:
-                job.answer.cancel()
-            raise
-        except BaseException as error:
-            for job in batch:
-                job.settle(None, unavailable(error) if isinstance(error, sqlite3.Error) else error)
-            return
-        for job, (result, failure) in zip(batch, outcomes, strict=True):
-            job.settle(result, failure)
+            return await self.call(lambda connection: together(connection, decisions))
+        except sqlite3.Error as error:
+            raise unavailable(error) from error
 
 
 def prepare_file(path: Path) -> None:
@@ -183,6 +107,7 @@ class SqliteDatabase(Database):
         self._admit = admit
         self._connections: list[WholeDecisions] = []
         self._writer: Lane | None = None
+        self._writing: WholeDecisions | None = None
         self._readers: list[Lane] = []
         self._next_reader = 0
         self._checkpointer: WholeDecisions | None = None
@@ -194,8 +119,8 @@ class SqliteDatabase(Database):
         try:
             writer = await self._connect()
             await writer.call(self._migrate)
-            self._writer = Lane(writer, commit_together)
-            self._readers = [Lane(await self._connect(read_only=True), read_together) for _ in range(READERS)]
+            self._writing, self._writer = writer, Lane(writer.commit_together)
+            self._readers = [Lane((await self._connect(read_only=True)).read_together) for _ in range(READERS)]
             self._checkpointer = await self._connect()
         except (sqlite3.Error, StoreFailure) as error:
             await self.close()
@@ -214,7 +139,7 @@ class SqliteDatabase(Database):
             await lane.drain()
         if self._checkpoint is not None:
             await asyncio.wait([self._checkpoint])
-        self._checkpoint = self._checkpointer = None
+        self._checkpoint = self._checkpointer = self._writing = None
         while self._connections:
             await self._connections.pop().close()
 
@@ -272,7 +197,7 @@ class SqliteDatabase(Database):
         """Start copying the log into the database file, when it is long enough and that is not going on already."""
         if (
             self._checkpointer is None
-            or self._writer is None
+            or self._writing is None
             or (self._checkpoint is not None and not self._checkpoint.done())
         ):
             return
@@ -283,9 +208,7 @@ class SqliteDatabase(Database):
         log = self._path.with_name(self._path.name + "-wal")
         with suppress(FileNotFoundError):
             if log.stat().st_size >= CHECKPOINT_BYTES:
-                self._checkpoint = asyncio.create_task(
-                    self._run_checkpoint(self._checkpointer, self._writer.connection)
-                )
+                self._checkpoint = asyncio.create_task(self._run_checkpoint(self._checkpointer, self._writing))
 
     async def _run_checkpoint(self, beside: WholeDecisions, writer: WholeDecisions) -> None:
         with suppress(sqlite3.OperationalError):  # busy: the next one will do it

@@ -1,12 +1,13 @@
 """Decisions on one SQLite connection: the transaction that they see, and how several of them share a commit."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from drio_mcp.errors import Unavailable
-from drio_mcp.store.database import Query, Statement, StoreFailure, Transaction, UniqueViolation, Value
+from drio_mcp.store.database import Query, Statement, StoreFailure, UniqueViolation, Value
+from drio_mcp.store.lanes import Decision, Outcome
 
 T = TypeVar("T")
 
@@ -72,10 +73,6 @@ def unavailable(error: sqlite3.Error) -> Unavailable:
     failure = Unavailable("The database cannot be used right now; try again shortly")
     failure.__cause__ = error
     return failure
-
-
-Decision = Callable[[Transaction], Any]
-Outcome = tuple[Any, BaseException | None]
 
 
 def commit_together(connection: sqlite3.Connection, decisions: Sequence[Decision]) -> list[Outcome]:

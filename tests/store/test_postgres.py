@@ -1,6 +1,7 @@
 """What is PostgreSQL's alone: conflicts that are tried again, and a server that restarts under its clients."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from drio_mcp.config import Settings
 from drio_mcp.errors import Unavailable
-from drio_mcp.store import Database, Query, Statement, Transaction, open_database
+from drio_mcp.store import Database, Query, Statement, Transaction, open_database, postgres_transaction
 from drio_mcp.store import postgres as postgres_module
 
 from ..conftest import FakeClock
@@ -18,6 +19,7 @@ CREATE = Statement("CREATE TABLE notes (id BIGINT PRIMARY KEY, value BIGINT NOT 
 ADD = Statement("INSERT INTO notes (id, value) VALUES (:id, :value)")
 SUM = Query("SELECT CAST(COALESCE(SUM(value), 0) AS BIGINT) FROM notes", int)
 MY_PID = Query("SELECT pg_backend_pid()", int)
+SYNCHRONOUS = Query("SELECT current_setting('synchronous_commit')", str)
 
 
 @pytest.fixture
@@ -92,12 +94,58 @@ async def test_a_decision_that_lost_its_connection_runs_again_from_its_beginning
     assert await notes.read(lambda tx: tx.one(SUM)) == 2
 
 
-async def test_a_server_that_commits_before_the_disk_is_told_not_to(notes: Database, postgres_url: str) -> None:
+async def test_a_server_that_commits_before_the_disk_is_told_not_to(
+    postgres_url: str, tmp_path: Path, clock: FakeClock
+) -> None:
     """`synchronous_commit = off` as the server's default would lose acknowledged writes."""
-    with psycopg.connect(postgres_url) as connection:
-        postgres_module._configure(connection)
-        connection.execute("SET synchronous_commit = off")
-        connection.commit()
-        postgres_module._configure(connection)
-        row = connection.execute("SHOW synchronous_commit").fetchone()
-    assert row == ("on",)
+    url = f"{postgres_url}%20-csynchronous_commit%3Doff"
+    async with open_database(Settings(database_url=url, data_dir=tmp_path), clock) as database:
+        assert await database.read(lambda tx: tx.one(SYNCHRONOUS)) == "off"
+        assert await database.write(lambda tx: tx.one(SYNCHRONOUS)) == "on"
+
+
+async def test_processes_write_in_turn(notes: Database, postgres_url: str, tmp_path: Path, clock: FakeClock) -> None:
+    """Each decision reads all rows and adds one: two at once in two processes would write the same value."""
+    async with open_database(Settings(database_url=postgres_url, data_dir=tmp_path), clock) as other:
+        values = await asyncio.gather(*((notes, other)[id % 2].write(add_the_sum, id) for id in range(16)))
+    assert sorted(values) == [2**n for n in range(16)], "as if one after the other"
+
+
+async def test_a_process_that_stops_in_the_middle_of_a_decision_holds_up_the_others_for_a_bounded_time(
+    notes: Database, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It keeps the turn until the server ends its session; meanwhile the others hear `Unavailable`."""
+    hurried = postgres_transaction.BEGIN_WRITING.replace("'10s'", "'100ms'").replace("'15s'", "'400ms'")
+    monkeypatch.setattr(postgres_transaction, "BEGIN_WRITING", hurried)
+    with psycopg.connect(postgres_url, autocommit=True) as stopped:
+        stopped.execute(hurried)
+        with pytest.raises(Unavailable):
+            await notes.write(add_one, 1)
+        assert await notes.read(lambda tx: tx.one(SUM)) == 0, "reading goes on"
+        while True:
+            try:
+                await notes.write(add_one, 1)
+                break
+            except Unavailable:
+                continue
+        with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
+            stopped.execute("COMMIT")
+    assert await notes.read(lambda tx: tx.one(SUM)) == 1
+
+
+async def test_a_process_that_was_stopped_itself_begins_again(notes: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When it goes on, the server has ended its session, and perhaps others have written since."""
+    hurried = postgres_transaction.BEGIN_WRITING.replace("'15s'", "'50ms'")
+    monkeypatch.setattr(postgres_transaction, "BEGIN_WRITING", hurried)
+    attempts = 0
+
+    def stop_once(tx: Transaction) -> int:
+        nonlocal attempts
+        attempts += 1
+        tx.one(SUM)
+        if attempts == 1:
+            threading.Event().wait(0.3)
+        return add_the_sum(tx, 1)
+
+    assert await notes.write(stop_once) == 1
+    assert attempts == 2

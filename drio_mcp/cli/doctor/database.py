@@ -55,7 +55,7 @@ def _sqlite(settings: Settings, path: Path) -> Finding:
 
 
 def _postgres(settings: Settings) -> Finding:
-    from drio_mcp.store.postgres import PostgresTransaction
+    from drio_mcp.store.postgres_transaction import PostgresTransaction
 
     with _connect(settings) as connection:
         tx = PostgresTransaction(connection)

@@ -1,0 +1,180 @@
+"""Decisions on one PostgreSQL connection: the transaction that they see, and how several of them share a commit."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import errors
+from psycopg.adapt import Dumper
+from psycopg.types.numeric import Int8Dumper
+
+from drio_mcp.store.database import Query, Statement, StoreFailure, UniqueViolation, Value
+from drio_mcp.store.lanes import Decision, Outcome
+
+T = TypeVar("T")
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+BEGIN_WRITING = """
+    BEGIN ISOLATION LEVEL READ COMMITTED;
+    SET LOCAL lock_timeout = '10s';
+    SET LOCAL idle_in_transaction_session_timeout = '15s';
+    SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off';
+    SELECT pg_advisory_xact_lock(1685219695, hashtext(coalesce(current_schema(), '')))"""
+"""One round trip that begins to write: nobody else who shares the tables writes until the commit.
+
+So decisions of all processes happen one after the other, as with SQLite's one writer, and each sees what those before
+it did: READ COMMITTED takes its view anew for each statement, all of them after the lock was had. The lock goes with
+the transaction, so it outlives neither a process nor a connection, and a transaction pooler does not disturb it. A
+process that stops in the middle loses its session, and with it the lock, after 15 s. A server that acknowledges commits
+before they are on disk is told not to.
+"""
+BEGIN_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+
+class BoolDumper(Dumper):
+    """Booleans are stored as 0 and 1, as in SQLite."""
+
+    oid = Int8Dumper.oid
+
+    def dump(self, obj: bool) -> bytes:
+        return b"1" if obj else b"0"
+
+
+class CommitUnknown(Exception):
+    """The connection broke at the commit: whether it was made, nobody knows, so it must not be run again."""
+
+
+class PostgresTransaction:
+    """A decision's view of one connection."""
+
+    __slots__ = ("_cursor", "failure", "has_changed_something")
+
+    def __init__(self, connection: Connection) -> None:
+        self._cursor = connection.cursor()
+        self.failure: Exception | None = None
+        self.has_changed_something = False
+        """Whether there is something to undo."""
+
+    def one(self, query: Query[T], /, **parameters: Value) -> T | None:
+        row = self._execute(query, parameters).fetchone()
+        return None if row is None else query.row(*row)
+
+    def all(self, query: Query[T], /, **parameters: Value) -> list[T]:
+        return [query.row(*row) for row in self._execute(query, parameters)]
+
+    def run(self, statement: Statement, /, **parameters: Value) -> int:
+        return self._execute(statement, parameters).rowcount
+
+    def finish(self) -> None:
+        """Raise the failure that the decision swallowed: COMMIT would silently undo all of it."""
+        if self.failure is not None:
+            raise self.failure
+
+    def _execute(self, statement: Statement, parameters: dict[str, Value]) -> psycopg.Cursor[tuple[Any, ...]]:
+        self.finish()
+        try:
+            cursor = self._cursor.execute(statement.pyformat, parameters)
+        except psycopg.Error as error:
+            self.failure = _told(error, statement, is_lost=self._cursor.connection.closed)
+            raise self.failure from None  # the driver's message quotes values
+        # The command's tag is the word of SQL, and for those that change rows their number.
+        if cursor.rowcount != 0 and not (cursor.statusmessage or "").startswith("SELECT"):
+            self.has_changed_something = True
+        return cursor
+
+
+def _told(error: psycopg.Error, statement: Statement, *, is_lost: bool) -> Exception:
+    """The store's own word for a driver's error, except for conflicts and lost connections, which are tried again."""
+    if is_lost and not isinstance(error, psycopg.OperationalError):  # such as a session that was idle for too long
+        return psycopg.OperationalError("the server ended the session")
+    if isinstance(error, errors.UniqueViolation):
+        return UniqueViolation()
+    if isinstance(error, psycopg.OperationalError):
+        return error
+    return StoreFailure(f"{type(error).__name__} ({error.sqlstate}) in: {statement.sql}")
+
+
+def commit_together(connection: Connection, decisions: Sequence[Decision]) -> list[Outcome]:
+    """Run the decisions in one transaction, and commit once. The connection is in autocommit mode.
+
+    An exception of a decision undoes that one alone and is its outcome. Whatever is raised here (`CommitUnknown`,
+    `psycopg.OperationalError`) concerns all of them. As on SQLite, savepoints are taken only after a decision failed
+    that had changed something, or whose failure the server itself counts as the end of the transaction.
+    """
+    try:
+        connection.execute(BEGIN_WRITING)
+        outcomes = _without_savepoints(connection, decisions)
+        if outcomes is None:
+            connection.execute("ROLLBACK")
+            connection.execute(BEGIN_WRITING)
+            outcomes = [_in_savepoint(connection, decision) for decision in decisions]
+    except BaseException:
+        _roll_back(connection)
+        raise
+    try:
+        connection.execute("COMMIT")
+    except (errors.SerializationFailure, errors.DeadlockDetected):
+        raise
+    except psycopg.OperationalError as error:
+        raise CommitUnknown from error
+    return outcomes
+
+
+def _without_savepoints(connection: Connection, decisions: Sequence[Decision]) -> list[Outcome] | None:
+    """The outcomes, or None when the transaction has to be undone for what one decision did."""
+    outcomes: list[Outcome] = []
+    for decision in decisions:
+        tx = PostgresTransaction(connection)
+        outcome = _outcome(tx, decision)
+        if outcome[1] is not None and (tx.has_changed_something or tx.failure is not None):
+            return None
+        outcomes.append(outcome)
+    return outcomes
+
+
+def _in_savepoint(connection: Connection, decision: Decision) -> Outcome:
+    connection.execute("SAVEPOINT decision")
+    result, failure = _outcome(PostgresTransaction(connection), decision)
+    if failure is not None:
+        connection.execute("ROLLBACK TO decision")
+    connection.execute("RELEASE decision")
+    return result, failure
+
+
+def read_together(connection: Connection, questions: Sequence[Decision]) -> list[Outcome]:
+    """Answer the questions from one snapshot. Raises `psycopg.OperationalError`."""
+    try:
+        connection.execute(BEGIN_READING)
+        outcomes: list[Outcome] = []
+        for question in questions:
+            tx = PostgresTransaction(connection)
+            outcomes.append(_outcome(tx, question))
+            if tx.failure is not None:  # a fault of ours ended the transaction; those that follow get a new one
+                connection.execute("ROLLBACK")
+                connection.execute(BEGIN_READING)
+        connection.execute("COMMIT")
+    except BaseException:
+        _roll_back(connection)
+        raise
+    return outcomes
+
+
+def _outcome(tx: PostgresTransaction, decision: Decision) -> Outcome:
+    """What came of the decision. Raises `psycopg.OperationalError` where the connection, not the decision, failed."""
+    try:
+        result = decision(tx)
+        tx.finish()
+    except psycopg.OperationalError:
+        raise
+    except BaseException as error:
+        if isinstance(tx.failure, psycopg.OperationalError):  # which the decision hid behind its own
+            raise tx.failure from error
+        return None, error
+    return result, None
+
+
+def _roll_back(connection: Connection) -> None:
+    with suppress(psycopg.Error):  # what led here is the error that counts
+        if not connection.closed:
+            connection.execute("ROLLBACK")
