@@ -87,6 +87,14 @@ class Forbidden(DrioError):
         self.scope = scope
 
 
+class OperatorsOnly(DrioError):
+    """The token is good, and no scope would help: the account is no operator's."""
+
+    code = "forbidden"
+    status = 403
+    default_message = "This is for operators of the server"
+
+
 class NotFound(DrioError):
     code = "not_found"
     status = 404

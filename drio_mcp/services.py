@@ -10,6 +10,7 @@ from drio_mcp.accounts.audit import Audit
 from drio_mcp.accounts.oidc import OidcSignIn
 from drio_mcp.clock import Clock, SystemClock
 from drio_mcp.config import Settings, secret_variables
+from drio_mcp.connections.catalog.authorization_servers import AuthorizationServers
 from drio_mcp.connections.catalog.entries import Catalog
 from drio_mcp.connections.catalog.providers import Providers
 from drio_mcp.connections.connecting.catalog_lookup import CatalogLookup, ProviderHint
@@ -29,6 +30,7 @@ from drio_mcp.connections.removal.revocation import UpstreamRevocation
 from drio_mcp.connections.removal.undo import Removals
 from drio_mcp.connections.upstream.consent import ProviderConsent
 from drio_mcp.connections.upstream.credentials import Credentials
+from drio_mcp.connections.upstream.provider_clients import ProviderClients
 from drio_mcp.connections.upstream.refresh import TokenRefresh
 from drio_mcp.connections.upstream.registration_requests import RegistrationClient
 from drio_mcp.connections.upstream.registrations import ProviderRegistrations
@@ -217,6 +219,14 @@ class Services:
         return Removals(self.db, self.clock, self.connections, self.deletion)
 
     # Connections: our side of OAuth at providers
+
+    @cached_property
+    def provider_clients(self) -> ProviderClients:
+        return ProviderClients(self.foundations, self.providers, self.authorization_servers)
+
+    @cached_property
+    def authorization_servers(self) -> AuthorizationServers:
+        return AuthorizationServers(self.providers)
 
     @cached_property
     def provider_registrations(self) -> ProviderRegistrations:

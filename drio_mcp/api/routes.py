@@ -14,6 +14,7 @@ from drio_mcp.api.health import healthz, readyz
 from drio_mcp.api.llms import llms
 from drio_mcp.api.openapi import document
 from drio_mcp.api.operation import Operation
+from drio_mcp.api.provider_client_operations import operations as provider_client_operations
 from drio_mcp.api.requests import DryRun
 from drio_mcp.api.responses import json_response
 from drio_mcp.api.well_known import APP_WELL_KNOWN_ROUTES, WELL_KNOWN_ROUTES
@@ -276,6 +277,8 @@ OPERATIONS: tuple[Operation, ...] = (
         result=None,
         is_tool=False,
     ),
+    *provider_client_operations(f"{APP}/provider-clients", "", "the app's"),
+    *provider_client_operations("/api/v1/provider-clients", "server_", "the server's, for operators"),
 )
 
 

@@ -16,6 +16,7 @@ from drio_mcp.cli.demo import demo
 from drio_mcp.cli.doctor import doctor
 from drio_mcp.cli.keys import keys
 from drio_mcp.cli.migrate import migrate
+from drio_mcp.cli.providers import providers
 from drio_mcp.cli.serve import serve
 from drio_mcp.cli.setup_link import setup_link
 from drio_mcp.cli.tokens import tokens
@@ -33,7 +34,21 @@ def cli() -> None:
     """An MCP server with an embedded OAuth 2.1 authorization server for the auth connections of your apps."""
 
 
-for command in (serve, setup_link, users, tokens, clients, keys, migrate, backup, restore, audit, doctor, demo):
+for command in (
+    serve,
+    setup_link,
+    users,
+    tokens,
+    clients,
+    providers,
+    keys,
+    migrate,
+    backup,
+    restore,
+    audit,
+    doctor,
+    demo,
+):
     cli.add_command(command)
 
 

@@ -3,7 +3,7 @@
 from starlette.routing import Route
 
 from drio_mcp.middleware.families import AUTHORIZE, CALLBACK, ROOT_AUTHORIZE
-from drio_mcp.pages import account, apps, connect, connection, new_connection
+from drio_mcp.pages import account, apps, connect, connection, new_connection, provider_clients
 from drio_mcp.pages import oidc_sign_in as upstream
 from drio_mcp.pages.authorize import authorize
 from drio_mcp.pages.landing import start_page
@@ -38,6 +38,16 @@ PAGES = [
     Route("/apps/{appId}/auth/{authId}/edit", connection.edit_connection, methods=["GET", "POST"]),
     Route("/apps/{appId}/auth/{authId}/history", connection.show_history),
     Route("/apps/{appId}/auth/{authId}/delete", connection.delete_connection, methods=["GET", "POST"]),
+    *(
+        route
+        for path in ("/apps/{appId}/provider-clients", "/operator/provider-clients")
+        for route in (
+            Route(path, provider_clients.list_clients),
+            Route(f"{path}/new", provider_clients.new_client, methods=["GET", "POST"]),
+            Route(f"{path}/{{clientId}}", provider_clients.show_client, methods=["GET", "POST"]),
+            Route(f"{path}/{{clientId}}/delete", provider_clients.delete_client, methods=["GET", "POST"]),
+        )
+    ),
     Route("/connect/{token}", connect.connect, methods=["GET", "POST"]),
     Route("/connect/callback/{authId}", connect.come_back),
     Route("/connect/result/{authId}", connect.result),

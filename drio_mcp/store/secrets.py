@@ -1,5 +1,6 @@
 """The statements of the table `secrets`: sealed values, one per connection and field."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from drio_mcp.store.database import Query, Statement, Transaction
@@ -15,6 +16,11 @@ class SecretRow:
     origins: str
     key_id: str
     updated_at: int
+
+    @property
+    def owner(self) -> str:
+        """What it belongs to."""
+        return self.connection_id
 
 
 COLUMNS = "connection_id, field, sealed, origins, key_id, updated_at"
@@ -59,6 +65,18 @@ def put(tx: Transaction, row: SecretRow) -> None:
         origins=row.origins,
         key_id=row.key_id,
         updated_at=row.updated_at,
+    )
+
+
+def list_after(tx: Transaction, place: tuple[str, str], limit: int) -> Sequence[SecretRow]:
+    """Up to `limit` values in their order, from behind `place` (owner, field)."""
+    return tx.all(LIST_AFTER, connection_id=place[0], field=place[1], limit=limit)
+
+
+def rewrap(tx: Transaction, row: SecretRow, sealed: bytes, key_id: str) -> int:
+    """Put `sealed` in place of the row's value unless another came first; gives how many were changed."""
+    return tx.run(
+        REWRAP, sealed=sealed, key_id=key_id, connection_id=row.connection_id, field=row.field, before=row.sealed
     )
 
 

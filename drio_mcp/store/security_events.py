@@ -29,6 +29,9 @@ class SecurityEvent(StrEnum):
     GRANT_REVOKED = "grant_revoked"
     CLIENT_REVOKED = "client_revoked"
     REUSE_DETECTED = "reuse_detected"
+    PROVIDER_CLIENT_CREATED = "provider_client_created"
+    PROVIDER_CLIENT_CHANGED = "provider_client_changed"
+    PROVIDER_CLIENT_DELETED = "provider_client_deleted"
 
 
 @dataclass(frozen=True, slots=True)

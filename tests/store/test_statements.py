@@ -19,6 +19,7 @@ from ..conftest import FakeClock
 
 WHOLE_TABLE = {
     "drio_mcp.store.secrets.COUNT": "an operator seals all of them anew, and watches how far it is",
+    "drio_mcp.store.provider_client_secrets.COUNT": "likewise",
     "drio_mcp.store.users.LIST": "an operator asked for all accounts; the index gives their order",
     "drio_mcp.store.key_checks.LIST": "read whole, once per start; it has a row per key",
     "drio_mcp.store.migrate.LIST_APPLIED": "the ledger is read whole, once per start; it has a row per migration",

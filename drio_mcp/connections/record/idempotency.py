@@ -5,7 +5,7 @@ import hmac
 import json
 from typing import Any
 
-from drio_mcp.connections.record.schemas import NewConnection
+from drio_mcp.models import Model
 from drio_mcp.opaque import Secret
 from drio_mcp.vault import Keyring
 
@@ -13,7 +13,7 @@ PURPOSE = "idempotency/1"
 LONGEST_KEY = 255
 
 
-def fingerprint(keyring: Keyring, body: NewConnection) -> bytes:
+def fingerprint(keyring: Keyring, body: Model) -> bytes:
     """Stands for the body, secrets included: a keyed hash, which nobody without the ring can try guesses against.
 
     The oldest key makes it, so that a rotation in between changes nothing.

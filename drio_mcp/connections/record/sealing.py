@@ -1,11 +1,11 @@
 """A connection's secrets in the store: sealed for the connection, the field and the origins they may go to."""
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 
 from drio_mcp.opaque import Secret
-from drio_mcp.store import Database, Transaction, secrets
+from drio_mcp.store import Database, Transaction, provider_client_secrets, secrets
+from drio_mcp.store.provider_client_secrets import ProviderClientSecretRow
 from drio_mcp.store.secrets import SecretRow
 from drio_mcp.vault import Binding, SealBroken, Vault, key_id_of
 
@@ -49,6 +49,8 @@ class Rewrapping:
     def __init__(self, db: Database, vault: Vault) -> None:
         self._db = db
         self._vault = vault
+        self._tables = [secrets, provider_client_secrets]
+        """Those that are not done yet; both have the same statements."""
         self._place = ("", "")
         self.seen = 0
         self.rewrapped = 0
@@ -57,18 +59,24 @@ class Rewrapping:
 
     async def total(self) -> int:
         """How many secrets there are."""
-        return await self._db.read(lambda tx: tx.one(secrets.COUNT)) or 0
+        counts = [await self._db.read(lambda tx: tx.one(table.COUNT)) or 0 for table in self._tables]  # noqa: B023
+        return sum(counts)
 
     async def batch(self) -> bool:
         """Do the next batch; False when there was none."""
-        rows = await self._db.write(self._rewrap, self._place)
-        if rows:
-            self._place = (rows[-1].connection_id, rows[-1].field)
-            self.seen += len(rows)
-        return bool(rows)
+        while self._tables:
+            rows = await self._db.write(self._rewrap, self._place)
+            if rows:
+                self._place = (rows[-1].owner, rows[-1].field)
+                self.seen += len(rows)
+                return True
+            del self._tables[0]
+            self._place = ("", "")
+        return False
 
-    def _rewrap(self, tx: Transaction, place: tuple[str, str]) -> list[SecretRow]:
-        rows = tx.all(secrets.LIST_AFTER, connection_id=place[0], field=place[1], limit=BATCH)
+    def _rewrap(self, tx: Transaction, place: tuple[str, str]) -> Sequence[SecretRow | ProviderClientSecretRow]:
+        table = self._tables[0]
+        rows: Sequence[SecretRow | ProviderClientSecretRow] = table.list_after(tx, place, BATCH)
         for row in rows:
             try:
                 sealed = self._vault.rewrap(row.sealed)
@@ -76,15 +84,5 @@ class Rewrapping:
                 self.broken += 1
                 continue
             if sealed is not None:
-                self.rewrapped += self._put(tx, replace(row, sealed=sealed), row.sealed)
+                self.rewrapped += table.rewrap(tx, row, sealed, self._vault.primary_id)
         return rows
-
-    def _put(self, tx: Transaction, row: SecretRow, before: bytes) -> int:
-        return tx.run(
-            secrets.REWRAP,
-            sealed=row.sealed,
-            key_id=self._vault.primary_id,
-            connection_id=row.connection_id,
-            field=row.field,
-            before=before,
-        )
