@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from drio_mcp.errors import BadRequest, OAuthError, Unauthorized
 from drio_mcp.middleware.bearer import bearer_token
-from drio_mcp.middleware.body import parse_json_object
+from drio_mcp.middleware.body import read_json_object
 from drio_mcp.oauth.parameters import REPEATABLE, Parameters
 
 MOST_PARAMETERS = 50
@@ -29,7 +29,7 @@ async def read_parameters(request: Request) -> Parameters:
     body = await request.body()
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type == "application/json":
-        return Parameters(_json_pairs(body))
+        return Parameters(await _json_pairs(body))
     if media_type == "application/x-www-form-urlencoded" or not body:
         return Parameters(_form_pairs(body))
     raise OAuthError(
@@ -40,7 +40,7 @@ async def read_parameters(request: Request) -> Parameters:
 async def read_metadata_object(request: Request) -> dict[str, Any]:
     """The JSON object of a registration request (RFC 7591 section 3.1). Raises `invalid_client_metadata`."""
     try:
-        return parse_json_object(await request.body())
+        return await read_json_object(await request.body())
     except BadRequest as error:
         raise OAuthError("invalid_client_metadata", error.message) from None
 
@@ -72,12 +72,16 @@ def _form_pairs(body: bytes) -> list[tuple[str, str]]:
         raise OAuthError("invalid_request", "The body is not a readable form") from None
 
 
-def _json_pairs(body: bytes) -> Iterator[tuple[str, str]]:
+async def _json_pairs(body: bytes) -> list[tuple[str, str]]:
     try:
-        pairs: list[tuple[str, Any]] = list(parse_json_object(body).items())
+        members = await read_json_object(body)
     except BadRequest as error:
         raise OAuthError("invalid_request", error.message) from None
-    for name, value in pairs:
+    return list(_pairs_of(members))
+
+
+def _pairs_of(members: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in members.items():
         if name in REPEATABLE and isinstance(value, list):
             yield from ((name, each) for each in value if isinstance(each, str))
         elif isinstance(value, str):

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
 from drio_mcp.errors import BadRequest, NotAcceptable, UnsupportedMediaType, ValidationFailed
-from drio_mcp.middleware.body import parse_json_object
+from drio_mcp.middleware.body import read_json_object
 from drio_mcp.middleware.validation import problems_of
 from drio_mcp.models import Model
 
@@ -34,7 +34,7 @@ async def read_object(request: Request) -> dict[str, Any]:
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type not in JSON_TYPES:
         raise UnsupportedMediaType
-    return parse_json_object(body)
+    return await read_json_object(body)
 
 
 async def read_body(request: Request, model: type[M]) -> M:
@@ -45,7 +45,7 @@ async def read_body(request: Request, model: type[M]) -> M:
 def validated(model: type[M], data: dict[str, Any]) -> M:
     """`data` as `model`, or `ValidationFailed`."""
     try:
-        return model.model_validate(data)
+        return model.model_validate(data, by_alias=True, by_name=False)
     except ValidationError as error:
         raise ValidationFailed(problems_of(error)) from None
 
@@ -60,7 +60,7 @@ def read_query(request: Request, model: type[M]) -> M:
     if len(values) != len(pairs):
         raise BadRequest("A query parameter is given twice")
     try:
-        return model.model_validate(values)
+        return model.model_validate(values, by_alias=True, by_name=False)
     except ValidationError as error:
         problem = problems_of(error)[0]
         raise BadRequest(f"Query parameter {problem.path}: {problem.message}") from None

@@ -14,7 +14,7 @@ from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.record.schemas import ConnectionAnswer, HistoryQuery
 from drio_mcp.connections.use.proxy import ProxiedCall
 from drio_mcp.errors import DrioError, UnsupportedMediaType
-from drio_mcp.middleware.body import parse_json_object
+from drio_mcp.middleware.body import read_json_object
 from drio_mcp.middleware.context import principal_of, request_id_of, services_of
 from drio_mcp.middleware.errors import Challenges
 from drio_mcp.middleware.families import PROXY
@@ -52,7 +52,7 @@ async def issue_auth_token(request: Request) -> Response:
     media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if body and media_type != "application/json":
         raise UnsupportedMediaType
-    wanted = validated(TokenRequest, parse_json_object(body) if body else {})
+    wanted = validated(TokenRequest, await read_json_object(body) if body else {})
     return json_response(await services_of(request).use.token(*_target(request), wanted, dry_run=dry_run))
 
 

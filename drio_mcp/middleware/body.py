@@ -1,14 +1,12 @@
 """Request bodies: at most 1 MiB, and JSON read strictly."""
 
-import json
 from typing import Any
 
-from pydantic_core import from_json
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from drio_mcp.errors import BadRequest, PayloadTooLarge
 from drio_mcp.middleware.families import is_proxied
-from drio_mcp.middleware.validation import refuse_unstorable
+from drio_mcp.middleware.strict_json import NotStrict, check_text, loads, unhurried
 
 MAX_BODY_BYTES = 1024 * 1024
 
@@ -43,27 +41,18 @@ class BodyLimit:
         await self._app(scope, receive_counted, send)
 
 
+async def read_json_object(body: bytes) -> dict[str, Any]:
+    """`parse_json_object`, without holding the event loop for long."""
+    return await unhurried(body, parse_json_object)
+
+
 def parse_json_object(body: bytes) -> dict[str, Any]:
-    """The JSON object in `body`.
-
-    Raises `BadRequest` for what is not JSON by RFC 8259 or would be read differently by two parsers: NaN, a member
-    named twice (section 4), nesting beyond 200 levels, and text that cannot be stored.
-    """
+    """The JSON object in `body`, whose text can be stored. Raises `BadRequest` for what is none in the strict form."""
     try:
-        value = from_json(body, allow_inf_nan=False)
-        DUPLICATES.decode(body.decode())
-    except ValueError:
-        raise BadRequest("The body is not valid JSON") from None
-    if not isinstance(value, dict):
-        raise BadRequest("The body must be a JSON object")
-    refuse_unstorable(value)
+        value = loads(body)
+        if not isinstance(value, dict):
+            raise BadRequest("The body must be a JSON object")
+        check_text(value)
+    except NotStrict as error:
+        raise BadRequest(f"The body {error}") from None
     return value
-
-
-def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> None:
-    if len({name for name, _ in pairs}) != len(pairs):
-        raise BadRequest("The body names a member twice")
-
-
-DUPLICATES = json.JSONDecoder(object_pairs_hook=_refuse_duplicates)
-"""Made once: `json.loads` with a hook makes one per call."""

@@ -1,11 +1,10 @@
 """Validation problems in words for callers: where and what, never the value."""
 
 import re
-from typing import Any
 
 from pydantic import ValidationError
 
-from drio_mcp.errors import BadRequest, Problem
+from drio_mcp.errors import Problem
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
 
@@ -54,17 +53,3 @@ def _path(location: tuple[int | str, ...]) -> str:
 def _sentence(message: str) -> str:
     text = SHOULD.sub("must", message.removeprefix("Value error, "), count=1)
     return text[:1].lower() + text[1:]
-
-
-def refuse_unstorable(value: Any) -> None:
-    """Raises `BadRequest` for text that JSON carries and no database does: U+0000 and lone surrogates."""
-    if isinstance(value, str):
-        if "\0" in value or (not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value)):
-            raise BadRequest("The body contains U+0000 or half of a surrogate pair, which no text may hold")
-    elif isinstance(value, dict):
-        for name, member in value.items():
-            refuse_unstorable(name)
-            refuse_unstorable(member)
-    elif isinstance(value, list):
-        for item in value:
-            refuse_unstorable(item)

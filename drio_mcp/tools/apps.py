@@ -1,6 +1,6 @@
 """The tools about apps."""
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from drio_mcp.accounts.answers import AppAnswer, AppsAnswer
 from drio_mcp.accounts.apps import CreateApp
@@ -15,7 +15,7 @@ class ListApps(Model):
 class CreateAppArguments(CreateApp):
     """The REST body, and the query's `dryRun`."""
 
-    dry_run: bool = Field(default=False, description="Only show what would be made.")
+    dry_run: StrictBool = Field(default=False, description="Only show what would be made.")
 
 
 async def list_apps(call: Call, arguments: ListApps) -> Answer:

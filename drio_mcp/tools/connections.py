@@ -2,9 +2,9 @@
 
 from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, Field, StrictBool
+from pydantic.json_schema import SkipJsonSchema
 
-from drio_mcp.connections.fields import Text
 from drio_mcp.connections.record.crud import View
 from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.record.schemas import (
@@ -26,6 +26,18 @@ from drio_mcp.tools.tool import Answer, Call
 M = TypeVar("M", bound=BaseModel)
 
 
+def _refuse_reference(reference: str | None) -> str | None:
+    if reference is not None:
+        raise ValueError("is not taken by tools: an operator sets it by REST")
+    return reference
+
+
+NoReference = Annotated[SkipJsonSchema[str | None], AfterValidator(_refuse_reference)]
+"""Where REST takes a reference to a secret of the server's own (contract section 3): no model names one."""
+
+CLEARED_BY_NULL = Field(default=None, description="Only what changes; a member that is null is cleared.")
+
+
 class InApp(Model):
     """Where the path of the REST call names the app."""
 
@@ -41,7 +53,7 @@ class OnConnection(InApp):
 class Write(Model):
     """The query of every write."""
 
-    dry_run: bool = False
+    dry_run: StrictBool = False
 
 
 class ListConnections(ConnectionQuery, InApp):
@@ -51,31 +63,29 @@ class ListConnections(ConnectionQuery, InApp):
 class CreateConnection(NewConnection, InApp, Write):
     """The REST body without secrets, in an app."""
 
+    secret_ref: NoReference = None
+
 
 class CreateConnectionWithSecrets(CreateAuthConnection, InApp, Write):
     """The REST body, in an app."""
 
-
-PatchedConfig = WithJsonSchema(
-    {"type": ["object", "null"], "description": "Fields as in create_auth_connection; null clears one."}
-)
-"""Said once is enough: the fields stand in the schema of the other tool."""
+    secret_ref: NoReference = None
 
 
 class UpdateConnection(ConnectionPatch, OnConnection, Write):
     """The REST body without secrets, for a connection."""
 
     app_id: str | None = None
-    config: Annotated[ConfigInput | None, PatchedConfig] = None
-    secret_ref: Text | None = None
+    config: ConfigInput | None = CLEARED_BY_NULL
+    secret_ref: NoReference = None
 
 
 class UpdateConnectionWithSecrets(UpdateAuthConnection, OnConnection, Write):
     """The REST body, for a connection."""
 
     app_id: str | None = None
-    config: Annotated[ConfigWithSecrets | None, PatchedConfig] = None
-    secret_ref: Text | None = None
+    config: ConfigWithSecrets | None = CLEARED_BY_NULL
+    secret_ref: NoReference = None
 
 
 class DeleteConnection(OnConnection, Write):

@@ -10,6 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from drio_mcp.errors import UnsupportedMediaType
 from drio_mcp.middleware.bearer import bearer_token
+from drio_mcp.middleware.strict_json import NotStrict, loads, unhurried
 from drio_mcp.services import Services
 from drio_mcp.tools.gate import OriginCheck, StepUp
 from drio_mcp.tools.registry import tools_for
@@ -54,11 +55,17 @@ class McpEndpoint:
             raise HTTPException(405, headers={"Allow": "POST"})
         require_json(headers)
         scope["state"]["principal"] = principal
-        body = await read_body(receive)
-        self._step_up(principal, body)
+        try:
+            message = await unhurried(await read_body(receive), loads)
+        except NotStrict as error:
+            await (await self._loaded()).refuse(error, send)
+            return
+        self._step_up(principal, message)
+        await (await self._loaded()).handle(scope, message, receive, send)
+
+    async def _loaded(self) -> "McpServer":
         assert self._server is not None, "the application's lifespan has not been entered"
-        server = self._server.result() if self._server.done() else await asyncio.shield(self._server)
-        await server.handle(scope, body, receive, send)
+        return self._server.result() if self._server.done() else await asyncio.shield(self._server)
 
 
 def require_json(headers: list[tuple[bytes, bytes]]) -> None:

@@ -1,12 +1,11 @@
 """The gate before the MCP SDK: where a request may come from, who sends it, and whether the token reaches the tool."""
 
-import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from drio_mcp.config import LOOPBACK_HOSTS, Settings
-from drio_mcp.errors import DrioError
+from drio_mcp.errors import BadRequest, DrioError
 from drio_mcp.middleware.bearer import may_do_all, require_scope
 from drio_mcp.models import Principal
 
@@ -30,28 +29,33 @@ class OriginCheck:
         self._own_host = settings.origin.partition("://")[2].encode()
 
     def __call__(self, headers: Headers) -> None:
-        """Raises `OriginRefused`."""
-        for name, value in headers:
-            if name == b"origin" and not self._allows(value.decode("latin-1")):
-                raise OriginRefused
-            if name == b"host" and value != self._own_host and self._is_foreign_host(value):
-                raise OriginRefused(
-                    "This server answers on this computer only; set DRIO_PUBLIC_URL to its real address"
-                )
-
-    def _is_foreign_host(self, host: bytes) -> bool:
-        return self._is_loopback and not is_loopback(f"//{host.decode('latin-1')}")
+        """Raises `OriginRefused`, and `BadRequest` unless exactly one host is named (RFC 9112 section 3.2)."""
+        hosts = [value for name, value in headers if name == b"host"]
+        if len(hosts) != 1:
+            raise BadRequest("Send one Host header")
+        if hosts[0] != self._own_host and self._is_loopback and not is_loopback_host(hosts[0].decode("latin-1")):
+            raise OriginRefused("This server answers on this computer only; set DRIO_PUBLIC_URL to its real address")
+        origins = [value for name, value in headers if name == b"origin"]
+        if len(origins) > 1 or not all(self._allows(each.decode("latin-1")) for each in origins):
+            raise OriginRefused
 
     def _allows(self, origin: str) -> bool:
-        return origin in self._allowed or (self._is_loopback and is_loopback(origin))
+        if origin in self._allowed:
+            return True
+        scheme, _, host = origin.partition("://")
+        return self._is_loopback and scheme in {"http", "https"} and is_loopback_host(host)
 
 
-def is_loopback(url: str) -> bool:
-    """Whether the URL's host is this computer."""
-    try:
-        return urlsplit(url).hostname in LOOPBACK_HOSTS
-    except ValueError:
+HOST_AND_PORT = re.compile(r"(\[[0-9a-fA-F:]+\]|[a-zA-Z0-9.-]+)(?::([0-9]{1,5}))?")
+
+
+def is_loopback_host(text: str) -> bool:
+    """Whether the text is this computer's name or address and perhaps a port, and nothing else."""
+    match = HOST_AND_PORT.fullmatch(text)
+    if match is None or int(match[2] or 0) > 65_535:
         return False
+    name = match[1].lower().strip("[]")
+    return name in LOOPBACK_HOSTS or name.endswith(".localhost")
 
 
 class StepUp:
@@ -60,23 +64,19 @@ class StepUp:
     def __init__(self, scopes: Mapping[str, str]) -> None:
         self._scopes = scopes
 
-    def __call__(self, principal: Principal, body: bytes) -> None:
-        """Raises `Forbidden` with the scope to ask for. What cannot be read is left to the protocol's own error."""
-        if may_do_all(principal) or (b"tools/call" not in body and b"\\u" not in body):
+    def __call__(self, principal: Principal, message: Any) -> None:
+        """Raises `Forbidden` with the scope to ask for. What is no call is left to the protocol's own error."""
+        if may_do_all(principal):
             return
-        for name in tools_called(body):
+        for name in tools_called(message):
             if (scope := self._scopes.get(name)) is not None:
                 require_scope(principal, scope)
 
 
-def tools_called(body: bytes) -> Iterator[str]:
+def tools_called(message: Any) -> Iterator[str]:
     """The tool names in a JSON-RPC message or batch."""
-    try:
-        decoded: Any = json.loads(body)
-    except (ValueError, RecursionError):
-        return
-    for message in decoded if isinstance(decoded, list) else [decoded]:
-        if isinstance(message, dict) and message.get("method") == "tools/call":
-            params = message.get("params")
+    for each in message if isinstance(message, list) else [message]:
+        if isinstance(each, dict) and each.get("method") == "tools/call":
+            params = each.get("params")
             if isinstance(params, dict) and isinstance(params.get("name"), str):
                 yield params["name"]

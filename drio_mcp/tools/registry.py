@@ -32,7 +32,6 @@ FINDING: tuple[Tool, ...] = (
         output=UserAnswer,
         handler=people.get_me,
         hints=READ_ONLY,
-        detailed=frozenset({"user"}),
     ),
     Tool(
         name="list_apps",
@@ -43,7 +42,6 @@ FINDING: tuple[Tool, ...] = (
         output=AppsAnswer,
         handler=apps.list_apps,
         hints=READ_ONLY,
-        detailed=frozenset({"apps"}),
     ),
     Tool(
         name="create_app",
@@ -63,7 +61,6 @@ FINDING: tuple[Tool, ...] = (
         output=ProvidersAnswer,
         handler=providers.list_auth_providers,
         hints=READ_ONLY,
-        detailed=frozenset({"providers"}),
     ),
     Tool(
         name="list_auth_connections",
@@ -75,7 +72,6 @@ FINDING: tuple[Tool, ...] = (
         handler=connections.list_auth_connections,
         hints=READ_ONLY,
         card=card.URI,
-        detailed=frozenset({"auth"}),
     ),
     Tool(
         name="get_auth_connection",
@@ -132,7 +128,6 @@ CARE: tuple[Tool, ...] = (
         output=DiagnosisAnswer,
         handler=care.diagnose_auth_connection,
         hints=frozenset({"read_only", "open_world"}),
-        detailed=frozenset({"diagnosis"}),
     ),
     Tool(
         name="refresh_auth_connection",
@@ -175,7 +170,6 @@ def _writing(*, takes_secrets: bool) -> tuple[Tool, ...]:
             output=ConnectionAnswer,
             handler=connections.update_auth_connection,
             hints=frozenset({"destructive", "idempotent"}),
-            is_patch=True,
         ),
         Tool(
             name="delete_auth_connection",

@@ -8,19 +8,18 @@ from mcp.server.caching import CacheHint
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
-from pydantic import ValidationError
-from pydantic.alias_generators import to_camel
+from mcp_types.methods import CacheableMethod
 from starlette.types import Receive, Scope, Send
 
 from drio_mcp import __version__
-from drio_mcp.connections.record.schemas import SECRET_FIELDS
-from drio_mcp.errors import DrioError, Forbidden, Problem, ValidationFailed
+from drio_mcp.errors import DrioError
 from drio_mcp.middleware.bearer import require_scope
-from drio_mcp.middleware.errors import Challenges, error_object, from_unexpected, note_cause
-from drio_mcp.middleware.validation import UNKNOWN_FIELD, problems_of, refuse_unstorable
+from drio_mcp.middleware.errors import Challenges, from_unexpected, note_cause
 from drio_mcp.services import Services
 from drio_mcp.tools import card, elicitation, transport
-from drio_mcp.tools.schema import input_schema, output_schema
+from drio_mcp.tools.arguments import published, read_arguments
+from drio_mcp.tools.failure import failure
+from drio_mcp.tools.schema import output_schema
 from drio_mcp.tools.tool import Call, Tool
 
 INSTRUCTIONS = (
@@ -32,7 +31,7 @@ INSTRUCTIONS = (
 FRESH = CacheHint(ttl_ms=3_600_000, scope="private")
 """What is listed changes with the program only."""
 
-SECRET_NAMES = frozenset(map(to_camel, SECRET_FIELDS))
+LISTED: tuple[CacheableMethod, ...] = ("tools/list", "resources/list", "resources/templates/list", "resources/read")
 
 Context = ServerRequestContext[Any, Any]
 
@@ -53,24 +52,36 @@ class McpServer:
             version=__version__,
             instructions=INSTRUCTIONS,
             website_url=services.settings.origin,
-            cache_hints=dict.fromkeys(("tools/list", "resources/list", "resources/read"), FRESH),
+            cache_hints=dict.fromkeys(LISTED, FRESH),
             on_list_tools=self._list_tools,  # type: ignore[arg-type]
             on_call_tool=self._call_tool,  # type: ignore[arg-type]
             on_list_resources=self._list_resources,  # type: ignore[arg-type]
+            on_list_resource_templates=self._list_templates,  # type: ignore[arg-type]
             on_read_resource=self._read_resource,  # type: ignore[arg-type]
         )
         self._server.extensions = {card.EXTENSION: {}}
         self._server.middleware.clear()  # no OpenTelemetry span per message
 
-    async def handle(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
-        """Answer one POST whose sender has been checked; `body` has been read."""
-        await transport.answer(self._server, body, scope, receive, send)
+    async def handle(self, scope: Scope, message: Any, receive: Receive, send: Send) -> None:
+        """Answer one POST whose sender has been checked; `message` is what its body says."""
+        await transport.answer(self._server, message, scope, receive, send)
+
+    async def refuse(self, sentence: object, send: Send) -> None:
+        """Answer one whose body is no JSON: `sentence` says what is wrong with it."""
+        await transport.refuse(sentence, send)
 
     async def _list_tools(self, ctx: Context, params: types.PaginatedRequestParams | None) -> dict[str, Any]:
+        _only_page(params)
         return self._list
 
     async def _list_resources(self, ctx: Context, params: types.PaginatedRequestParams | None) -> dict[str, Any]:
+        _only_page(params)
         return {"resultType": "complete", "resources": [card.RESOURCE]}
+
+    async def _list_templates(self, ctx: Context, params: types.PaginatedRequestParams | None) -> dict[str, Any]:
+        """None, which those who see `resources` among the capabilities ask for all the same."""
+        _only_page(params)
+        return {"resultType": "complete", "resourceTemplates": []}
 
     async def _read_resource(self, ctx: Context, params: types.ReadResourceRequestParams) -> dict[str, Any]:
         if str(params.uri) != card.URI:
@@ -86,12 +97,12 @@ class McpServer:
         call = Call(self._services, state["principal"], state["request_id"])
         try:
             require_scope(call.principal, tool.scope)
-            answer = await tool.handler(call, read_arguments(tool, params.arguments or {}))
+            answer = await tool.handler(call, read_arguments(tool.input, params.arguments or {}))
         except DrioError as error:
             note_cause(error, call.request_id)
-            return self._failure(tool, error, call.request_id)
+            return failure(tool, error, call.request_id, self._challenges)
         except Exception as error:
-            return self._failure(tool, from_unexpected(error, call.request_id), call.request_id)
+            return failure(tool, from_unexpected(error, call.request_id), call.request_id, self._challenges)
         if answer.invitation is not None and elicitation.can_open(params):
             return elicitation.input_required(answer.invitation)
         data = answer.data.model_dump(mode="json", by_alias=True)
@@ -102,17 +113,11 @@ class McpServer:
             "isError": False,
         }
 
-    def _failure(self, tool: Tool, error: DrioError, request_id: str) -> dict[str, Any]:
-        """A failed call as a tool result: what REST answers, and in the text what to do next."""
-        result: dict[str, Any] = {
-            "resultType": "complete",
-            "content": [{"type": "text", "text": failure_text(tool, error)}],
-            "structuredContent": {"error": error_object(error, request_id)},
-            "isError": True,
-        }
-        if isinstance(error, Forbidden):
-            result["_meta"] = {"mcp/www_authenticate": [self._challenges.insufficient(error.scope)]}
-        return result
+
+def _only_page(params: types.PaginatedRequestParams | None) -> None:
+    """Every list is one page: a cursor is none that we gave (MCP pagination, "Error handling")."""
+    if params is not None and params.cursor:
+        raise MCPError(code=types.INVALID_PARAMS, message="Unknown cursor; the list has one page")
 
 
 def describe(tool: Tool) -> dict[str, Any]:
@@ -121,8 +126,8 @@ def describe(tool: Tool) -> dict[str, Any]:
         "name": tool.name,
         "title": tool.title,
         "description": tool.description,
-        "inputSchema": input_schema(tool.input, shows_null=tool.is_patch),
-        "outputSchema": output_schema(tool.output, tool.detailed),
+        "inputSchema": published(tool.input),
+        "outputSchema": output_schema(tool.output),
         "annotations": tool.annotations,
         "_meta": {"securitySchemes": [{"type": "oauth2", "scopes": tool.scope.split()}], **shown_by(tool)},
     }
@@ -131,44 +136,3 @@ def describe(tool: Tool) -> dict[str, Any]:
 def shown_by(tool: Tool) -> dict[str, Any]:
     """The card that shows the tool's answers, where hosts show some (MCP Apps, "Resource Discovery")."""
     return {} if tool.card is None else {"ui": {"resourceUri": tool.card}}
-
-
-def read_arguments(tool: Tool, arguments: dict[str, Any]) -> Any:
-    """The arguments as the tool's input model. Raises `ValidationFailed`, `BadRequest`."""
-    refuse_unstorable(arguments)
-    try:
-        return tool.input.model_validate(arguments)
-    except ValidationError as error:
-        raise ValidationFailed([told_to_a_model(problem) for problem in problems_of(error)]) from None
-
-
-def told_to_a_model(problem: Problem) -> Problem:
-    """A secret where tools take none is no unknown field: it belongs on the page that the answer leads to."""
-    if problem.message == UNKNOWN_FIELD and problem.path.rpartition(".")[2] in SECRET_NAMES:
-        return Problem(problem.path, "is a secret; leave it out, and the answer has a link where the person enters it")
-    return problem
-
-
-def failure_text(tool: Tool, error: DrioError) -> str:
-    """The message, then the way out: the error's own next step, else what its kind suggests."""
-    lines = [f"{tool.name} failed ({error.code}): {error.message}."]
-    if isinstance(error, ValidationFailed):
-        lines = [f"{tool.name} failed ({error.code}):", *(f"- {p.path}: {p.message}" for p in error.problems)]
-    step = error.next_step
-    if step is not None and step.tool:
-        lines.append(f"Next: call {step.tool}" + (f" with {dict(step.arguments)}." if step.arguments else "."))
-    if step is not None and step.url:
-        lines.append(f"A person has to open {step.url}")
-    if step is None:
-        lines.append(NEXT_BY_CODE.get(error.code, tool.retry or "Try again later, or tell the person."))
-    return "\n".join(lines)
-
-
-NEXT_BY_CODE = {
-    "validation_error": "Next: correct these arguments and call it again.",
-    "bad_request": "Next: correct the arguments and call it again.",
-    "not_found": "Next: call list_auth_connections (or list_apps) for the ids and keys that exist.",
-    "conflict": "Next: call get_auth_connection to see the present state.",
-    "rate_limited": "Next: wait a minute, then call it again.",
-    "forbidden": "Next: the person has to sign in again and allow the scope named here.",
-}

@@ -51,8 +51,6 @@ class Tool:
     """One tool, the mirror of the REST operation of the same name.
 
     `hints` are the MCP annotations that are true of it, from `read_only`, `destructive`, `idempotent` and `open_world`.
-    In a patch `null` means something, so its schema shows where it may stand.
-    `detailed` are the members of the answer whose own members `tools/list` names; each noun is told once.
     `card` is the `ui://` address of the page that shows its answers, in hosts that show some (MCP Apps).
     `retry` tells the model what to do when the call failed and the error itself knows no better way.
     """
@@ -65,8 +63,6 @@ class Tool:
     output: type[BaseModel]
     handler: Handler
     hints: frozenset[str] = frozenset()
-    is_patch: bool = False
-    detailed: frozenset[str] = frozenset()
     retry: str = ""
     card: str | None = None
 

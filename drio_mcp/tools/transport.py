@@ -5,7 +5,6 @@ refuses batches, which 2024-11-05 and 2025-03-26 have. What is left without thos
 SDK's kernel (`serve_one`), which holds the rules of the revisions, and its result goes back as JSON.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,12 +25,22 @@ from mcp.shared.inbound import (
 )
 from mcp.shared.message import MessageMetadata, ServerMessageMetadata
 from mcp.shared.transport_context import TransportContext
-from mcp_types import HEADER_MISMATCH, INVALID_REQUEST, PARSE_ERROR, JSONRPCRequest, RequestId
+from mcp_types import (
+    HEADER_MISMATCH,
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    PARSE_ERROR,
+    PROTOCOL_VERSION_META_KEY,
+    JSONRPCRequest,
+    RequestId,
+)
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
+
+from drio_mcp.middleware.strict_json import NotStrict, check_text
 
 ASSUMED_VERSION = "2025-03-26"
 """What a client speaks that sends no version header (MCP 2025-11-25, transports, "Protocol version header")."""
@@ -70,22 +79,32 @@ class Exchange:
         """Dropped, like `notify`."""
 
 
-async def answer(server: Server[Any], body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer one POST, in the revision that its version header names."""
+async def answer(server: Server[Any], message: Any, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer one POST, in the revision that its version header names; `message` is what its body says."""
     headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
     version = next((value for name, value in headers if name == MCP_PROTOCOL_VERSION_HEADER), None)
-    try:
-        decoded = json.loads(body)
-    except (ValueError, RecursionError):
-        await _write(send, 400, _error(None, PARSE_ERROR, "Parse error"))
-        return
     request = Request(scope, receive)
     if version is not None and version not in HANDSHAKE_PROTOCOL_VERSIONS:
-        await _write(send, *await _modern(server, version, decoded, headers, request))
-    elif isinstance(decoded, list):
-        await _write(send, *await _batch(server, version or ASSUMED_VERSION, decoded, request))
+        await _write(send, *await _modern(server, version, message, headers, request))
+    elif isinstance(message, list):
+        await _write(send, *await _batch(server, version or ASSUMED_VERSION, message, request))
+    elif _claimed_version(message) not in {None, version}:
+        sentence = f"{MCP_PROTOCOL_VERSION_HEADER} header does not match the request envelope's protocol version"
+        await _write(send, 400, _error(_id_of(message), HEADER_MISMATCH, sentence))
     else:
-        await _write(send, *await _single(server, version or ASSUMED_VERSION, decoded, request))
+        await _write(send, *await _single(server, version or ASSUMED_VERSION, message, request))
+
+
+async def refuse(sentence: object, send: Send) -> None:
+    """Answer a body that is no JSON in the strict form (JSON-RPC 2.0 section 5.1)."""
+    await _write(send, 400, _error(None, PARSE_ERROR, f"Parse error: the body {sentence}"))
+
+
+def _claimed_version(message: Any) -> Any:
+    """The revision that the message's own envelope names, which only those since 2026-07-28 have."""
+    params = message.get("params") if isinstance(message, dict) else None
+    meta = params.get("_meta") if isinstance(params, dict) else None
+    return meta.get(PROTOCOL_VERSION_META_KEY) if isinstance(meta, dict) else None
 
 
 async def _single(server: Server[Any], version: str, message: Any, request: Request) -> tuple[int, Reply | None]:
@@ -141,12 +160,15 @@ async def _modern(
 
 
 async def _serve(server: Server[Any], connection: Connection, call: JSONRPCRequest, request: Request) -> Reply:
+    if call.method != "initialize" and server.get_request_handler(call.method) is None:
+        return _error(call.id, METHOD_NOT_FOUND, "Method not found")
     exchange = Exchange(call.id, ServerMessageMetadata(request_context=request))
     try:
         result = await serve_one(server, exchange, call.method, call.params, connection=connection, lifespan_state={})
     except Exception as error:
         data = modern_error_data(error)
-        return _error(call.id, data.code, data.message, data.data)
+        told = None if data.code == METHOD_NOT_FOUND else data.data  # there it is the caller's own word
+        return _error(call.id, data.code, data.message, told)
     return {"jsonrpc": "2.0", "id": call.id, "result": result}
 
 
@@ -163,10 +185,18 @@ def _is_message(message: Any) -> bool:
 
 
 def _request_of(message: Any) -> JSONRPCRequest | None:
+    """The request, if it is one whose text can be written down again; a tool's arguments it checks itself."""
     try:
-        return JSONRPCRequest.model_validate(message)
-    except ValidationError:
+        call = JSONRPCRequest.model_validate(message)
+        check_text([{**message, "params": None}, {**(message.get("params") or {}), "arguments": None}])
+    except (ValidationError, NotStrict):
         return None
+    return call
+
+
+def _id_of(message: Any) -> RequestId | None:
+    call = _request_of(message)
+    return None if call is None else call.id
 
 
 def _error(request_id: RequestId | None, code: int, message: str, data: Any = None) -> Reply:

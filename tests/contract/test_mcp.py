@@ -36,7 +36,7 @@ def failed(result: dict[str, Any], code: str) -> dict[str, Any]:
     assert result["isError"] is True
     assert set(result["structuredContent"]) == {"error"}
     error: dict[str, Any] = result["structuredContent"]["error"]
-    assert set(error) == {"code", "message", "details", "requestId"}
+    assert set(error) == {"code", "message", "details", "requestId", "nextStep"}
     assert error["code"] == code
     assert "Next: " in result["content"][0]["text"]
     return error

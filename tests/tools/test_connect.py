@@ -11,9 +11,13 @@ WISH = {"providerKey": "linear-key"}
 CAPABILITIES = "io.modelcontextprotocol/clientCapabilities"
 
 
-def ask(api: httpx2.Client, capabilities: Any, responses: Any = None, tool: str = "connect_auth") -> Any:
+def ask(
+    api: httpx2.Client, capabilities: Any, responses: Any = None, tool: str = "connect_auth", client: Any = None
+) -> Any:
     """A call by a client of the newest revision that says what it can do."""
     params: dict[str, Any] = {"name": tool, "arguments": WISH, "_meta": {**META, CAPABILITIES: capabilities}}
+    if client is not None:
+        params["_meta"] = {**params["_meta"], "io.modelcontextprotocol/clientInfo": client}
     if responses is not None:
         params["inputResponses"] = responses
     headers = {"Accept": ACCEPT, "MCP-Protocol-Version": MODERN, "Mcp-Method": "tools/call", "Mcp-Name": tool}
@@ -55,6 +59,15 @@ def test_a_client_that_opens_pages_is_asked_to(api: httpx2.Client) -> None:
         done = ask(api, {"elicitation": {"url": {}}}, {"connect": {"action": action}})
         assert done["resultType"] == "complete"
         assert done["structuredContent"]["plan"]["method"] == "existing"
+
+
+@pytest.mark.parametrize("version", ["1.0.25", "1.0.102", ""])
+def test_clients_that_declare_what_they_do_not_manage_get_the_link(api: httpx2.Client, version: str | None) -> None:
+    """GitHub Copilot CLI declares URL elicitation and fails on `input_required`."""
+    client = {"name": "github-copilot-developer", "version": version}
+    answer = ask(api, {"elicitation": {"form": {}, "url": {}}}, client=client)
+    assert answer["resultType"] == "complete"
+    assert answer["structuredContent"]["connect"]["url"] in answer["content"][0]["text"]
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,8 @@ def failure(result: Any, code: str) -> dict[str, Any]:
     """Check the form of a failed call, and give its error object."""
     assert result["isError"] is True, result
     error: dict[str, Any] = result["structuredContent"]["error"]
-    assert list(error) == ["code", "message", "details", "requestId"]
+    assert list(error) == ["code", "message", "details", "requestId", "nextStep"]
+    assert set(error["nextStep"]) == {"tool", "arguments", "url"}
     assert error["code"] == code
     return error
 
@@ -161,6 +162,14 @@ def test_secrets_are_taken_where_the_operator_wants_it(accepting: RunningServer)
         ("delete_auth_connection", {"authId": SECRET}),
         ("delete_auth_connection", {}),
         ("get_me", {"x": SECRET}),
+        ("create_app", {"name": "x", "dryRun": "yes"}),
+        ("create_app", {"name": "x", "dry_run": True}),
+        ("create_auth_connection", {"name": "x", "providerKey": "custom-oauth", "config": f'{{"{SECRET}'}),
+        ("create_auth_connection", {"name": "x", "provider_key": "custom-oauth"}),
+        ("create_auth_connection", {"name": "x", "providerKey": "custom-oauth", "secretRef": f"env:{SECRET}"}),
+        ("create_auth_connection", {"name": "x", "providerKey": "custom-oauth", "config": {"client_id": SECRET}}),
+        ("connect_auth", {"providerKey": "zendesk", "variables": f"subdomain={SECRET}"}),
+        ("update_auth_connection", {"authId": "x", "grants": [SECRET] * 6_000}),
     ],
 )
 def test_a_users_mistake_is_a_result_that_says_what_to_do_and_echoes_nothing(
@@ -169,9 +178,58 @@ def test_a_users_mistake_is_a_result_that_says_what_to_do_and_echoes_nothing(
     """Contract section 5: never a protocol error for a user's mistake."""
     result = call(api, tool, arguments)
     assert result["isError"] is True
-    assert set(result["structuredContent"]["error"]) == {"code", "message", "details", "requestId"}
+    assert set(result["structuredContent"]["error"]) == {"code", "message", "details", "requestId", "nextStep"}
     assert "Next: " in result["content"][0]["text"]
     assert SECRET not in str(result)
+
+
+def test_arguments_are_read_as_models_send_them(api: httpx2.Client) -> None:
+    """Contract section 5: JSON text for an object or array, null for what is optional, the mask for a secret."""
+    body: dict[str, Any] = {
+        "name": "Shop",
+        "providerKey": "custom-oauth",
+        "appId": None,
+        "status": None,
+        "dryRun": "false",
+        "grants": '["a:read"]',
+        "config": '{"clientId": "client_1", "scopes": ["a:read"], "clientSecret": "********"}',
+    }
+    made = call(api, "create_auth_connection", body)["structuredContent"]["auth"]
+    assert (made["grants"], made["config"]["clientId"]) == (["a:read"], "client_1")
+    patch = {"authId": "shop", "name": None, "grants": None, "config": {"scopes": None, "apiKey": "********"}}
+    changed = call(api, "update_auth_connection", patch)["structuredContent"]["auth"]
+    assert (changed["name"], changed["grants"]) == ("Shop", ["a:read"])
+    assert "scopes" not in changed["config"], "null inside of config clears"
+    assert changed["config"]["clientId"] == "client_1"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "path"),
+    [
+        ({"name": "x", "dryRun": "yes"}, "dryRun"),
+        ({"name": "x", "dryRun": 1}, "dryRun"),
+        ({"name": "x", "dry_run": True}, "dry_run"),
+        ({"name": "x", "description": 7}, "description"),
+    ],
+)
+def test_a_wrong_argument_is_named(api: httpx2.Client, arguments: dict[str, Any], path: str) -> None:
+    error = failure(call(api, "create_app", arguments), "validation_error")
+    assert [problem["path"] for problem in error["details"]] == [path]
+    assert error["nextStep"] == {"tool": "create_app", "arguments": None, "url": None}
+
+
+def test_a_config_that_is_no_json_names_the_field(api: httpx2.Client) -> None:
+    for config in ("{clientId: 1}", "[]", "7", '{"a":1,"a":2}'):
+        arguments = {"name": "x", "providerKey": "custom-oauth", "config": config}
+        error = failure(call(api, "create_auth_connection", arguments), "validation_error")
+        assert error["details"] == [{"path": "config", "message": "must be an object, or its JSON text"}]
+
+
+def test_tools_never_take_a_reference(api: httpx2.Client) -> None:
+    """Contract section 3, `secretRef`."""
+    arguments = {"name": "x", "providerKey": "custom-bearer", "secretRef": "env:DRIO_SECRET_X"}
+    (problem,) = failure(call(api, "create_auth_connection", arguments), "validation_error")["details"]
+    assert problem["path"] == "secretRef"
 
 
 def test_with_several_apps_the_app_has_to_be_named(api: httpx2.Client, app_id: str) -> None:
@@ -180,6 +238,7 @@ def test_with_several_apps_the_app_has_to_be_named(api: httpx2.Client, app_id: s
     result = call(api, "list_auth_connections")
     assert failure(result, "validation_error")["details"][0]["path"] == "appId"
     assert "list_apps" in result["content"][0]["text"]
+    assert result["structuredContent"]["error"]["nextStep"]["tool"] == "list_apps"
     for identifier in (app_id, second):
         assert call(api, "list_auth_connections", {"appId": identifier})["isError"] is False
 

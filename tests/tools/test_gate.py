@@ -1,6 +1,7 @@
 """The gate before the MCP SDK (contract section 5)."""
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from tests.helpers.mcp import HANDSHAKE, MODERN, call, message, post
 from tests.helpers.server import RunningServer, Someone, running_server
 
 EVIL = "https://evil.example"
+CREATE = json.dumps(message("tools/call", {"name": "create_app", "arguments": {"name": "x"}}))
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE", "PUT"])
@@ -50,7 +52,24 @@ def test_with_a_token_only_post_is_answered(api: httpx2.Client, method: str) -> 
     assert "POST" in answer.headers["allow"]
 
 
-@pytest.mark.parametrize("origin", [EVIL, "null", "http://127.0.0.1.evil.example", "https://localhost.evil.example"])
+@pytest.mark.parametrize(
+    "origin",
+    [
+        EVIL,
+        "null",
+        "http://127.0.0.1.evil.example",
+        "https://localhost.evil.example",
+        "http://127.0.0.1:8000.evil.example",
+        "http://evil@localhost",
+        "http://localhost:6274@evil.example",
+        "ftp://localhost",
+        "http://localhost:99999",
+        "http://localhost/",
+        "http://localhost http://localhost",
+        "localhost",
+        "",
+    ],
+)
 def test_foreign_origin_is_403_with_cors(api: httpx2.Client, origin: str) -> None:
     answer = post(api, MODERN, message("tools/list"), {"Origin": origin})
     assert answer.status_code == 403
@@ -65,7 +84,30 @@ def test_loopback_origins_may_call_a_loopback_server(api: httpx2.Client, origin:
 
 def test_other_host_names_are_refused_on_loopback(api: httpx2.Client) -> None:
     """DNS rebinding: the page's own host name resolves to this computer."""
-    assert post(api, MODERN, message("tools/list"), {"Host": "evil.example"}).status_code == 403
+    for host in ("evil.example", "127.0.0.1:8000.evil.example", "evil@localhost", "localhost/", "localhost:x", ""):
+        assert post(api, MODERN, message("tools/list"), {"Host": host}).status_code == 403, host
+    for host in ("localhost", "LOCALHOST:8000", "drio.localhost", "[::1]:8000", "127.0.0.1"):
+        assert post(api, MODERN, message("tools/list"), {"Host": host}).status_code == 200, host
+
+
+@pytest.mark.parametrize("hosts", [[], ["localhost", "localhost"], ["localhost", "evil.example"]])
+def test_exactly_one_host_is_named(server: RunningServer, ada: Someone, hosts: list[str]) -> None:
+    """RFC 9112 section 3.2: 400 without or with two."""
+    assert raw_status(server, [*(("Host", host) for host in hosts), *ada.headers.items()]) == 400
+
+
+def test_two_origins_are_403(server: RunningServer, ada: Someone) -> None:
+    allowed = [("Host", "localhost"), ("Origin", "http://localhost"), *ada.headers.items()]
+    assert raw_status(server, [*allowed, ("Content-Type", "application/json")]) == 400, "an empty body"
+    assert raw_status(server, [*allowed, ("Origin", "http://localhost:1")]) == 403
+
+
+def raw_status(server: RunningServer, headers: list[tuple[str, str]]) -> int:
+    """The status of a POST to /mcp with these headers and no other."""
+    with socket.create_connection(("127.0.0.1", server.services.settings.port), timeout=10) as connection:
+        lines = ["POST /mcp HTTP/1.1", *(f"{name}: {value}" for name, value in headers), "Content-Length: 0"]
+        connection.sendall(("\r\n".join([*lines, "Connection: close"]) + "\r\n\r\n").encode())
+        return int(connection.makefile("rb").readline().split()[1])
 
 
 def test_public_server_lets_in_itself_and_the_allowed(tmp_path: Path) -> None:
@@ -136,8 +178,39 @@ def test_escaped_method_name_does_not_pass_the_gate(server: RunningServer, http:
     token = server.issue_token(ada.person.id, ["connections:read"])
     body = json.dumps(message("tools/call", {"name": "create_app", "arguments": {"name": "x"}}))
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json", "Accept": "application/json"}
-    answer = http.post("/mcp", content=body.replace("tools/call", "tools\\u002fcall"), headers=headers)
-    assert answer.status_code == 403
+    for escaped in ("tools\\u002fcall", "tools\\/call"):
+        answer = http.post("/mcp", content=body.replace("tools/call", escaped), headers=headers)
+        assert answer.status_code == 403
+        assert 'error="insufficient_scope"' in answer.headers["www-authenticate"]
+
+
+@pytest.mark.parametrize("version", [None, *HANDSHAKE, MODERN])
+@pytest.mark.parametrize(
+    "body",
+    [
+        CREATE.encode("utf-16"),
+        CREATE.encode("utf-8-sig"),
+        CREATE.encode("utf-32"),
+        CREATE.replace('"method":', '"method":"ping","method":').encode(),
+        CREATE.replace('"name":', '"name":"get_me","name":', 1).encode(),
+        b"[" * 5_000 + b"]" * 5_000,
+        b'{"jsonrpc":"2.0","id":1,"method":"ping","params":{"x":1e400}}',
+        b'{"jsonrpc":"2.0","id":1,"method":"ping","params":{"x":NaN}}',
+    ],
+    ids=["utf-16", "byte order mark", "utf-32", "two methods", "two names", "deep", "1e400", "NaN"],
+)
+def test_a_body_that_two_readers_could_read_differently_is_refused(
+    server: RunningServer, http: httpx2.Client, ada: Someone, version: str | None, body: bytes
+) -> None:
+    """RFC 7493: what the gate reads is what the tool reads."""
+    token = server.issue_token(ada.person.id, ["connections:read"])
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json", "Accept": "application/json"}
+    if version is not None:
+        headers["MCP-Protocol-Version"] = version
+    answer = http.post("/mcp", content=body, headers=headers)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == -32700
+    assert len(server.run(server.services.apps.list(ada.person.id))) == 1
 
 
 def test_revoked_and_expired_tokens_are_401_at_once(server: RunningServer, ada: Someone) -> None:

@@ -1,11 +1,12 @@
 """Every protocol revision at the one endpoint, without sessions."""
 
+import json
 from typing import Any
 
 import httpx2
 import pytest
 
-from tests.helpers.mcp import HANDSHAKE, MODERN, call, message, post, tools
+from tests.helpers.mcp import HANDSHAKE, META, MODERN, call, message, post, tools
 
 INITIALIZE = {"capabilities": {}, "clientInfo": {"name": "tests", "version": "1"}}
 
@@ -133,3 +134,52 @@ def test_unknown_tool_is_a_protocol_error_that_echoes_nothing(api: httpx2.Client
 @pytest.mark.parametrize("version", [*HANDSHAKE, MODERN])
 def test_same_tools_in_every_revision(api: httpx2.Client, version: str) -> None:
     assert [tool["name"] for tool in tools(api, version)] == [tool["name"] for tool in tools(api)]
+
+
+@pytest.mark.parametrize("version", [*HANDSHAKE, MODERN])
+@pytest.mark.parametrize("method", ["prompts/get", "completion/complete", "logging/setLevel", "sk_live_secret"])
+def test_unimplemented_methods_are_not_found_whatever_their_parameters(
+    api: httpx2.Client, version: str, method: str
+) -> None:
+    """JSON-RPC 2.0 section 5.1; the method's name is the caller's own word."""
+    answer = post(api, version, message(method, {}))
+    assert answer.json()["error"] == {"code": -32601, "message": "Method not found"}
+
+
+@pytest.mark.parametrize("version", [*HANDSHAKE, MODERN])
+def test_no_resource_templates(api: httpx2.Client, version: str) -> None:
+    """`resources` among the capabilities makes clients ask for them."""
+    result = post(api, version, message("resources/templates/list")).json()["result"]
+    assert result["resourceTemplates"] == []
+
+
+@pytest.mark.parametrize("version", [*HANDSHAKE, MODERN])
+@pytest.mark.parametrize("method", ["tools/list", "resources/list", "resources/templates/list"])
+def test_unknown_cursor_is_invalid(api: httpx2.Client, version: str, method: str) -> None:
+    """MCP pagination, "Error handling"."""
+    answer = post(api, version, message(method, {"cursor": "sk_live_secret"}))
+    assert answer.json()["error"]["code"] == -32602
+    assert "sk_live_secret" not in answer.text
+
+
+@pytest.mark.parametrize("version", [None, *HANDSHAKE])
+def test_an_envelope_under_another_version_header_is_refused(api: httpx2.Client, version: str | None) -> None:
+    """MCP 2026-07-28, transports: header and envelope agree."""
+    headers = {"Accept": "application/json", "MCP-Protocol-Version": version or ""}
+    if version is None:
+        del headers["MCP-Protocol-Version"]
+    answer = api.post("/mcp", json=message("tools/list", {"_meta": META}), headers=headers)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == -32020
+
+
+@pytest.mark.parametrize("version", [*HANDSHAKE, MODERN])
+@pytest.mark.parametrize("broken", [{"id": "\ud800"}, {"id": "\0"}, {"method": "\udfff"}])
+def test_half_a_surrogate_pair_is_an_invalid_request(api: httpx2.Client, version: str, broken: dict[str, str]) -> None:
+    """An answer would have to hold it, and cannot."""
+    body = {**message("ping", {}), **broken}
+    headers = {"Accept": "application/json", "Content-Type": "application/json", "MCP-Protocol-Version": version}
+    answer = api.post("/mcp", content=json.dumps(body), headers=headers)
+    assert answer.status_code == 400
+    assert answer.json() == {"jsonrpc": "2.0", "id": None, "error": answer.json()["error"]}
+    assert answer.json()["error"]["code"] == -32600

@@ -57,6 +57,15 @@ class ConnectPlan(Model):
     steps: tuple[str, ...]
 
 
+VARIABLES = {
+    "type": "object",
+    "description": "The provider's variables; list_auth_providers names them.",
+    "properties": {name: {"type": "string"} for name in ("subdomain", "region", "tenant", "domain", "host", "shop")},
+    "additionalProperties": {"type": "string"},
+}
+"""The most usual names: some models fill in nothing but named members."""
+
+
 class ConnectAuth(Model):
     """What to connect: a URL, or a provider of the catalog."""
 
@@ -66,9 +75,7 @@ class ConnectAuth(Model):
     provider_key: ProviderKey | None = None
     name: Name | None = Field(default=None, description="Another name makes another connection.")
     scopes: Scopes | None = None
-    variables: dict[str, str] | None = Field(
-        default=None, description="The provider's variables, e.g. {subdomain: acme}."
-    )
+    variables: Annotated[dict[str, str], WithJsonSchema(VARIABLES)] | None = None
 
 
 class ConnectAnswer(Model):
