@@ -1,9 +1,9 @@
 """The shapes of what is asked of connections, and of the answers: connect, validation, diagnosis, use (section 3)."""
 
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from drio_mcp.connections.diagnosis_codes import Code, Mender
 from drio_mcp.connections.fields import Name, ProviderKey, Scopes
