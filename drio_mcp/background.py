@@ -28,6 +28,7 @@ def jobs(services: Services) -> list[Job]:
     """All periodic jobs of the program. They may run in several processes at once: each is one idempotent decision."""
     return [
         Job("forget ended sessions", HOUR, services.sessions.sweep),
+        Job("forget ended account links", HOUR, services.account_links.sweep),
         Job("forget sign-ins that never came back", HOUR, services.oidc_sign_in.sweep),
         Job("forget ended links", HOUR, services.links.prune),
         Job("forget consents that never came back", HOUR, services.provider_consent.prune),

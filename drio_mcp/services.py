@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator, Callable
 from functools import cached_property
 
 from drio_mcp.accounts import Apps, Passwords, People, Sessions, SetupLinks
+from drio_mcp.accounts.account_links import AccountLinks
 from drio_mcp.accounts.audit import Audit
+from drio_mcp.accounts.directory import Directory
 from drio_mcp.accounts.oidc import OidcSignIn
 from drio_mcp.clock import Clock, SystemClock
 from drio_mcp.config import Settings, secret_variables
@@ -26,6 +28,7 @@ from drio_mcp.connections.record.crud import ConnectionCrud
 from drio_mcp.connections.record.history import History
 from drio_mcp.connections.record.secret_references import SecretReferences
 from drio_mcp.connections.removal.delete import Deletion
+from drio_mcp.connections.removal.ownership import Ownership
 from drio_mcp.connections.removal.revocation import UpstreamRevocation
 from drio_mcp.connections.removal.undo import Removals
 from drio_mcp.connections.upstream.consent import ProviderConsent
@@ -99,6 +102,14 @@ class Services:
         return People(self.db, self.clock, self.randomness, self._passwords)
 
     @cached_property
+    def directory(self) -> Directory:
+        return Directory(self.db, self.clock, self.ownership)
+
+    @cached_property
+    def account_links(self) -> AccountLinks:
+        return AccountLinks(self.db, self.clock, self.randomness, self.people, self._passwords)
+
+    @cached_property
     def sessions(self) -> Sessions:
         return Sessions(self.db, self.clock, self.randomness)
 
@@ -112,7 +123,7 @@ class Services:
 
     @cached_property
     def apps(self) -> Apps:
-        return Apps(self.db, self.clock, self.randomness)
+        return Apps(self.db, self.clock, self.randomness, self.ownership)
 
     @cached_property
     def audit(self) -> Audit:
@@ -209,10 +220,17 @@ class Services:
 
     @cached_property
     def deletion(self) -> Deletion:
-        revocation = UpstreamRevocation(
+        return Deletion(self.db, self.clock, self._upstream_revocation)
+
+    @cached_property
+    def ownership(self) -> Ownership:
+        return Ownership(self.clock, self._upstream_revocation)
+
+    @cached_property
+    def _upstream_revocation(self) -> UpstreamRevocation:
+        return UpstreamRevocation(
             self.outbound, self.providers, self._stored_tokens, self._token_endpoints, RegistrationClient(self.outbound)
         )
-        return Deletion(self.db, self.clock, revocation)
 
     @cached_property
     def removals(self) -> Removals:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, StringConstraints
 
+from drio_mcp.accounts.owned_connections import AfterCommit, OwnedConnections
 from drio_mcp.accounts.texts import is_plain
 from drio_mcp.clock import Clock, rfc3339
 from drio_mcp.errors import NextStep, NotFound, Problem, ValidationFailed
@@ -124,10 +125,13 @@ NOT_CLEARABLE = {"name": "name", "version": "version", "is_enabled": "isEnabled"
 class Apps:
     """Creates, changes and finds apps; somebody else's app does not exist."""
 
-    def __init__(self, db: Database, clock: Clock, randomness: Randomness) -> None:
+    def __init__(
+        self, db: Database, clock: Clock, randomness: Randomness, connections: OwnedConnections | None = None
+    ) -> None:
         self._db = db
         self._clock = clock
         self._randomness = randomness
+        self._connections = connections
 
     async def list(self, user_id: str) -> list[App]:
         """The person's apps, oldest first."""
@@ -158,9 +162,20 @@ class Apps:
         return App.of(await decide(_update, user_id, app_id, patch, self._clock.now(), dry_run))
 
     async def delete(self, user_id: str, app_id: str, dry_run: bool = False) -> None:
-        """Delete the app with its connections. Raises `NotFound`, the second time too."""
-        decide = self._db.read if dry_run else self._db.write
-        await decide(_delete, user_id, app_id, dry_run)
+        """Delete the app with its connections, and give back what they leave. Raises `NotFound`, also a second time."""
+        if dry_run:
+            await self._db.read(find, user_id, app_id)
+            return
+
+        def decide(tx: Transaction) -> AfterCommit | None:
+            find(tx, user_id, app_id)
+            after = None if self._connections is None else self._connections.delete_of_app(tx, user_id, app_id)
+            tx.run(apps.DELETE, id=app_id, user_id=user_id)
+            return after
+
+        after = await self._db.write(decide)
+        if after is not None:
+            await after()
 
     async def resolve(self, user_id: str, app_id: str | None) -> App:
         """The app meant: the one named, or without a name the only one. Raises `NotFound` and `ValidationFailed`."""
@@ -260,9 +275,3 @@ def _update(tx: Transaction, user_id: str, app_id: str, patch: UpdateApp, now: i
 
 def _clears(name: str, changes: dict[str, Any]) -> bool:
     return name in NOT_CLEARABLE and changes[name] is None
-
-
-def _delete(tx: Transaction, user_id: str, app_id: str, dry_run: bool) -> None:
-    find(tx, user_id, app_id)
-    if not dry_run:
-        tx.run(apps.DELETE, id=app_id, user_id=user_id)

@@ -9,9 +9,20 @@ from drio_mcp.accounts.apps import first_app
 from drio_mcp.accounts.passwords import Passwords
 from drio_mcp.accounts.texts import clean_email, clean_name
 from drio_mcp.clock import MINUTE, Clock
-from drio_mcp.errors import DrioError, NotFound, Problem, RateLimited, ValidationFailed
+from drio_mcp.errors import DrioError, Problem, RateLimited, ValidationFailed
 from drio_mcp.opaque import Randomness, Secret, new_id
-from drio_mcp.store import Database, Transaction, UniqueViolation, apps, security_events, sessions, throttle, users
+from drio_mcp.store import (
+    Database,
+    Transaction,
+    UniqueViolation,
+    account_links,
+    apps,
+    security_events,
+    sessions,
+    setup_links,
+    throttle,
+    users,
+)
 from drio_mcp.store.security_events import SecurityEvent
 from drio_mcp.store.users import UserRow
 
@@ -54,6 +65,8 @@ class Person:
     has_password: bool
     created_at: int
     signed_in_at: int | None
+    is_email_verified: bool
+    """Whether an OpenID provider has verified the address."""
 
     @classmethod
     def of(cls, row: UserRow) -> "Person":
@@ -69,11 +82,12 @@ class Person:
             has_password=row.password_hash is not None,
             created_at=row.created_at,
             signed_in_at=row.signed_in_at,
+            is_email_verified=bool(row.is_email_verified),
         )
 
 
 class People:
-    """Creates, finds, signs in and disables people."""
+    """Creates, finds and signs in people."""
 
     def __init__(self, db: Database, clock: Clock, randomness: Randomness, passwords: Passwords) -> None:
         self._db = db
@@ -95,7 +109,9 @@ class People:
         clean_email(email)
         rules.check_strength(password)
         await self._db.write(_count_sign_up, address, self._clock.now())
-        return await self.create(email, name, password)
+        row = replace(await self.prepare(email, name, password, False), is_self_registered=1)
+        await self._db.write(add_person, row, self._randomness)
+        return Person.of(row)
 
     async def prepare(self, email: str, name: str, password: Secret | None, is_operator: bool) -> UserRow:
         """The checked row of a person to add. What is slow, hashing, is done here and not in the transaction."""
@@ -149,7 +165,7 @@ class People:
         """Set another password and sign the person out everywhere but in the session `keep_session`."""
         rules.check_strength(password)
         hashed = await self._passwords.hash(password)
-        await self._db.write(_set_password, user_id, hashed, keep_session, self._clock.now())
+        await self._db.write(set_password, user_id, hashed, keep_session, self._clock.now())
 
     async def rename(self, user_id: str, name: str) -> None:
         """Set the name that is shown. Raises `ValidationFailed`."""
@@ -169,16 +185,15 @@ class People:
         """Whether there is an account at all."""
         return await self._db.read(lambda tx: tx.one(users.FIRST) is not None)
 
-    async def disable(self, email: str) -> None:
-        """Sign the person out everywhere and let nobody sign in as them. Raises `NotFound`.
-
-        Their access tokens die at once, because a bearer is looked up together with its person.
-        """
-        await self._db.write(_disable, clean_email(email), self._clock.now())
-
 
 def add_person(tx: Transaction, row: UserRow, randomness: Randomness) -> None:
-    """Add the row and the person's first app. Raises `ValidationFailed` when the address is taken."""
+    """Add the row and the person's first app. Raises `ValidationFailed` when the address is taken.
+
+    A setup link that was printed while there was nobody makes the first account and no second one: it ends with the
+    first account, however that comes to be, and so does every setup link with a further operator.
+    """
+    if row.is_operator or tx.one(users.FIRST) is None:
+        tx.run(setup_links.DELETE_ALL)
     try:
         users.insert(tx, row)
     except UniqueViolation:
@@ -228,18 +243,19 @@ def _count_sign_up(tx: Transaction, address: str, now: int) -> None:
         raise RateLimited(throttle.retry_after(tx, "sign-up", key, now), "Too many accounts were asked for; try later")
 
 
-def _set_password(tx: Transaction, user_id: str, password_hash: str, keep_session: str | None, now: int) -> None:
+def set_password(
+    tx: Transaction,
+    user_id: str,
+    password_hash: str,
+    keep_session: str | None,
+    now: int,
+    event: SecurityEvent = SecurityEvent.PASSWORD_CHANGED,
+) -> None:
+    """Set the password inside a decision; other sessions and links that would set it end."""
     tx.run(users.SET_PASSWORD, id=user_id, password_hash=password_hash)
     tx.run(sessions.DELETE_OTHERS, user_id=user_id, id=keep_session or "")
-    security_events.record(tx, SecurityEvent.PASSWORD_CHANGED, now, user_id=user_id)
-
-
-def _disable(tx: Transaction, email: str, now: int) -> None:
-    user_id = tx.one(users.SET_DISABLED, email=email, is_disabled=1)
-    if user_id is None:
-        raise NotFound("Nobody has this e-mail address")
-    tx.run(sessions.DELETE_OF_USER, user_id=user_id)
-    security_events.record(tx, SecurityEvent.ACCOUNT_DISABLED, now, user_id=user_id)
+    tx.run(account_links.DELETE_OF_USER, user_id=user_id)
+    security_events.record(tx, event, now, user_id=user_id)
 
 
 def _windows(email: str, address: str) -> tuple[tuple[str, str, int], tuple[str, str, int]]:

@@ -1,6 +1,7 @@
 """`drio-mcp users …`."""
 
 import sys
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +12,9 @@ from drio_mcp.cli.running import with_services
 if TYPE_CHECKING:
     from drio_mcp.accounts.people import Person
     from drio_mcp.opaque import Secret
+    from drio_mcp.services import Services
+
+whose = click.option("--email", required=True, metavar="E", help="Whose account.")
 
 COLUMNS = {
     "email": "E-mail",
@@ -25,7 +29,7 @@ COLUMNS = {
 
 @click.group()
 def users() -> None:
-    """Create, list and disable accounts."""
+    """Create, invite, list, change and delete accounts."""
 
 
 @users.command()
@@ -56,11 +60,87 @@ def list_users(as_json: bool) -> None:
 
 
 @users.command()
-@click.option("--email", required=True, metavar="E", help="Whose account.")
+@whose
 def disable(email: str) -> None:
-    """Sign a person out everywhere, kill their tokens and let them in no more."""
-    with_services(lambda services: services.people.disable(email))
+    """Sign a person out everywhere, kill their tokens, give upstream access back and let them in no more."""
+    _act(email, lambda services, user_id: services.directory.disable(user_id))
     click.echo(f"Disabled {email}")
+
+
+@users.command()
+@whose
+def enable(email: str) -> None:
+    """Let a person in again."""
+    _act(email, lambda services, user_id: services.directory.enable(user_id))
+    click.echo(f"Enabled {email}")
+
+
+@users.command()
+@whose
+@click.option("--name", required=True, metavar="N", help="The name that is shown.")
+def rename(email: str, name: str) -> None:
+    """Change the name that is shown."""
+    _act(email, lambda services, user_id: services.directory.rename(user_id, name))
+    click.echo(f"Renamed {email}")
+
+
+@users.command()
+@whose
+def promote(email: str) -> None:
+    """Make an operator of a person."""
+    _act(email, lambda services, user_id: services.directory.promote(user_id))
+    click.echo(f"{email} is an operator")
+
+
+@users.command()
+@whose
+def demote(email: str) -> None:
+    """End that a person is an operator. The account stays."""
+    _act(email, lambda services, user_id: services.directory.demote(user_id))
+    click.echo(f"{email} is no operator")
+
+
+@users.command()
+@whose
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def delete(email: str, yes: bool) -> None:
+    """Delete an account with its apps and connections for good, and give upstream access back."""
+    if not yes and sys.stdin.isatty():
+        click.confirm(f"Delete {email} with all apps and connections?", abort=True, err=True)
+    _act(email, lambda services, user_id: services.directory.delete(user_id))
+    click.echo(f"Deleted {email}")
+
+
+@users.command()
+@click.option("--email", metavar="E", help="For this address only. Default: whoever opens the link chooses one.")
+@click.option("--operator", is_flag=True, help="The account may use secret references and manage this server.")
+def invite(email: str | None, operator: bool) -> None:
+    """Print a one-time link that creates an account, and nothing else; it works for 24 hours."""
+    click.echo(with_services(lambda services: _invite(services, email, operator)))
+
+
+@users.command("reset-password")
+@whose
+def reset_password(email: str) -> None:
+    """Print a one-time link that sets a person's password, and nothing else; it works for 24 hours."""
+    click.echo(with_services(lambda services: _reset(services, email)))
+
+
+def _act(email: str, act: "Callable[[Services, str], Awaitable[None]]") -> None:
+    async def work(services: "Services") -> None:
+        await act(services, (await services.directory.find(email)).id)
+
+    with_services(work)
+
+
+async def _invite(services: "Services", email: str | None, operator: bool) -> str:
+    path: str = await services.account_links.invite(email, operator)
+    return services.settings.origin + path
+
+
+async def _reset(services: "Services", email: str) -> str:
+    path: str = await services.account_links.reset_password((await services.directory.find(email)).id)
+    return services.settings.origin + path
 
 
 def _read_password(from_stdin: bool) -> "Secret | None":

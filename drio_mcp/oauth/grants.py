@@ -13,7 +13,7 @@ from drio_mcp.oauth.tokens import GRANT_PREFIX, Kind, Tokens
 from drio_mcp.opaque import Randomness, b64url
 from drio_mcp.store import Database, Transaction, client_assertions, consents, initial_access_tokens, security_events
 from drio_mcp.store import grants as table
-from drio_mcp.store.grants import GrantRow, SummaryRow
+from drio_mcp.store.grants import GrantRow, PersonalRow, SummaryRow
 from drio_mcp.store.security_events import SecurityEvent
 
 KEPT_MS = 7 * DAY
@@ -50,6 +50,25 @@ class GrantSummary:
             used_at=max(used, default=None),
             expires_at=row.expires_at,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class PersonalToken:
+    """A token that a person made for their own scripts; times in milliseconds."""
+
+    id: str
+    email: str
+    name: str
+    scopes: frozenset[str]
+    created_at: int
+    used_at: int | None
+    """To the hour."""
+    expires_at: int
+
+    @classmethod
+    def of(cls, row: PersonalRow) -> "PersonalToken":
+        scopes = frozenset(row.scopes.split())
+        return cls(row.id, row.email, row.name, scopes, row.created_at, row.used_at, row.expires_at)
 
 
 class Grants:
@@ -112,6 +131,16 @@ class Grants:
         now = self._clock.now()
         rows = await self._db.read(lambda tx: tx.all(table.LIST_OF_USER, user_id=user_id, now=now))
         return [GrantSummary.of(row) for row in rows]
+
+    async def personal(self, user_id: str | None = None) -> list[PersonalToken]:
+        """The personal tokens that work, oldest first: everybody's, or this person's."""
+        rows = await self._db.read(lambda tx: tx.all(table.LIST_PERSONAL, now=self._clock.now()))
+        return [PersonalToken.of(row) for row in rows if user_id in {None, row.user_id}]
+
+    async def revoke_personal(self, grant_id: str) -> None:
+        """End anybody's personal token, as an operator. Raises `NotFound`."""
+        if not await self._db.write(_revoke_personal, grant_id, self._clock.now()):
+            raise NotFound("There is no personal token with this id")
 
     async def revoke(self, user_id: str, grant_id: str) -> None:
         """End one of the person's grants, in every process at once, and ask again next time. Raises `NotFound`."""
@@ -178,6 +207,15 @@ def _revoke_own(tx: Transaction, user_id: str, grant_id: str, now: int) -> bool:
         grant_id=grant_id,
         detail="by its person",
     )
+    return True
+
+
+def _revoke_personal(tx: Transaction, grant_id: str, now: int) -> bool:
+    user_id = tx.one(table.REVOKE_PERSONAL, id=grant_id, now=now)
+    if user_id is None:
+        return False
+    event, detail = SecurityEvent.GRANT_REVOKED, "by the command line"
+    security_events.record(tx, event, now, user_id=user_id, grant_id=grant_id, detail=detail)
     return True
 
 

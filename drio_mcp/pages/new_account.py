@@ -1,8 +1,9 @@
-"""Creating an account: the first by the setup link, others where sign-up is open."""
+"""Creating an account: the first by the setup link, others by invitation or where sign-up is open."""
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from drio_mcp.accounts.account_links import AccountLinkDead, LinkKind
 from drio_mcp.accounts.setup import SetupLinkDead
 from drio_mcp.errors import DrioError, RateLimited, Unavailable, ValidationFailed
 from drio_mcp.middleware.context import address_of, services_of
@@ -33,6 +34,26 @@ async def set_up(request: Request) -> Response:
     return browser.redirect("/")
 
 
+async def accept_invitation(request: Request) -> Response:
+    """GET and POST /invite: an account by an operator's link. Opening the link uses nothing up."""
+    browser = await open_browser(request)
+    links = services_of(request).account_links
+    try:
+        if request.method != "POST":
+            return await _show_invitation(browser, request.query_params.get("token", ""))
+        form = await _read(browser)
+        if form is None:
+            return browser.redirect("/")
+        try:
+            person = await links.accept(form["token"], form["email"], form["name"], form.secret("password"))
+        except (ValidationFailed, Unavailable) as error:
+            return await _show_invitation(browser, form["token"], form, error)
+    except AccountLinkDead as error:
+        return ended_link(browser, error)
+    await browser.sign_in(person)
+    return browser.redirect("/")
+
+
 async def sign_up(request: Request) -> Response:
     """GET and POST /sign-up: an account for anyone, where `DRIO_SIGNUP=open`."""
     browser = await open_browser(request)
@@ -43,7 +64,8 @@ async def sign_up(request: Request) -> Response:
             "message.html",
             status=403,
             title="Accounts are by invitation here",
-            message="Whoever runs this server can create one for you, on its command line:",
+            message="Whoever runs this server can create one for you on its command line, or print a link for it there "
+            "with drio-mcp users invite:",
             command="drio-mcp users create --email you@example.com",
         )
     if request.method != "POST":
@@ -90,6 +112,24 @@ async def _show_setup(
     )
 
 
+async def _show_invitation(
+    browser: Browser, token: str, form: Form | None = None, error: DrioError | None = None
+) -> Response:
+    invitation = await services_of(browser.request).account_links.look(LinkKind.INVITATION, token)
+    may_do = " As an operator you manage this server and its people." if invitation.is_operator else ""
+    return _show(
+        browser,
+        form,
+        error,
+        heading="Create your account",
+        lead=f"You were invited to this server.{may_do}",
+        action="/invite",
+        hidden={"token": token},
+        sign_in_path=with_query("/sign-in", email=invitation.email or ""),
+        fixed_email=invitation.email,
+    )
+
+
 async def _show_sign_up(
     browser: Browser, onward: str, form: Form | None = None, error: DrioError | None = None
 ) -> Response:
@@ -118,6 +158,7 @@ def _show(
     hidden: dict[str, str],
     sign_in_path: str | None,
     form_targets: tuple[str, ...] = (),
+    fixed_email: str | None = None,
 ) -> Response:
     problems = problems_by_field(error) if isinstance(error, ValidationFailed) else {}
     return page(
@@ -134,6 +175,20 @@ def _show(
         action=action,
         hidden=hidden,
         sign_in_path=sign_in_path,
+        fixed_email=fixed_email,
+    )
+
+
+def ended_link(browser: Browser, error: AccountLinkDead) -> Response:
+    """The page for an operator's link that works no more."""
+    return page(
+        browser,
+        "message.html",
+        status=error.status,
+        title="This link has ended",
+        message=f"{error.message}. Ask whoever sent it for a new one; if you have an account, sign in.",
+        link="/sign-in",
+        link_text="Sign in",
     )
 
 

@@ -7,7 +7,8 @@ from drio_mcp.pages import account, apps, connect, connection, new_connection, p
 from drio_mcp.pages import oidc_sign_in as upstream
 from drio_mcp.pages.authorize import authorize
 from drio_mcp.pages.landing import start_page
-from drio_mcp.pages.new_account import set_up, sign_up
+from drio_mcp.pages.new_account import accept_invitation, set_up, sign_up
+from drio_mcp.pages.reset_password import reset_password
 from drio_mcp.pages.sign_in import sign_in, sign_out
 from drio_mcp.pages.static import static_file
 
@@ -15,6 +16,8 @@ PAGES = [
     Route("/", start_page),
     Route("/static/{name}", static_file),
     Route("/setup", set_up, methods=["GET", "POST"]),
+    Route("/invite", accept_invitation, methods=["GET", "POST"]),
+    Route("/reset", reset_password, methods=["GET", "POST"]),
     Route("/sign-in", sign_in, methods=["GET", "POST"]),
     Route(upstream.START_PATH, upstream.start),
     Route(CALLBACK, upstream.come_back),

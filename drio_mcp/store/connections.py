@@ -58,6 +58,12 @@ FIND_OWNED = Query(
         WHERE connections.id = :id AND apps.user_id = :user_id""",  # noqa: S608
     ConnectionRow,
 )
+LIST_OF_USER = Query(
+    f"""SELECT {", ".join("connections." + name for name in COLUMNS.split(", "))}
+        FROM apps JOIN connections ON connections.app_id = apps.id
+        WHERE apps.user_id = :user_id ORDER BY apps.created_at, apps.id, connections.created_at, connections.id""",  # noqa: S608
+    ConnectionRow,
+)
 LIST = Query(
     f"""SELECT {COLUMNS} FROM connections
         WHERE app_id = :app_id AND (created_at, id) > (:after_created_at, :after_id)

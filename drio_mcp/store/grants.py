@@ -69,6 +69,20 @@ class SummaryRow:
     expires_at: int
 
 
+@dataclass(frozen=True, slots=True)
+class PersonalRow:
+    """A personal token as an operator sees it: whose it is and what it may do, never what it is."""
+
+    id: str
+    user_id: str
+    email: str
+    name: str
+    scopes: str
+    created_at: int
+    used_at: int | None
+    expires_at: int
+
+
 COLUMNS = (
     "g.id, g.user_id, g.client_id, g.client_name, g.state, g.secret, g.generation, g.used_generation, g.scopes, "
     "g.resource, g.redirect_uri, g.code_challenge, g.nonce, g.authenticated_at, g.created_at, g.rotated_at, g.used_at, "
@@ -86,6 +100,17 @@ LIST_OF_USER = Query(
     """SELECT id, client_id, client_name, scopes, redirect_uri, created_at, rotated_at, used_at, expires_at FROM grants
        WHERE user_id = :user_id AND state = 'active' AND expires_at > :now ORDER BY created_at DESC""",
     SummaryRow,
+)
+LIST_PERSONAL = Query(
+    """SELECT g.id, g.user_id, u.email, g.client_name, g.scopes, g.created_at, g.used_at, g.expires_at
+       FROM grants g JOIN users u ON u.id = g.user_id
+       WHERE g.client_id IS NULL AND g.expires_at > :now AND g.state = 'active' ORDER BY g.created_at, g.id""",
+    PersonalRow,
+)
+REVOKE_PERSONAL = Query(
+    """UPDATE grants SET state = 'revoked', expires_at = :now
+       WHERE id = :id AND client_id IS NULL AND state <> 'revoked' RETURNING user_id""",
+    str,
 )
 INSERT = Statement(
     """INSERT INTO grants (id, user_id, client_id, client_name, state, secret, generation, used_generation, scopes,

@@ -19,6 +19,16 @@ class SecurityEvent(StrEnum):
 
     ACCOUNT_CREATED = "account_created"
     ACCOUNT_DISABLED = "account_disabled"
+    ACCOUNT_ENABLED = "account_enabled"
+    ACCOUNT_RENAMED = "account_renamed"
+    ACCOUNT_DELETED = "account_deleted"
+    ACCOUNT_JOINED = "account_joined"
+    OPERATOR_GRANTED = "operator_granted"
+    OPERATOR_WITHDRAWN = "operator_withdrawn"
+    OPERATOR_LOOKED = "operator_looked"
+    INVITATION_MADE = "invitation_made"
+    RESET_LINK_MADE = "reset_link_made"
+    PASSWORD_RESET = "password_reset"  # noqa: S105
     PASSWORD_CHANGED = "password_changed"  # noqa: S105
     SIGNED_IN = "signed_in"
     SIGN_IN_FAILED = "sign_in_failed"

@@ -2,9 +2,10 @@
 
 import pytest
 
-from drio_mcp.accounts import Apps, Passwords, People, Sessions, SetupLinks
+from drio_mcp.accounts import AccountLinks, Apps, Directory, Passwords, People, Sessions, SetupLinks
 from drio_mcp.opaque import SystemRandomness
 from drio_mcp.store import Database
+from tests.accounts.nobody import NoConnections
 from tests.conftest import FakeClock
 
 
@@ -26,6 +27,18 @@ def sessions(database: Database, clock: FakeClock, randomness: SystemRandomness)
 @pytest.fixture
 def setup_links(database: Database, clock: FakeClock, randomness: SystemRandomness, people: People) -> SetupLinks:
     return SetupLinks(database, clock, randomness, people)
+
+
+@pytest.fixture
+def directory(database: Database, clock: FakeClock) -> Directory:
+    return Directory(database, clock, NoConnections())
+
+
+@pytest.fixture
+def account_links(
+    database: Database, clock: FakeClock, randomness: SystemRandomness, people: People, passwords: Passwords
+) -> AccountLinks:
+    return AccountLinks(database, clock, randomness, people, passwords)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 from drio_mcp.accounts import (
     Apps,
     CreateApp,
+    Directory,
     EmailTaken,
     Passwords,
     People,
@@ -20,6 +21,7 @@ from drio_mcp.accounts import (
 from drio_mcp.errors import RateLimited
 from drio_mcp.opaque import Secret, SystemRandomness
 from drio_mcp.store import Database
+from tests.accounts.nobody import NoConnections
 from tests.conftest import FakeClock
 
 RIGHT = Secret("correct horse battery")
@@ -47,7 +49,8 @@ async def test_the_life_of_an_account(
     await sessions.start(ada, "192.0.2.1", "Firefox")
     clock.advance(days=100)
     assert await sessions.sweep(clock.now()) == 1
-    await people.disable("ada@example.com")
+    directory = Directory(any_database, clock, NoConnections())
+    await directory.disable((await directory.find("ada@example.com")).id)
     assert [(person.name, person.is_disabled) for person in await people.list()] == [("Ada L.", True)]
 
 

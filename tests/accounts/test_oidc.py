@@ -11,6 +11,7 @@ import pytest
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from drio_mcp.accounts.apps import Apps
+from drio_mcp.accounts.directory import Directory
 from drio_mcp.accounts.oidc import Arrival, OidcSignIn, OidcSignInFailed, Wishes
 from drio_mcp.accounts.oidc.failures import FAILURES
 from drio_mcp.accounts.oidc.sign_in import STARTS_LIMIT
@@ -21,6 +22,7 @@ from drio_mcp.errors import RateLimited
 from drio_mcp.opaque import Secret, SystemRandomness
 from drio_mcp.outbound import Outbound
 from drio_mcp.store import Database
+from tests.accounts.nobody import NoConnections
 from tests.conftest import FakeClock
 from tests.upstreams import Upstream, answers, html_error, malformed_json, oauth_error, upstream
 from tests.upstreams.openid import CLIENT_ID, CLIENT_SECRET, OpenIdProvider, new_key
@@ -42,6 +44,7 @@ class World:
     people: People
     apps: Apps
     clock: FakeClock
+    directory: Directory
 
     async def comes_back(self, cookie: str = COOKIE, wishes: Wishes | None = None) -> list[tuple[str, str]]:
         """The parameters with which the provider sends the browser back."""
@@ -100,6 +103,7 @@ async def signing_in_at(provider: OpenIdProvider, running: Upstream, database: D
             People(database, clock, randomness, Passwords(time_cost=1, memory_cost=64)),
             Apps(database, clock, randomness),
             clock,
+            Directory(database, clock, NoConnections()),
         )
 
 
@@ -463,8 +467,8 @@ async def test_an_address_that_another_account_has_is_not_taken_along(any_world:
 
 
 async def test_a_disabled_person_stays_outside(world: World) -> None:
-    await world.arrive()
-    await world.people.disable("ada@example.com")
+    ada = (await world.arrive()).person
+    await world.directory.disable(ada.id)
     with pytest.raises(OidcSignInFailed) as raised:
         await world.arrive()
     assert raised.value.reason == "disabled"

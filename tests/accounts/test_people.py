@@ -4,7 +4,7 @@ from typing import Literal
 import pytest
 from argon2 import PasswordHasher
 
-from drio_mcp.accounts import Apps, EmailTaken, Passwords, People, Sessions, SignInFailed
+from drio_mcp.accounts import Apps, Directory, EmailTaken, Passwords, People, Sessions, SignInFailed
 from drio_mcp.accounts.people import network_of
 from drio_mcp.errors import NotFound, RateLimited, Unavailable, ValidationFailed
 from drio_mcp.opaque import Secret, SystemRandomness
@@ -171,10 +171,12 @@ async def test_a_sign_in_renews_a_hash_of_old_parameters(
     assert not stronger.is_outdated(row.password_hash)
 
 
-async def test_a_disabled_person_is_out_at_once_and_stays_out(people: People, sessions: Sessions) -> None:
+async def test_a_disabled_person_is_out_at_once_and_stays_out(
+    people: People, sessions: Sessions, directory: Directory
+) -> None:
     ada = await people.create("ada@example.com", "Ada", RIGHT)
     cookie, _ = await sessions.start(ada, HOME, "")
-    await people.disable("ADA@example.com")
+    await directory.disable((await directory.find("ADA@example.com")).id)
     assert await sessions.find(cookie) is None
     with pytest.raises(SignInFailed):
         await people.sign_in("ada@example.com", RIGHT, HOME)
@@ -183,9 +185,12 @@ async def test_a_disabled_person_is_out_at_once_and_stays_out(people: People, se
     assert disabled.is_disabled
 
 
-async def test_disabling_nobody_says_so(people: People) -> None:
+@pytest.mark.parametrize("email", ["ada@example.com", "no address"])
+async def test_looking_for_nobody_says_so(directory: Directory, email: str) -> None:
     with pytest.raises(NotFound):
-        await people.disable("ada@example.com")
+        await directory.find(email)
+    with pytest.raises(NotFound):
+        await directory.disable("user_nobody")
 
 
 async def test_a_new_password_ends_the_other_sessions(people: People, sessions: Sessions) -> None:

@@ -1,10 +1,12 @@
 """`drio-mcp tokens …`."""
 
 import asyncio
+import json
 
 import pytest
 
 from drio_mcp.config import load_settings
+from drio_mcp.errors import Unauthorized
 from drio_mcp.models import Principal
 from drio_mcp.services import build_services
 
@@ -55,3 +57,20 @@ def test_nobody_gets_no_token(drio: Drio, disabled: bool) -> None:
     result = drio("tokens", "create", "--email", EMAIL)
     assert result.status == 1
     assert result.out == ""
+
+
+def test_tokens_are_listed_and_revoked(drio: Drio) -> None:
+    drio("users", "create", "--email", EMAIL)
+    drio("users", "create", "--email", "bob@example.com")
+    token = drio("tokens", "create", "--email", EMAIL, "--name", "backup").out.strip()
+    drio("tokens", "create", "--email", "bob@example.com")
+    assert len(json.loads(drio("tokens", "list", "--json").out)) == 2
+    [listed] = json.loads(drio("tokens", "list", "--email", EMAIL, "--json").out)
+    assert (listed["email"], listed["name"], listed["scopes"]) == (EMAIL, "backup", ["email", "openid", "profile"])
+    assert token not in json.dumps(listed)
+    assert drio("tokens", "revoke", listed["id"]).status == 0
+    with pytest.raises(Unauthorized):
+        principal_of(token)
+    again = drio("tokens", "revoke", listed["id"])
+    assert (again.status, again.err) == (1, "drio-mcp: There is no personal token with this id\n")
+    assert "No personal token" in drio("tokens", "list", "--email", EMAIL).out

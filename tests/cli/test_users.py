@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from .conftest import Drio
 
 PASSWORD = "correct horse battery staple\n"
@@ -64,3 +66,44 @@ def test_an_address_has_one_account(drio: Drio) -> None:
 
 def test_nobody_cannot_be_disabled(drio: Drio) -> None:
     assert drio("users", "disable", "--email", "nobody@example.com").status == 1
+
+
+def test_a_person_is_promoted_renamed_disabled_enabled_and_deleted(drio: Drio) -> None:
+    drio("users", "create", "--email", "ada@example.com")
+
+    def shown() -> tuple[bool, str, bool]:
+        [person] = json.loads(drio("users", "list", "--json").out)
+        return person["operator"], person["name"], person["disabled"]
+
+    for act, expected in (
+        (("promote",), (True, "ada", False)),
+        (("demote",), (False, "ada", False)),
+        (("rename", "--name", "Ada King"), (False, "Ada King", False)),
+        (("disable",), (False, "Ada King", True)),
+        (("enable",), (False, "Ada King", False)),
+    ):
+        result = drio("users", act[0], "--email", "Ada@example.com", *act[1:])
+        assert (result.status, result.err) == (0, "")
+        assert shown() == expected
+    assert drio("users", "delete", "--email", "ada@example.com").status == 0
+    assert json.loads(drio("users", "list", "--json").out) == []
+
+
+@pytest.mark.parametrize("act", ["promote", "demote", "disable", "enable", "delete", "reset-password"])
+def test_nobody_is_told_in_one_sentence(drio: Drio, act: str) -> None:
+    result = drio("users", act, "--email", "nobody@example.com")
+    assert (result.status, result.out) == (1, "")
+    assert result.err == "drio-mcp: Nobody has this e-mail address\n"
+
+
+def test_links_are_all_that_is_printed(drio: Drio) -> None:
+    drio("users", "create", "--email", "ada@example.com", "--password-stdin", stdin=PASSWORD)
+    for arguments, path in (
+        (("invite",), "/invite?token="),
+        (("invite", "--email", "bob@example.com", "--operator"), "/invite?token="),
+        (("reset-password", "--email", "ada@example.com"), "/reset?token="),
+    ):
+        result = drio("users", *arguments)
+        assert (result.status, result.err) == (0, "")
+        assert result.out.startswith(f"http://127.0.0.1:8000{path}")
+        assert len(result.out.splitlines()) == 1

@@ -155,7 +155,7 @@ async def test_offline_access_is_named_in_the_answer_and_changes_nothing_else(lo
 async def test_a_disabled_person_gets_nothing_for_a_code(local: AuthServer) -> None:
     client_id = await local.register()
     code = await local.approve(client_id)
-    await local.services.people.disable("ada@example.com")
+    await local.services.directory.disable(local.user_id)
     with refused("invalid_grant"):
         await local.redeem(client_id, code)
 

@@ -185,7 +185,7 @@ async def test_another_resource_is_no_target(local: AuthServer) -> None:
 
 async def test_a_disabled_person_is_not_refreshed(local: AuthServer) -> None:
     client_id, answer = await local.connect()
-    await local.services.people.disable("ada@example.com")
+    await local.services.directory.disable(local.user_id)
     assert not await is_alive(local, answer)
     with refused("invalid_grant"):
         await local.refresh(client_id, answer["refresh_token"])

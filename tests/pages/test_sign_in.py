@@ -44,7 +44,7 @@ async def test_a_stranger_is_answered_exactly_like_a_wrong_password(site: Site) 
     """Username enumeration: same status, same headers, same body."""
     await site.person("known@example.com")
     disabled = await site.person("disabled@example.com")
-    await site.services.people.disable(disabled.email)
+    await site.services.directory.disable(disabled.id)
     answers = []
     for email in ("known@example.com", "nobody@example.com", "disabled@example.com"):
         answer = await site.visitor().sign_in(email, "a wrong password")
@@ -209,9 +209,9 @@ async def test_signing_out_takes_a_form(site: Site, visitor: Visitor) -> None:
 
 
 async def test_a_disabled_person_is_signed_out_at_once(site: Site, visitor: Visitor) -> None:
-    await site.person()
+    ada = await site.person()
     await visitor.sign_in()
-    await site.services.people.disable("ada@example.com")
+    await site.services.directory.disable(ada.id)
     assert (await visitor.get("/account")).status_code == 303
 
 
