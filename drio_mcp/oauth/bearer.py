@@ -34,8 +34,10 @@ class Bearer:
         grant = await self._db.read(table.find_bearer, read.grant_id)
         if grant is None or not self._is_good(read, grant, now, resource or self._resource):
             raise Unauthorized(token_sent=True)
-        if grant.used_generation < read.generation or grant.used_at is None or now - grant.used_at >= HOUR:
-            await self._db.write(table.use, read.grant_id, read.generation, now)
+        is_noted = grant.used_generation >= read.generation and grant.used_at is not None and now - grant.used_at < HOUR
+        # A first use and a repeated refresh may meet: whichever is decided first holds, and the other is refused.
+        if not is_noted and not await self._db.write(table.use, read.grant_id, read.generation, now):
+            raise Unauthorized(token_sent=True)
         return Principal(
             user_id=grant.user_id,
             grant_id=read.grant_id,
@@ -55,6 +57,7 @@ class Bearer:
             self._tokens.is_genuine(token, grant.secret)
             and token.expires_at > now
             and grant.state != "revoked"
+            and not grant.is_void(token.generation)
             and not grant.is_disabled
             # A token of the person's own names no resource: it is for the management endpoint and its API.
             and (grant.resource or self._resource) == resource

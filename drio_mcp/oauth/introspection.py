@@ -66,6 +66,7 @@ class Introspection:
             self._tokens.is_genuine(token, grant.secret)
             and token.expires_at > now
             and grant.state != "revoked"
+            and not grant.is_void(token.generation)
             and not grant.is_disabled
             and (token.kind is Kind.ACCESS or token.generation >= grant.generation)
         )

@@ -1,8 +1,13 @@
 """The refresh token grant (RFC 6749 section 6), with rotation (RFC 9700 section 4.14.2) that survives lost answers.
 
-Each refresh moves the grant to its next generation. The token just replaced is answered with the same successor, for
-`GRACE_MS` in any case (parallel tabs) and afterwards as long as nothing issued with the successor has been used (the
-answer was lost). Anything older is reuse, and revokes the grant.
+Each refresh moves the grant to its next generation. The token just replaced is answered with the same successor for
+`GRACE_MS` in any case (parallel tabs). Afterwards, as long as nothing issued with the successor has been used, the
+answer was lost or somebody took it and waits: nobody can tell, so the repeat gets a new successor that voids the other.
+Of two who hold the same token, the second to come back is then known: presenting a voided token, like anything older,
+is reuse and revokes the grant.
+
+In the row: `generation` is the present one, `replaced_generation` the one whose token may be repeated. They are
+neighbours unless successors were voided, which are those in between.
 """
 
 from dataclasses import dataclass
@@ -83,8 +88,14 @@ class Refresh:
             if table.rotate(tx, grant, next_generation, now, now + self._refresh_ttl):
                 return Issue(grant, next_generation, scopes, now + self._access_ttl, now + self._refresh_ttl)
             return self._advance(tx, request, client, now)  # another one was faster: judge by what it left
-        if token.generation == grant.generation - 1 and _may_repeat(grant, now):
-            return self._repeat(grant, scopes, now)
+        if token.generation == grant.replaced_generation:
+            if now - grant.rotated_at < GRACE_MS:
+                return self._repeat(grant, scopes, now)
+            if grant.used_generation < grant.generation:
+                if table.replace_successor(tx, grant, now, now + self._refresh_ttl):
+                    successor = grant.generation + 1
+                    return Issue(grant, successor, scopes, now + self._access_ttl, now + self._refresh_ttl)
+                return self._advance(tx, request, client, now)
         return Reused.of(tx, grant, "refresh token", now)
 
     def _repeat(self, grant: GrantRow, scopes: frozenset[Scope], now: int) -> Issue:
@@ -94,10 +105,6 @@ class Refresh:
             access_expires_at = now + self._access_ttl
         refresh_expires_at = grant.rotated_at + self._refresh_ttl
         return Issue(grant, grant.generation, scopes, access_expires_at, refresh_expires_at)
-
-
-def _may_repeat(grant: GrantRow, now: int) -> bool:
-    return now - grant.rotated_at < GRACE_MS or grant.used_generation < grant.generation
 
 
 def _check_redirect_uri(client: Client, grant: GrantRow, redirect_uri: str | None) -> None:

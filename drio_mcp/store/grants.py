@@ -35,8 +35,17 @@ class GrantRow:
     used_at: int | None
     expires_at: int
     """When the last thing issued from it runs out."""
+    replaced_generation: int
+    """The generation whose refresh token was exchanged for the present one, and may be repeated for a while."""
+    void_above: int
+    void_below: int
+    """What was issued with a generation between the two, both exclusive, is void."""
     is_disabled: int
     """Whether the person was disabled."""
+
+    def is_void(self, generation: int) -> bool:
+        """Whether what was issued with this generation was taken back by a later repeat."""
+        return self.void_above < generation < self.void_below
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +60,13 @@ class BearerRow:
     used_generation: int
     used_at: int | None
     resource: str | None
+    void_above: int
+    void_below: int
     is_disabled: int
+
+    def is_void(self, generation: int) -> bool:
+        """Whether what was issued with this generation was taken back by a later repeat."""
+        return self.void_above < generation < self.void_below
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +101,13 @@ class PersonalRow:
 COLUMNS = (
     "g.id, g.user_id, g.client_id, g.client_name, g.state, g.secret, g.generation, g.used_generation, g.scopes, "
     "g.resource, g.redirect_uri, g.code_challenge, g.nonce, g.authenticated_at, g.created_at, g.rotated_at, g.used_at, "
-    "g.expires_at, u.is_disabled"
+    "g.expires_at, g.replaced_generation, g.void_above, g.void_below, u.is_disabled"
 )
 
 FIND = Query(f"SELECT {COLUMNS} FROM grants g JOIN users u ON u.id = g.user_id WHERE g.id = :id", GrantRow)  # noqa: S608
 FIND_BEARER = Query(
     """SELECT g.user_id, g.client_id, g.client_name, g.state, g.secret, g.used_generation, g.used_at, g.resource,
-              u.is_disabled
+              g.void_above, g.void_below, u.is_disabled
        FROM grants g JOIN users u ON u.id = g.user_id WHERE g.id = :id""",
     BearerRow,
 )
@@ -120,13 +135,14 @@ INSERT = Statement(
                :redirect_uri, :code_challenge, :nonce, :authenticated_at, :now, :now, :expires_at)"""
 )
 ROTATE = Statement(
-    """UPDATE grants SET state = 'active', generation = :next, rotated_at = :now, expires_at = :expires_at
+    """UPDATE grants SET state = 'active', generation = :next, replaced_generation = :replaced,
+           void_above = :void_above, void_below = :void_below, rotated_at = :now, expires_at = :expires_at
        WHERE id = :id AND state = :state AND generation = :generation"""
 )
 USE = Statement(
     """UPDATE grants SET used_at = :now,
            used_generation = CASE WHEN used_generation < :generation THEN :generation ELSE used_generation END
-       WHERE id = :id AND state <> 'revoked'"""
+       WHERE id = :id AND state <> 'revoked' AND (:generation <= void_above OR :generation >= void_below)"""
 )
 REVOKE = Statement("UPDATE grants SET state = 'revoked', expires_at = :now WHERE id = :id AND state <> 'revoked'")
 REVOKE_OF_USER = Query(
@@ -156,14 +172,40 @@ def rotate(tx: Transaction, grant: GrantRow, next_generation: int, now: int, exp
         state=grant.state,
         generation=grant.generation,
         next=next_generation,
+        replaced=next_generation - 1,
+        void_above=grant.void_above,
+        void_below=grant.void_below,
         now=now,
         expires_at=expires_at,
     )
     return changed == 1
 
 
-def use(tx: Transaction, grant_id: str, generation: int, now: int) -> None:
-    tx.run(USE, id=grant_id, generation=generation, now=now)
+def replace_successor(tx: Transaction, grant: GrantRow, now: int, expires_at: int) -> bool:
+    """Move to a generation that takes the present one's place: what was issued with that one is void from now on.
+
+    The bounds of what is void only ever widen. Access tokens of before that fall between them are refreshed, like any
+    that ran out.
+    """
+    above = grant.void_above if grant.void_below else grant.replaced_generation
+    changed = tx.run(
+        ROTATE,
+        id=grant.id,
+        state=grant.state,
+        generation=grant.generation,
+        next=grant.generation + 1,
+        replaced=grant.replaced_generation,
+        void_above=above,
+        void_below=grant.generation + 1,
+        now=now,
+        expires_at=expires_at,
+    )
+    return changed == 1
+
+
+def use(tx: Transaction, grant_id: str, generation: int, now: int) -> bool:
+    """Note that something of this generation was used; False when it is void, or the grant was revoked."""
+    return tx.run(USE, id=grant_id, generation=generation, now=now) == 1
 
 
 def revoke(tx: Transaction, grant_id: str, now: int) -> None:

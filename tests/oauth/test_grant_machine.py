@@ -28,7 +28,10 @@ class GrantMachine(RuleBasedStateMachine):
         clock = FakeClock()
         self.server = AuthServer(build_services(Settings(data_dir=Path(self.folder.name)), clock=clock), clock)
         self.answers: list[dict[str, Any]] = []
-        """The answer of generation n + 1 at place n."""
+        """Every answer that differs from those before, in their order."""
+        self.chain: list[int] = []
+        """The places of those that count: a voided one stands in none."""
+        self.voided: set[int] = set()
         self.used: set[int] = set()
         self.rotated_at = 0
         self.is_revoked = False
@@ -45,36 +48,44 @@ class GrantMachine(RuleBasedStateMachine):
             self.server.user_id = (await self.server.services.people.create("ada@example.com", "Ada", None)).id
             self.client_id, answer = await self.server.connect()
             self.answers.append(answer)
+            self.chain.append(0)
 
         self.runner.run(begin())
         self.rotated_at = self.server.clock.now()
 
     @rule(back=st.integers(min_value=0, max_value=4))
     def refresh(self, back: int) -> None:
-        """Present the newest refresh token, or one that many generations older."""
+        """Present the refresh token of the newest answer, or of one that many answers older, voided ones too."""
         index = max(len(self.answers) - 1 - back, 0)
-        expected = self.expected(len(self.answers) - 1 - index)
+        expected = self.expected(index)
         try:
             answer = self.runner.run(self.server.refresh(self.client_id, self.answers[index]["refresh_token"]))
         except OAuthError:
             assert expected in {"refused", "revoked"}
             self.is_revoked = True
             return
-        if expected == "next":
-            self.answers.append(answer)
-            self.rotated_at = self.server.clock.now()
-        else:
-            assert expected == "same"
-            assert answer["refresh_token"] == self.answers[-1]["refresh_token"], "two chains"
+        if expected == "same":
+            assert answer["refresh_token"] == self.answers[self.chain[-1]]["refresh_token"], "two chains"
+            return
+        assert expected in {"next", "new"}
+        assert answer["refresh_token"] not in {each["refresh_token"] for each in self.answers}
+        if expected == "new":
+            self.voided.add(self.chain.pop())
+        self.answers.append(answer)
+        self.chain.append(len(self.answers) - 1)
+        self.rotated_at = self.server.clock.now()
 
-    def expected(self, age: int) -> str:
-        """The contract in four lines."""
+    def expected(self, index: int) -> str:
+        """The contract in five lines."""
         if self.is_revoked:
             return "refused"
-        if age == 0:
+        if index == self.chain[-1]:
             return "next"
-        may_repeat = self.server.clock.now() - self.rotated_at < GRACE_MS or len(self.answers) - 1 not in self.used
-        return "same" if age == 1 and may_repeat else "revoked"
+        if len(self.chain) < 2 or index != self.chain[-2]:
+            return "revoked"
+        if self.server.clock.now() - self.rotated_at < GRACE_MS:
+            return "same"
+        return "revoked" if self.chain[-1] in self.used else "new"
 
     @rule(back=st.integers(min_value=0, max_value=4))
     def use(self, back: int) -> None:
@@ -82,6 +93,7 @@ class GrantMachine(RuleBasedStateMachine):
         index = max(len(self.answers) - 1 - back, 0)
         if self.runner.run(self.server.works(self.answers[index]["access_token"])):
             assert not self.is_revoked
+            assert index not in self.voided
             self.used.add(index)
 
     @rule(seconds=st.sampled_from([1, 10, 29, 30, 31, 3599, 3600, 86_400]))
@@ -105,6 +117,10 @@ class GrantMachine(RuleBasedStateMachine):
         if self.is_revoked:
             for answer in self.answers[-3:]:
                 assert not self.runner.run(self.server.works(answer["access_token"]))
+        elif self.chain:
+            newest = self.answers[self.chain[-1]]["refresh_token"]
+            grants = self.runner.run(self.server.services.grants.for_user(self.server.user_id))
+            assert len(grants) == 1, f"the grant of {newest[:12]} is gone"
 
 
 TestGrantMachine = GrantMachine.TestCase

@@ -50,9 +50,78 @@ async def test_after_a_lost_answer_the_old_token_works_for_as_long_as_it_lives(s
     lost = await server.refresh(client_id, first["refresh_token"])
     server.clock.advance(days=3)
     again = await server.refresh(client_id, first["refresh_token"])
-    assert again["refresh_token"] == lost["refresh_token"]
-    assert await is_alive(server, again), "the access token of three days ago would be dead"
+    assert again["refresh_token"] != lost["refresh_token"]
     assert again["expires_in"] == 3600
+    server.clock.advance(seconds=40)
+    once_more = await server.refresh(client_id, first["refresh_token"])
+    assert once_more["refresh_token"] not in {lost["refresh_token"], again["refresh_token"]}
+    assert await is_alive(server, once_more)
+    assert await is_alive(server, await server.refresh(client_id, once_more["refresh_token"]))
+
+
+@pytest.mark.parametrize("thief_is_first", [True, False])
+async def test_two_holders_of_one_token_are_found_out(server: AuthServer, thief_is_first: bool) -> None:
+    """Thief refreshes first and waits; owner refreshes after 40 s; then either comes back with what they got."""
+    client_id, first = await server.connect()
+    thiefs = await server.refresh(client_id, first["refresh_token"])
+    server.clock.advance(seconds=40)
+    owners = await server.refresh(client_id, first["refresh_token"])
+    assert thiefs["refresh_token"] != owners["refresh_token"]
+    assert not await is_alive(server, thiefs), "the waiting access token is void"
+    assert await is_alive(server, owners)
+    if not thief_is_first:
+        owners = await server.refresh(client_id, owners["refresh_token"])
+    with refused("invalid_grant"):
+        await server.refresh(client_id, thiefs["refresh_token"])
+    assert not await is_alive(server, owners), "nobody can tell who is the thief: the grant is revoked"
+
+
+async def test_a_voided_access_token_stays_void(server: AuthServer) -> None:
+    """Also after further refreshes, while the ones of before and after work on."""
+    client_id, first = await server.connect()
+    voided = await server.refresh(client_id, first["refresh_token"])
+    server.clock.advance(seconds=31)
+    second = await server.refresh(client_id, first["refresh_token"])
+    third = await server.refresh(client_id, second["refresh_token"])
+    for answer, works in ((first, True), (voided, False), (second, True), (third, True)):
+        assert await is_alive(server, answer) is works
+
+
+async def test_late_repeats_at_once_get_the_same_new_successor(server: AuthServer) -> None:
+    """Two tabs that wake up with the same old token."""
+    client_id, first = await server.connect()
+    lost = await server.refresh(client_id, first["refresh_token"])
+    server.clock.advance(seconds=40)
+    answers = await asyncio.gather(*(server.refresh(client_id, first["refresh_token"]) for _ in range(8)))
+    assert len({answer["refresh_token"] for answer in answers}) == 1
+    assert answers[0]["refresh_token"] != lost["refresh_token"]
+    assert await is_alive(server, answers[0])
+
+
+async def test_a_first_use_and_a_late_repeat_at_once_do_not_both_hold(server: AuthServer) -> None:
+    """Either the successor was in use, then the repeat is reuse; or the repeat voided it, then its use is refused."""
+    client_id, first = await server.connect()
+    taken = await server.refresh(client_id, first["refresh_token"])
+    server.clock.advance(seconds=40)
+    worked, repeated = await asyncio.gather(
+        server.works(taken["access_token"]),
+        server.refresh(client_id, first["refresh_token"]),
+        return_exceptions=True,
+    )
+    assert worked is not isinstance(repeated, dict)
+
+
+async def test_a_repeat_after_a_restored_backup(server: AuthServer) -> None:
+    """The client was three refreshes on; its last answer was lost, and the backup is from before all of them."""
+    client_id, answer = await server.connect()
+    for _ in range(3):
+        answer = await server.refresh(client_id, answer["refresh_token"])
+    await server.services.db.write(_restore, "active", 1)
+    lost = await server.refresh(client_id, answer["refresh_token"])
+    server.clock.advance(seconds=40)
+    again = await server.refresh(client_id, answer["refresh_token"])
+    assert not await is_alive(server, lost)
+    assert await is_alive(server, again)
 
 
 @pytest.mark.parametrize("used", ["access_token", "refresh_token"])
@@ -113,7 +182,10 @@ async def test_after_a_backup_from_before_the_code_was_redeemed_clients_go_on(se
 
 
 def _restore(tx: Transaction, state: str, generation: int) -> None:
-    statement = Statement("UPDATE grants SET state = :state, generation = :generation, used_generation = :generation")
+    statement = Statement(
+        "UPDATE grants SET state = :state, generation = :generation, used_generation = :generation, "
+        "replaced_generation = :generation - 1"
+    )
     tx.run(statement, state=state, generation=generation)
 
 
