@@ -37,6 +37,8 @@ def jobs(services: Services) -> list[Job]:
         Job("forget old history", HOUR, services.history.prune),
         Job("renew client secrets", 10 * MINUTE, services.provider_registrations.renew_due),
         Job("delete removed connections", MINUTE, services.removals.sweep),
+        Job("deliver webhooks", SECOND, services.deliveries.deliver_due),
+        Job("forget old messages", HOUR, services.deliveries.prune),
         Job("forget ended grants", HOUR, services.grants.sweep),
         Job("forget unused clients", HOUR, services.clients.sweep),
         Job("forget old consents", HOUR, services.client_consents.sweep),

@@ -45,6 +45,11 @@ def new_id(prefix: str, randomness: Randomness) -> str:
     return f"{prefix}_{b64url(randomness.bytes(16))}"
 
 
+def is_id(text: str) -> bool:
+    """Whether the text can be an identifier, so that a database may be asked for it."""
+    return 0 < len(text) <= 200 and text.isascii() and text.isprintable()
+
+
 class Secret:
     """A value that must not be seen: it masks itself wherever it is written, and compares in constant time."""
 

@@ -24,8 +24,10 @@ from drio_mcp.connections.health.diagnosis import Diagnoses
 from drio_mcp.connections.health.metadata_check import MetadataCheck
 from drio_mcp.connections.health.probes import Prober
 from drio_mcp.connections.health.validation import Validation
+from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.crud import ConnectionCrud
 from drio_mcp.connections.record.history import History
+from drio_mcp.connections.record.schemas import Status
 from drio_mcp.connections.record.secret_references import SecretReferences
 from drio_mcp.connections.removal.delete import Deletion
 from drio_mcp.connections.removal.ownership import Ownership
@@ -44,6 +46,8 @@ from drio_mcp.connections.upstream.unstored_answers import UnstoredAnswers
 from drio_mcp.connections.use.hand_out import HandOut
 from drio_mcp.connections.use.proxy import Proxy
 from drio_mcp.errors import Unavailable
+from drio_mcp.events import Deliveries, Outbox, Webhooks
+from drio_mcp.events.changes import Snapshot
 from drio_mcp.foundations import Foundations
 from drio_mcp.oauth.authorize import Authorization
 from drio_mcp.oauth.bearer import Bearer
@@ -66,7 +70,8 @@ from drio_mcp.oauth.token_endpoint import TokenEndpoint
 from drio_mcp.oauth.tokens import Tokens
 from drio_mcp.opaque import Randomness, SystemRandomness
 from drio_mcp.outbound import Outbound
-from drio_mcp.store import key_checks, migrate, open_database
+from drio_mcp.store import Transaction, key_checks, migrate, open_database
+from drio_mcp.store.database import ChangedRow
 from drio_mcp.vault import Keyring, Vault
 
 
@@ -91,6 +96,7 @@ class Services:
         self.keyring = foundations.keyring
         self.vault = foundations.vault
         self.outbound = foundations.outbound
+        self.db.watcher = Outbox(self.clock, self.randomness, self._look).watch
         self._passwords = passwords or Passwords()
         self._catalog = catalog or Catalog()
         self._find_provider = find_provider or CatalogLookup(self._catalog).find
@@ -316,6 +322,25 @@ class Services:
     @cached_property
     def proxy(self) -> Proxy:
         return Proxy(self.foundations, self.providers, self.credentials, self.validation, self.diagnoses)
+
+    # Events
+
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        return Webhooks(self.db, self.clock, self.randomness, self.vault, self.outbound)
+
+    @cached_property
+    def deliveries(self) -> Deliveries:
+        return Deliveries(self.db, self.clock, self.randomness, self.vault, self.outbound)
+
+    def _look(self, tx: Transaction, subject: ChangedRow) -> Snapshot | None:
+        """How events see a connection: as its owner reads it, secrets masked. Neither room knows the other."""
+        found = repository.find(tx, subject.id)
+        if found is None:
+            return None
+        auth = found.read(self.providers).model_dump(mode="json", by_alias=True)
+        status = Status.DISABLED if found.is_disabled else found.row.status
+        return Snapshot(status, found.row.last_validated_at is not None, {"auth": auth})
 
     # Running
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from drio_mcp.api.routes import OPERATIONS
 from drio_mcp.config import EXAMPLES, Settings
 from drio_mcp.connections.diagnosis_codes import CODES, Mender, Remedy
+from drio_mcp.events.changes import MEANINGS
 from drio_mcp.tools.registry import tools_for
 
 ROOT = Path(__file__).parents[1]
@@ -81,12 +82,19 @@ def diagnosis_list() -> str:
     return "\n\n".join(parts)
 
 
+def events_table() -> str:
+    """Every event that a webhook can be told."""
+    lines = ["| type | when |", "|---|---|"]
+    return "\n".join([*lines, *(f"| `{type_}` | {meaning} |" for type_, meaning in MEANINGS.items())])
+
+
 PARTS: list[tuple[str, str, Callable[[], str]]] = [
     ("README.md", "settings", lambda: settings_table(with_examples=False)),
     ("docs/settings.md", "settings", settings_table),
     ("docs/tools.md", "tools", tools_list),
     ("docs/rest.md", "operations", operations_table),
     ("docs/diagnosis.md", "codes", diagnosis_list),
+    ("docs/events.md", "events", events_table),
 ]
 """File, name of the part, and what makes it."""
 

@@ -26,6 +26,7 @@ ROOMS = {
     "connections",
     "errors",
     "foundations",
+    "events",
     "metrics",
     "middleware",
     "models",

@@ -17,6 +17,7 @@ from drio_mcp.api.operation import Operation
 from drio_mcp.api.provider_client_operations import operations as provider_client_operations
 from drio_mcp.api.requests import DryRun
 from drio_mcp.api.responses import json_response
+from drio_mcp.api.webhook_operations import WEBHOOK_OPERATIONS
 from drio_mcp.api.well_known import APP_WELL_KNOWN_ROUTES, WELL_KNOWN_ROUTES
 from drio_mcp.connections.record.answers import (
     ConnectAnswer,
@@ -279,6 +280,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     *provider_client_operations(f"{APP}/provider-clients", "", "the app's"),
     *provider_client_operations("/api/v1/provider-clients", "server_", "the server's, for operators"),
+    *WEBHOOK_OPERATIONS,
 )
 
 

@@ -21,6 +21,7 @@ from drio_mcp.cli.serve import serve
 from drio_mcp.cli.setup_link import setup_link
 from drio_mcp.cli.tokens import tokens
 from drio_mcp.cli.users import users
+from drio_mcp.cli.webhooks import webhooks
 from drio_mcp.errors import DrioError
 
 FAILED = 1
@@ -41,6 +42,7 @@ for command in (
     tokens,
     clients,
     providers,
+    webhooks,
     keys,
     migrate,
     backup,

@@ -61,7 +61,8 @@ async def _rewrap(services: "Services") -> tuple[int, int]:
     with progress("Sealing anew") as done:
         while await rewrapping.batch():
             done(rewrapping.seen, total)
-    return rewrapping.rewrapped + await services.signing_keys.rewrap(), rewrapping.broken
+    others = await services.signing_keys.rewrap() + await services.webhooks.rewrap()
+    return rewrapping.rewrapped + others, rewrapping.broken
 
 
 async def _nothing(services: "Services") -> None:

@@ -122,12 +122,13 @@ class Outbound:
         self._own_resolver = None
         if resolver is None:
             resolver = self._own_resolver = SystemResolver()
+        self._network = GuardedNetwork(self._allowed, resolver, network)
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=tls or httpcore2.default_ssl_context(),
             max_connections=MAX_CONNECTIONS,
             max_keepalive_connections=40,
             keepalive_expiry=15.0,
-            network_backend=GuardedNetwork(self._allowed, resolver, network),
+            network_backend=self._network,
         )
 
     async def aclose(self) -> None:
@@ -154,6 +155,20 @@ class Outbound:
                 "address_blocked",
                 "Plain http is not called; use https, or let the operator admit the address in DRIO_OUTBOUND_ALLOW",
             )
+        return target
+
+    async def check_name(self, url: str, seconds: float = CONNECT_TIMEOUT) -> Target:
+        """As `check`, and with the addresses behind the name judged, as far as it has some now.
+
+        For an address that is stored to be called later, when it is judged again. Raises `OutboundError`
+        (`address_blocked`).
+        """
+        target = self.check(url)
+        try:
+            await self._network.judge(target.host, target.port, seconds)
+        except OutboundError as error:
+            if error.code != "dns_failure":
+                raise
         return target
 
     async def request(

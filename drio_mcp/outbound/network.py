@@ -84,6 +84,10 @@ class GuardedNetwork(httpcore2.AsyncNetworkBackend):
         assert last is not None
         raise last
 
+    async def judge(self, host: str, port: int, seconds: float) -> None:
+        """Look the name up and judge its addresses, without connecting. Raises `OutboundError`."""
+        await self._judged_addresses(host, port, seconds)
+
     async def _judged_addresses(self, host: str, port: int, seconds: float | None) -> Sequence[str]:
         addresses = await self._addresses(host, port, seconds)
         bracketed = f"[{host}]" if ":" in host else host

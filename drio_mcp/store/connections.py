@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from drio_mcp.store.database import Query, Statement, Transaction
+from drio_mcp.store.database import ChangedRow, Query, Statement, Transaction, about_to_change
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,9 @@ CLEAR_DEFAULT = Query(
 )
 DELETE = Statement("DELETE FROM connections WHERE id = :id")
 
+KIND = "connections"
+"""What the changes of connections are followed as."""
+
 
 def hold_app(tx: Transaction, app_id: str) -> None:
     """Let nobody else decide about this app's connections until the transaction ends."""
@@ -135,11 +138,13 @@ def keys_like(tx: Transaction, app_id: str, slug: str) -> Sequence[str]:
 
 def insert(tx: Transaction, row: ConnectionRow) -> None:
     """Add a connection; raises `UniqueViolation` when its key is taken."""
+    about_to_change(tx, ChangedRow(KIND, row.id, row.app_id))
     tx.run(INSERT, **asdict(row))
 
 
 def update(tx: Transaction, row: ConnectionRow) -> bool:
     """Write what can change; False when another change came first. `row.version` is one more than the stored one."""
+    about_to_change(tx, ChangedRow(KIND, row.id, row.app_id))
     return (
         tx.run(
             UPDATE,
@@ -158,3 +163,9 @@ def update(tx: Transaction, row: ConnectionRow) -> bool:
         )
         == 1
     )
+
+
+def delete(tx: Transaction, row: ConnectionRow) -> None:
+    """Delete the connection with everything that belongs to it."""
+    about_to_change(tx, ChangedRow(KIND, row.id, row.app_id))
+    tx.run(DELETE, id=row.id)

@@ -57,12 +57,50 @@ class Query(Statement, Generic[T]):
     row: Callable[..., T]
 
 
+@dataclass(frozen=True, slots=True)
+class ChangedRow:
+    """Something whose changes somebody follows: a row of the table `kind`, and the app that it belongs to."""
+
+    kind: str
+    id: str
+    app_id: str | None
+
+
+Watcher = Callable[["Transaction", ChangedRow], Callable[[], None] | None]
+"""Called before the first change of a subject in a transaction; what it returns is run at the end of the decision, in
+the same transaction, so that what it writes stands or falls with the change."""
+
+
+class Watch:
+    """Follows the changes of one transaction for a watcher."""
+
+    __slots__ = ("_ends", "_tx", "_watcher")
+
+    def __init__(self, tx: "Transaction", watcher: Watcher) -> None:
+        self._tx = tx
+        self._watcher = watcher
+        self._ends: dict[ChangedRow, Callable[[], None] | None] = {}
+
+    def before_change(self, subject: ChangedRow) -> None:
+        """Said by whoever is about to insert, update or delete the subject."""
+        if subject not in self._ends:
+            self._ends[subject] = self._watcher(self._tx, subject)
+
+    def finish(self) -> None:
+        """The decision has been made."""
+        for end in self._ends.values():
+            if end is not None:
+                end()
+
+
 class Transaction(Protocol):
     """One transaction, seen from inside a decision. It ends when the function returns, and is undone when it raises.
 
     A decision may run more than once, when the database asks for it again after a conflict: it changes nothing but
     the database.
     """
+
+    watch: Watch | None
 
     def one(self, query: Query[T], /, **parameters: Value) -> T | None:
         """The first row, or None."""
@@ -77,8 +115,17 @@ class Transaction(Protocol):
         ...
 
 
+def about_to_change(tx: Transaction, subject: ChangedRow) -> None:
+    """Tell whoever follows the subject, before it is changed."""
+    if tx.watch is not None:
+        tx.watch.before_change(subject)
+
+
 class Database(ABC):
     """Where decisions run. Open before use, close after: `async with database: …`."""
+
+    watcher: Watcher | None = None
+    """Follows what `write` changes; set once, before the database is used."""
 
     @abstractmethod
     async def open(self) -> None:
@@ -102,6 +149,20 @@ class Database(ABC):
     @abstractmethod
     async def read(self, question: Callable[Concatenate[Transaction, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `question` on one consistent snapshot that holds everything acknowledged before."""
+
+    def watched(self, decision: Callable[[Transaction], T]) -> Callable[[Transaction], T]:
+        """The decision, followed by the watcher to its end."""
+        watcher = self.watcher
+        if watcher is None:
+            return decision
+
+        def decide(tx: Transaction) -> T:
+            tx.watch = watch = Watch(tx, watcher)
+            result = decision(tx)
+            watch.finish()
+            return result
+
+        return decide
 
     async def __aenter__(self) -> Self:
         await self.open()

@@ -139,7 +139,7 @@ class PostgresDatabase(Database):
     ) -> T:
         if self._writer is None:
             raise RuntimeError("the database is not open")
-        return await self._writer.submit(lambda tx: decision(tx, *args, **kwargs))
+        return await self._writer.submit(self.watched(lambda tx: decision(tx, *args, **kwargs)))
 
     async def read(self, question: Callable[Concatenate[Transaction, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         if not self._readers:

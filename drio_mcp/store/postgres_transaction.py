@@ -9,7 +9,7 @@ from psycopg import errors
 from psycopg.adapt import Dumper
 from psycopg.types.numeric import Int8Dumper
 
-from drio_mcp.store.database import Query, Statement, StoreFailure, UniqueViolation, Value
+from drio_mcp.store.database import Query, Statement, StoreFailure, UniqueViolation, Value, Watch
 from drio_mcp.store.lanes import Decision, Outcome
 
 T = TypeVar("T")
@@ -48,9 +48,10 @@ class CommitUnknown(Exception):
 class PostgresTransaction:
     """A decision's view of one connection."""
 
-    __slots__ = ("_cursor", "failure", "has_changed_something")
+    __slots__ = ("_cursor", "failure", "has_changed_something", "watch")
 
     def __init__(self, connection: Connection) -> None:
+        self.watch: Watch | None = None
         self._cursor = connection.cursor()
         self.failure: Exception | None = None
         self.has_changed_something = False

@@ -148,7 +148,7 @@ class SqliteDatabase(Database):
     ) -> T:
         if self._writer is None:
             raise RuntimeError("the database is not open")
-        result = await self._writer.submit(lambda tx: decision(tx, *args, **kwargs))
+        result = await self._writer.submit(self.watched(lambda tx: decision(tx, *args, **kwargs)))
         self._checkpoint_when_due()
         return result
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from drio_mcp.errors import Unavailable
-from drio_mcp.store.database import Query, Statement, StoreFailure, UniqueViolation, Value
+from drio_mcp.store.database import Query, Statement, StoreFailure, UniqueViolation, Value, Watch
 from drio_mcp.store.lanes import Decision, Outcome
 
 T = TypeVar("T")
@@ -17,9 +17,10 @@ UNIQUE_VIOLATIONS = frozenset({sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_
 class SqliteTransaction:
     """A decision's view of one connection."""
 
-    __slots__ = ("_changes_before", "_connection", "_failure", "_has_changed_schema")
+    __slots__ = ("_changes_before", "_connection", "_failure", "_has_changed_schema", "watch")
 
     def __init__(self, connection: sqlite3.Connection) -> None:
+        self.watch: Watch | None = None
         self._connection = connection
         self._failure: Exception | None = None
         self._changes_before = connection.total_changes

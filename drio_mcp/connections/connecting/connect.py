@@ -21,7 +21,6 @@ from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.answers import ConnectAnswer, ConnectAuth, ConnectPlan, Method, PlanEvidence
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.crud import ConnectionCrud
-from drio_mcp.connections.record.dry_run import decide
 from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.record.next_step import conflict, diagnosis_of
 from drio_mcp.connections.record.schemas import (
@@ -38,6 +37,7 @@ from drio_mcp.connections.upstream.persons_part import CONSENTED, leads_on, need
 from drio_mcp.connections.upstream.registrations import ProviderRegistrations
 from drio_mcp.foundations import Foundations
 from drio_mcp.store import Transaction, upstreams
+from drio_mcp.store.dry_run import decide
 from drio_mcp.store.upstreams import UpstreamRow
 
 ONE_CLICK = frozenset({Method.CLIENT_METADATA_DOCUMENT, Method.DYNAMIC_REGISTRATION})

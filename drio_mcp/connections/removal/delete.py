@@ -4,12 +4,12 @@ from collections.abc import Collection
 
 from drio_mcp.clock import Clock
 from drio_mcp.connections.record import repository
-from drio_mcp.connections.record.dry_run import decide
 from drio_mcp.connections.record.history import Actor, Event, record
 from drio_mcp.connections.removal.revocation import LeftBehind, UpstreamRevocation
 from drio_mcp.errors import PreconditionFailed
 from drio_mcp.store import Database, Transaction
 from drio_mcp.store import connections as table
+from drio_mcp.store.dry_run import decide
 
 
 class Deletion:
@@ -46,6 +46,6 @@ class Deletion:
         if if_match is not None and connection.etag not in if_match:
             raise PreconditionFailed
         left = self._revocation.gather(tx, connection)
-        tx.run(table.DELETE, id=connection.id)
+        table.delete(tx, connection.row)
         record(tx, actor, app_id, connection.id, Event.DELETED, self._clock.now())
         return left

@@ -16,7 +16,6 @@ from drio_mcp.connections.fields import is_plain
 from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.config_rules import check_addresses
 from drio_mcp.connections.record.cursors import cursor_of, read_cursor
-from drio_mcp.connections.record.dry_run import decide
 from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.record.idempotency import fingerprint
 from drio_mcp.connections.upstream import client_secrets
@@ -44,6 +43,7 @@ from drio_mcp.store import (
     users,
 )
 from drio_mcp.store.database import UniqueViolation
+from drio_mcp.store.dry_run import decide
 from drio_mcp.store.provider_clients import ProviderClientRow
 from drio_mcp.store.security_events import SecurityEvent
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from drio_mcp.store import Database, Transaction
+from drio_mcp.store.database import Database, Transaction
 
 T = TypeVar("T")
 
