@@ -249,7 +249,7 @@ async def test_a_webhook_that_is_deleted_while_it_is_told_hears_no_more(scene: S
 async def test_a_disabled_account_is_sent_nothing(scene: Scene) -> None:
     await scene.listen()
     await scene.connect()
-    await scene.services.people.disable("ada@example.com")
+    await scene.services.directory.disable(scene.ada.id)
     assert await scene.deliver() == 0
 
 
