@@ -3,7 +3,7 @@
 from starlette.routing import Route
 
 from drio_mcp.middleware.families import AUTHORIZE, CALLBACK, ROOT_AUTHORIZE
-from drio_mcp.pages import account, apps, connect, connection, new_connection, provider_clients
+from drio_mcp.pages import account, apps, connect, connection, new_connection, provider_clients, webhooks
 from drio_mcp.pages import oidc_sign_in as upstream
 from drio_mcp.pages.authorize import authorize
 from drio_mcp.pages.landing import start_page
@@ -51,6 +51,10 @@ PAGES = [
             Route(f"{path}/{{clientId}}/delete", provider_clients.delete_client, methods=["GET", "POST"]),
         )
     ),
+    Route("/apps/{appId}/webhooks", webhooks.list_webhooks),
+    Route("/apps/{appId}/webhooks/new", webhooks.new_webhook, methods=["GET", "POST"]),
+    Route("/apps/{appId}/webhooks/{webhookId}", webhooks.show_webhook, methods=["GET", "POST"]),
+    Route("/apps/{appId}/webhooks/{webhookId}/delete", webhooks.delete_webhook, methods=["GET", "POST"]),
     Route("/connect/{token}", connect.connect, methods=["GET", "POST"]),
     Route("/connect/callback/{authId}", connect.come_back),
     Route("/connect/result/{authId}", connect.result),

@@ -8,6 +8,7 @@ from urllib.parse import urlencode, urlsplit
 from drio_mcp.accounts.apps import CreateApp, UpdateApp
 from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.record.schemas import CreateAuthConnection, Status
+from drio_mcp.events.schemas import NewWebhook
 from drio_mcp.store import Transaction
 from drio_mcp.store.database import Statement
 from tests.helpers.oauth import authorize, challenge_of, exchange, register
@@ -60,10 +61,16 @@ class Scene:
     empty_app_id: str
     connections: dict[str, str]
     """Ids by name."""
+    webhook_id: str
 
     @property
     def app(self) -> str:
         return f"/apps/{self.app_id}"
+
+    @property
+    def webhook(self) -> str:
+        """The page of the app's webhook, whose receiver does not answer."""
+        return f"{self.app}/webhooks/{self.webhook_id}"
 
     def auth(self, name: str) -> str:
         """The page of a connection."""
@@ -91,7 +98,10 @@ def build_scene(server: RunningServer, someone: Someone) -> Scene:
     with server.client() as http:
         client_id = register(http, client_name=HOSTILE_CLIENT)["client_id"]
         exchange(http, client_id, authorize(server, someone, client_id)).raise_for_status()
-    return Scene(server, someone, app.id, empty.id, connections)
+    hook = NewWebhook(url="https://hooks.example.com/drio/connections", description="The desk’s own ledger")
+    webhook = server.run(services.webhooks.create(user_id, app.id, hook)).webhook
+    server.run(services.deliveries.test(user_id, app.id, webhook.id))
+    return Scene(server, someone, app.id, empty.id, connections, webhook.id)
 
 
 def _set_status(tx: Transaction, auth_id: str, status: Status, last_error: str | None, now: int) -> None:
