@@ -57,7 +57,7 @@ async def new_webhook(browser: Browser, person: Person) -> Response:
     """GET and POST /apps/{appId}/webhooks/new: the secret stands in this one answer and nowhere else."""
     app = await _app(browser, person)
     if browser.request.method != "POST":
-        return _show_new(browser, app, typed={"event-all": "on"})
+        return _show_new(browser, app, typed={"told": "all"})
     form = await read_own_form(browser)
     try:
         body = NewWebhook.model_validate({"url": form["url"].strip(), **_members(form)})
@@ -127,21 +127,23 @@ def _path(app: App, webhook: Webhook) -> str:
 
 
 def _members(form: Form) -> dict[str, Any]:
-    """What the form says besides the address; with everything ticked, later events are told too."""
-    events = None if "event-all" in form else [each.value for each in EventType if f"event-{each.value}" in form]
+    """What the form says besides the address; with everything chosen, later events are told too."""
+    chosen = [each.value for each in EventType if f"event-{each.value}" in form]
+    events = chosen if form["told"] == "some" else None
     return {"events": events, "description": form["description"].strip() or None}
 
 
 def _typed(form: Form) -> dict[str, str]:
-    ticked = [name for name in ("event-all", *(f"event-{each.value}" for each in EventType)) if name in form]
-    return form.filled(*FIELDS) | dict.fromkeys(ticked, "on")
+    ticked = [name for name in (f"event-{each.value}" for each in EventType) if name in form]
+    return form.filled(*FIELDS, "told") | dict.fromkeys(ticked, "on")
 
 
 def _filled(webhook: Webhook) -> dict[str, str]:
     """The form as it stands for a webhook."""
-    is_all = len(webhook.events) == len(EventType)
-    ticked = ["event-all"] if is_all else [f"event-{each.value}" for each in webhook.events]
-    return {"url": webhook.url, "description": webhook.description or ""} | dict.fromkeys(ticked, "on")
+    shown = {"url": webhook.url, "description": webhook.description or ""}
+    if len(webhook.events) == len(EventType):
+        return shown | {"told": "all"}
+    return shown | {"told": "some"} | dict.fromkeys((f"event-{each.value}" for each in webhook.events), "on")
 
 
 def _sentences(error: ValidationError | ValidationFailed | Conflict) -> dict[str, str]:
