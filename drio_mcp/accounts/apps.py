@@ -2,10 +2,8 @@
 
 import json
 import re
-import unicodedata
 from dataclasses import replace
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, StringConstraints
 
@@ -15,6 +13,7 @@ from drio_mcp.clock import Clock, rfc3339
 from drio_mcp.errors import NextStep, NotFound, Problem, ValidationFailed
 from drio_mcp.models import Model
 from drio_mcp.opaque import Randomness, new_id
+from drio_mcp.outside import normalized, read_url
 from drio_mcp.store import Database, Transaction, apps
 from drio_mcp.store.apps import AppRow
 
@@ -36,11 +35,8 @@ def _no_nul(text: str) -> str:
 
 
 def _web_url(text: str) -> str:
-    try:
-        parts = urlsplit(text)
-        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.username is None
-    except ValueError:
-        good = False
+    parts = read_url(text)
+    good = parts is not None and parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.username is None
     if not good or not is_plain(text) or " " in text:
         raise ValueError("must be an http or https URL")
     return text
@@ -210,7 +206,8 @@ def new_app(user_id: str, name: str, description: str | None, now: int, randomne
 
 def slug_of(name: str) -> str:
     """The name in lower-case ASCII letters, digits and hyphens; `app` when nothing of it is left."""
-    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    beginning = normalized("NFKD", name[: 4 * LONGEST_SLUG], 4 * LONGEST_SLUG)
+    ascii_name = beginning.encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "-", ascii_name)[:LONGEST_SLUG].strip("-") or "app"
 
 

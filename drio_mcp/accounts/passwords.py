@@ -1,7 +1,6 @@
 """Passwords: argon2id (RFC 9106), with so few computed at once that a flood of them cannot take the process down."""
 
 import asyncio
-import unicodedata
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -10,6 +9,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from drio_mcp.errors import Problem, Unavailable, ValidationFailed
 from drio_mcp.opaque import Secret
+from drio_mcp.outside import normalized
 
 T = TypeVar("T")
 
@@ -29,10 +29,10 @@ WAITING = 32
 
 def check_strength(password: Secret, path: str = "password") -> None:
     """Raise `ValidationFailed` unless the password has 12 to 256 characters (contract section 6)."""
-    length = len(_normal(password))
-    if length < SHORTEST:
+    plain = _normal(password)
+    if plain is not None and len(plain) < SHORTEST:
         raise ValidationFailed([Problem(path, f"Use at least {SHORTEST} characters")])
-    if length > LONGEST:
+    if plain is None:
         raise ValidationFailed([Problem(path, f"Use at most {LONGEST} characters")])
 
 
@@ -54,8 +54,11 @@ class Passwords:
         self._decoy: str | None = None
 
     async def hash(self, password: Secret) -> str:
-        """The hash in PHC string form. Raises `Unavailable` when too many are waiting."""
-        plain = _normal(password)
+        """The hash in PHC string form, of a password that `check_strength` took.
+
+        Raises `Unavailable` when too many are waiting.
+        """
+        plain = _normal(password) or ""
         return await self._compute(lambda: self._hasher.hash(plain))
 
     async def verify(self, password: Secret, stored: str | None) -> bool:
@@ -64,9 +67,7 @@ class Passwords:
         With None, for an unknown person or one without a password, the same work is done on a decoy and the answer is
         no: the time taken does not tell who has an account. Raises `Unavailable` when too many are waiting.
         """
-        plain = _normal(password)
-        if len(plain) > LONGEST:
-            plain = ""  # no stored password is this long, and hashing megabytes is work for nobody
+        plain = _normal(password) or ""  # no stored password is so long, or so short
         return await self._compute(lambda: self._matches(plain, stored))
 
     def is_outdated(self, stored: str) -> bool:
@@ -106,6 +107,10 @@ async def _finish(work: "asyncio.Future[T]") -> T:
         raise
 
 
-def _normal(password: Secret) -> str:
-    """The one form of texts that look and are typed the same (NIST SP 800-63B section 3.1.1.2)."""
-    return unicodedata.normalize("NFKC", password.reveal())
+def _normal(password: Secret) -> str | None:
+    """The one form of texts that look and are typed the same (NIST SP 800-63B section 3.1.1.2); None if too long."""
+    try:
+        plain = normalized("NFKC", password.reveal(), 4 * LONGEST)
+    except ValueError:
+        return None
+    return plain if len(plain) <= LONGEST else None

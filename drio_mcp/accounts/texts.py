@@ -3,6 +3,7 @@
 import unicodedata
 
 from drio_mcp.errors import Problem, ValidationFailed
+from drio_mcp.outside import normalized
 
 LONGEST_EMAIL = 254
 """RFC 5321 section 4.5.3.1.3, less the angle brackets."""
@@ -11,10 +12,8 @@ LONGEST_NAME = 100
 
 def clean_email(text: str) -> str:
     """The address in lower case, without surrounding space. Raises `ValidationFailed` unless it looks like one."""
-    email = unicodedata.normalize("NFC", text).strip().lower()
+    email = _in_one_form("email", text, LONGEST_EMAIL).lower()
     local, _, domain = email.rpartition("@")
-    if len(email) > LONGEST_EMAIL:
-        raise ValidationFailed([Problem("email", f"Use at most {LONGEST_EMAIL} characters")])
     if not local or not domain or "@" in local or not is_plain(email) or " " in email:
         raise ValidationFailed([Problem("email", "Enter an e-mail address, like ada@example.com")])
     return email
@@ -22,14 +21,23 @@ def clean_email(text: str) -> str:
 
 def clean_name(text: str) -> str:
     """The name without surrounding space. Raises `ValidationFailed` when empty, long or with control characters."""
-    name = unicodedata.normalize("NFC", text).strip()
+    name = _in_one_form("name", text, LONGEST_NAME)
     if not name:
         raise ValidationFailed([Problem("name", "Enter a name")])
-    if len(name) > LONGEST_NAME:
-        raise ValidationFailed([Problem("name", f"Use at most {LONGEST_NAME} characters")])
     if not is_plain(name):
         raise ValidationFailed([Problem("name", "Leave out control characters")])
     return name
+
+
+def _in_one_form(path: str, text: str, longest: int) -> str:
+    """The text composed and without surrounding space. What is too long is refused before any work is done on it."""
+    try:
+        cleaned = normalized("NFC", text, 4 * longest).strip()
+        if len(cleaned) > longest:
+            raise ValueError
+    except ValueError:
+        raise ValidationFailed([Problem(path, f"Use at most {longest} characters")]) from None
+    return cleaned
 
 
 def is_plain(text: str) -> bool:

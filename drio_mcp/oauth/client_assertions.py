@@ -1,6 +1,7 @@
 """`private_key_jwt`: clients that prove who they are with a signature (RFC 7523, OpenID Connect Core section 9)."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -8,13 +9,13 @@ from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
-from pydantic_core import from_json
 
 from drio_mcp.clock import HOUR, MINUTE, SECOND, Clock
 from drio_mcp.config import Settings
 from drio_mcp.errors import OAuthError
 from drio_mcp.oauth.client_keys import ClientKeys
 from drio_mcp.oauth.clients import Client, Clients
+from drio_mcp.outside import is_bounded_key, read_json
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ALGORITHMS = ("ES256", "ES384", "RS256", "PS256", "EdDSA", "Ed25519")
@@ -22,6 +23,8 @@ ALGORITHMS = ("ES256", "ES384", "RS256", "PS256", "EdDSA", "Ed25519")
 
 MAX_LENGTH = 16_384
 MAX_JTI = 256
+MOST_TRIED = 4
+"""Keys that are tried where the assertion names none: a client that turns its keys over has two or three."""
 LEEWAY = MINUTE
 """How far the client's clock may be off."""
 LONGEST = HOUR
@@ -78,14 +81,8 @@ class ClientAssertions:
         if kid is not None and not isinstance(kid, str):
             _refuse("kid of client_assertion must be a string")
         candidates = _usable(await self._keys.of(client, kid), algorithm, kid)
-        for key in candidates:
-            try:
-                registry = JWSRegistry(algorithms=[algorithm])
-                jwt.decode(assertion, KeySet.import_key_set({"keys": [key]}).keys[0], registry=registry)
-            except (JoseError, ValueError, TypeError, KeyError):
-                continue
-            return
-        _refuse("The signature of client_assertion fits none of the client's keys")
+        if not await asyncio.to_thread(_fits_one, assertion, algorithm, candidates):
+            _refuse("The signature of client_assertion fits none of the client's keys")
 
     def _check_claims(self, claims: Mapping[str, Any]) -> int:
         """RFC 7523 section 3 items 3 to 7; gives when the assertion can be forgotten, in milliseconds."""
@@ -108,15 +105,25 @@ class ClientAssertions:
         return expires_at + LEEWAY
 
 
+def _fits_one(assertion: str, algorithm: str, keys: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether one of the keys made the signature. A matter of milliseconds, so it is done in a thread."""
+    for key in keys:
+        try:
+            registry = JWSRegistry(algorithms=[algorithm])
+            jwt.decode(assertion, KeySet.import_key_set({"keys": [dict(key)]}).keys[0], registry=registry)
+        except (JoseError, ValueError, TypeError, KeyError):
+            continue
+        return True
+    return False
+
+
 def _peek(assertion: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """Header and claims as sent, before anybody knows whose keys to check them with."""
     try:
         if len(assertion) > MAX_LENGTH:
             raise ValueError
         extracted = jws.extract_compact(assertion.encode("ascii"))
-        claims = from_json(
-            extracted.payload
-        )  # unlike `json` it refuses half of a surrogate pair, which no text may hold
+        claims = read_json(extracted.payload)
     except (JoseError, ValueError, TypeError):
         _refuse("client_assertion is not a signed JWT")
     if not isinstance(claims, dict):
@@ -132,14 +139,18 @@ def _registered_algorithm(client: Client) -> str | None:
 
 
 def _usable(keys: Mapping[str, Any], algorithm: str, kid: str | None) -> list[dict[str, Any]]:
-    """The keys that may have made the signature (RFC 7515 appendix D); without `kid` there may be several."""
+    """The keys that may have made the signature (RFC 7515 appendix D); without `kid` there may be several.
+
+    They are measured here too, since sets were registered before there was a measure.
+    """
     return [
         key
         for key in keys["keys"]
         if (kid is None or key.get("kid", kid) == kid)
         and key.get("use", "sig") == "sig"
         and key.get("alg", algorithm) == algorithm
-    ]
+        and is_bounded_key(key)
+    ][:MOST_TRIED]
 
 
 def _moment(value: Any) -> int | None:

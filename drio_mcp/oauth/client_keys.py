@@ -1,6 +1,5 @@
 """The public keys of clients that sign (RFC 7517): registered in place, or fetched from the client's `jwks_uri`."""
 
-import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from drio_mcp.oauth.client_metadata import check_key_set
 from drio_mcp.oauth.clients import Client
 from drio_mcp.oauth.http_cache import lifetime
 from drio_mcp.outbound import Outbound, OutboundError
+from drio_mcp.outside import read_json
 
 AGAIN_AFTER = MINUTE
 """How often an unknown key or a failing host may make us fetch a set again."""
@@ -69,9 +69,9 @@ class ClientKeys:
             )
             if response.status != 200:
                 raise ValueError
-            content = json.loads(response.body)
+            content = read_json(response.body)
             keys = check_key_set(content if isinstance(content, dict) else {})
-        except (OutboundError, ValueError, RecursionError):
+        except (OutboundError, ValueError):
             return KeptKeys(kept.keys if kept is not None else None, now, now + AGAIN_AFTER)
         return KeptKeys(keys, now, now + lifetime(response.headers))
 

@@ -20,6 +20,7 @@ from pydantic import (
 
 from drio_mcp.errors import OAuthError
 from drio_mcp.oauth.redirect_uris import RedirectUriRefused, check_redirect_uri
+from drio_mcp.outside import is_bounded_key, read_url
 
 AuthMethod = Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"]
 
@@ -42,6 +43,8 @@ def _web_address(value: Any) -> Any:
     """A page for people: anything but a web address would be a trap behind a link."""
     if isinstance(value, str) and not value.startswith(("https://", "http://")):
         raise ValueError("must be an https URL")
+    if isinstance(value, str) and ((parts := read_url(value)) is None or not parts.hostname):
+        raise ValueError("must be an https URL that can be read, such as https://client.example/about")
     return value
 
 
@@ -129,6 +132,8 @@ def check_key_set(value: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError("is too large")
     if any(PRIVATE_MEMBERS & key.keys() for key in keys):
         raise ValueError("must contain public keys only")
+    if not all(is_bounded_key(key) for key in keys):
+        raise ValueError("must contain RSA keys of 2048 to 4096 bits with an exponent below 2^32 only")
     try:
         KeySet.import_key_set({"keys": keys})
     except (JoseError, ValueError, TypeError, KeyError):

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
-from urllib.parse import urlsplit
 
 from drio_mcp.clock import DAY, Clock
 from drio_mcp.config import Settings
@@ -17,6 +16,7 @@ from drio_mcp.oauth.client_document_fetch import MetadataDocuments
 from drio_mcp.oauth.client_metadata import ClientMetadata, read_metadata
 from drio_mcp.oauth.redirect_uris import matching
 from drio_mcp.opaque import Randomness, Secret, b64url, new_id
+from drio_mcp.outside import read_url
 from drio_mcp.store import Database, Transaction, consents, grants, security_events
 from drio_mcp.store import clients as table
 from drio_mcp.store.clients import ClientRow
@@ -125,7 +125,7 @@ class Client:
 
 
 def _host(uri: Any) -> str | None:
-    parts = urlsplit(uri) if isinstance(uri, str) else None
+    parts = read_url(uri)
     return parts.hostname if parts is not None and parts.scheme in {"http", "https"} else None
 
 

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Collection, Iterable
 from typing import NoReturn
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 from drio_mcp.config import LOOPBACK_HOSTS
 from drio_mcp.errors import OAuthError
+from drio_mcp.outside import read_url
 
 MAX_LENGTH = 2048
 KNOWN_SCHEMES = frozenset({"cursor", "vscode", "vscode-insiders", "windsurf", "zed"})
@@ -87,18 +88,15 @@ def matching(registered: Iterable[str], uri: str) -> str | None:
 
 
 def _portless(uri: str) -> tuple[str | None, str, str, bool]:
-    parts = urlsplit(uri)
+    parts = _split(uri)
+    assert parts is not None, "only what is known to be loopback comes here"
     return parts.hostname, parts.path, parts.query, "@" in parts.netloc
 
 
 def _split(uri: str) -> SplitResult | None:
     """The parts of an absolute URI; None when it is none."""
-    try:
-        parts = urlsplit(uri)
-        _ = parts.port  # raises when it is no number
-    except ValueError:
-        return None
-    return parts if _SCHEME.fullmatch(parts.scheme) else None
+    parts = read_url(uri)
+    return parts if parts is not None and _SCHEME.fullmatch(parts.scheme) else None
 
 
 def _refuse(description: str) -> NoReturn:

@@ -5,14 +5,12 @@ from the environment, no cookies, no `.netrc`, no silent redirects, no unbounded
 """
 
 import asyncio
-import json
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, NoReturn
-from urllib.parse import urljoin
 from weakref import WeakValueDictionary
 
 import httpcore2
@@ -26,6 +24,7 @@ from drio_mcp.outbound.body import Decoder, declared_length
 from drio_mcp.outbound.error import OutboundError
 from drio_mcp.outbound.network import GuardedNetwork, Resolver, SystemResolver, address_blocked
 from drio_mcp.outbound.target import Target, parse_target
+from drio_mcp.outside import join_url, read_json
 
 HeaderInput = Mapping[str, str] | Iterable[tuple[str, str]]
 
@@ -65,8 +64,8 @@ class OutboundResponse:
     def json(self) -> Any:
         """The body as JSON; raises `OutboundError` (`malformed_response`)."""
         try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError):
+            return read_json(self.body)
+        except ValueError:
             raise OutboundError("malformed_response", "The answer is not JSON") from None
 
 
@@ -289,7 +288,7 @@ class Outbound:
         if not follow or method not in {"GET", "HEAD"}:
             raise OutboundError("redirect_refused", "The answer is a redirect, which is not followed here")
         try:
-            target = self.check(urljoin(source.url, received.get("location", "")))
+            target = self.check(join_url(source.url, received.get("location", "")) or "")
         except OutboundError as error:
             raise OutboundError(
                 "redirect_refused", f"The answer redirects to a refused URL. {error.sentence}"

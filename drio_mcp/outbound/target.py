@@ -4,11 +4,11 @@ import re
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from typing import NoReturn
-from urllib.parse import urlsplit
 
 import idna
 
 from drio_mcp.outbound.error import OutboundError
+from drio_mcp.outside import LONGEST_AUTHORITY, LONGEST_URL, read_url
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _URL_CHARACTERS = re.compile(r"[!#-;=?-\[\]_a-z~]+")
@@ -62,10 +62,12 @@ def parse_target(url: str) -> Target:
     two programs could read as two hosts: decimal, octal and hexadecimal IPv4, scoped IPv6, empty labels.
     """
     try:
-        parts = urlsplit(_ascii(url))
-        port = parts.port
+        parts = read_url(_ascii(url))
     except ValueError:
+        parts = None
+    if parts is None:
         _refuse("The URL cannot be read")
+    port = parts.port
     if parts.scheme not in _DEFAULT_PORTS:
         _refuse("Only https URLs are called")
     if "@" in parts.netloc:
@@ -81,11 +83,15 @@ def parse_target(url: str) -> Target:
 
 def _ascii(url: str) -> str:
     """The URL with an international host name in ASCII (RFC 5891); anything else beyond ASCII is an error."""
+    if len(url) > LONGEST_URL:
+        raise ValueError("longer than any URL")
     scheme, separator, rest = url.partition("://")
     authority = re.match(r"[^/?#]*", rest)
     assert authority is not None
     host = authority.group()
     if not host.isascii():
+        if len(host) > LONGEST_AUTHORITY:
+            raise ValueError("longer than any host")
         name, colon, port = host.partition(":")
         try:
             host = idna.encode(name, uts46=True).decode("ascii") + colon + port

@@ -6,6 +6,8 @@ deceive: reversed text, invisible characters, piles of accents, and letters of o
 
 import unicodedata
 
+from drio_mcp.outside import normalized
+
 LONGEST = 60
 MOST_ACCENTS = 2
 DROPPED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
@@ -17,7 +19,7 @@ def harmless_name(name: str, otherwise: str = "A client without a name") -> str:
     """The name in one line of at most 60 characters, without control, bidi and invisible characters."""
     kept: list[str] = []
     accents = 0
-    for character in unicodedata.normalize("NFKC", name[: 20 * LONGEST]):
+    for character in normalized("NFKC", name[: 20 * LONGEST], 20 * LONGEST):
         category = unicodedata.category(character)
         if character.isspace():
             character, category = " ", "Zs"

@@ -1,17 +1,22 @@
 """Forms that were sent: read, and checked to come from a page of ours."""
 
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
 from drio_mcp.config import LOOPBACK_HOSTS, Settings
-from drio_mcp.errors import BadRequest, DrioError, UnsupportedMediaType, ValidationFailed
+from drio_mcp.errors import BadRequest, DrioError, PayloadTooLarge, UnsupportedMediaType, ValidationFailed
 from drio_mcp.middleware.context import services_of
 from drio_mcp.opaque import Secret
+from drio_mcp.outside import read_url
 from drio_mcp.pages.browser import Browser
 
 MOST_FIELDS = 100
+MOST_BYTES = 256 * 1024
+"""Of a whole form: decoding more is work for nobody."""
+LONGEST_FIELD = 32 * 1024
+"""Characters; the longest that a form of ours asks for is a secret. What a field means bounds it further."""
 FORM_TYPE = "application/x-www-form-urlencoded"
 
 
@@ -48,8 +53,13 @@ class Form:
 
 
 async def read_form(request: Request) -> Form:
-    """The fields. Raises `UnsupportedMediaType`, and `BadRequest` for a body that no form of ours produces."""
+    """The fields.
+
+    Raises `UnsupportedMediaType`, `PayloadTooLarge`, and `BadRequest` for a body that no form of ours produces.
+    """
     body = await request.body()
+    if len(body) > MOST_BYTES:
+        raise PayloadTooLarge
     if body and request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
         raise UnsupportedMediaType("Send the form as your browser does, as application/x-www-form-urlencoded")
     try:
@@ -58,6 +68,8 @@ async def read_form(request: Request) -> Form:
         raise BadRequest("The form could not be read") from None
     if len({name for name, _ in pairs}) != len(pairs):
         raise BadRequest("The form names a field twice")
+    if any(len(name) + len(value) > LONGEST_FIELD for name, value in pairs):
+        raise BadRequest("A field of the form is longer than any that is asked for")
     return Form(dict(pairs))
 
 
@@ -82,11 +94,10 @@ def is_own_origin(origin: str, settings: Settings) -> bool:
         return True
     if not settings.is_loopback:
         return False
-    try:
-        theirs, ours = urlsplit(origin), urlsplit(settings.origin)
-        return (theirs.scheme, theirs.port) == (ours.scheme, ours.port) and theirs.hostname in LOOPBACK_HOSTS
-    except ValueError:
+    theirs, ours = read_url(origin), read_url(settings.origin)
+    if theirs is None or ours is None:
         return False
+    return (theirs.scheme, theirs.port) == (ours.scheme, ours.port) and theirs.hostname in LOOPBACK_HOSTS
 
 
 def problems_by_field(error: ValidationFailed) -> dict[str, str]:

@@ -21,6 +21,7 @@ from drio_mcp.models import DEFAULT_SCOPES
 from drio_mcp.opaque import Secret
 from drio_mcp.services import Services, build_services
 from tests.helpers.browser import NO_TLS
+from tests.helpers.loop_watch import BOUND_SECONDS, Watch, watched
 
 T = TypeVar("T")
 
@@ -68,6 +69,10 @@ class RunningServer:
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of a coroutine in the server's own event loop."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(START_SECONDS)
+
+    def watched(self, bound: float = BOUND_SECONDS) -> contextlib.AbstractContextManager[Watch]:
+        """Fail when a request inside the block holds the server's event loop for longer than `bound` seconds."""
+        return watched(self._loop, bound)
 
     def client(self, **options: Any) -> httpx2.Client:
         """A plain HTTP client of this server."""

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from drio_mcp.accounts.oidc.failures import OidcSignInFailed
 from drio_mcp.accounts.people import EmailTaken, Person, add_person
 from drio_mcp.accounts.texts import LONGEST_NAME, clean_email, clean_name
 from drio_mcp.errors import ValidationFailed
 from drio_mcp.opaque import Randomness, new_id
+from drio_mcp.outside import read_url
 from drio_mcp.store import Transaction, users
 from drio_mcp.store import oidc_sign_ins as table
 from drio_mcp.store.users import UserRow
@@ -115,8 +115,7 @@ def _image(url: object) -> str | None:
     """An https address, or nothing: what pages and clients embed must not be a script or a plain-http beacon."""
     if not isinstance(url, str) or len(url) > LONGEST_IMAGE_URL or not url.isascii() or not url.isprintable():
         return None
-    try:
-        parts = urlsplit(url)
-    except ValueError:
+    parts = read_url(url)
+    if parts is None:
         return None
     return url if parts.scheme == "https" and parts.hostname and "@" not in parts.netloc else None

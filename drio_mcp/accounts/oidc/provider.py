@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from drio_mcp.clock import HOUR, MINUTE, SECOND, Clock
 from drio_mcp.config import Settings
 from drio_mcp.opaque import Secret
 from drio_mcp.outbound import Outbound, OutboundError, OutboundResponse
+from drio_mcp.outside import read_json
 
 METADATA_LIFETIME_MS = HOUR
 RETRY_MS = 10 * SECOND
@@ -228,8 +228,8 @@ def _token_failure(status: int, error: object) -> OidcSignInFailed:
 
 def _object(response: OutboundResponse, what: str) -> dict[str, Any]:
     try:
-        value = json.loads(response.body)
-    except (ValueError, RecursionError):
+        value = read_json(response.body)
+    except ValueError:
         value = None
     if not isinstance(value, dict):
         raise OidcSignInFailed("outage", f"{what}: status {response.status}, no JSON object")

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from drio_mcp.accounts.oidc.failures import OidcSignInFailed, Reason
 from drio_mcp.accounts.oidc.id_token import Expected, verified_claims
@@ -16,6 +16,7 @@ from drio_mcp.config import Settings
 from drio_mcp.errors import RateLimited
 from drio_mcp.opaque import Randomness, b64url
 from drio_mcp.outbound import Outbound
+from drio_mcp.outside import host_of
 from drio_mcp.store import Database, Transaction, throttle
 from drio_mcp.store import oidc_sign_ins as table
 from drio_mcp.store.oidc_sign_ins import OidcSignInRow
@@ -92,7 +93,7 @@ class OidcSignIn:
     @property
     def host(self) -> str:
         """The provider's host, for the button that leads there."""
-        return urlsplit(self.provider.issuer).hostname or ""
+        return host_of(self.provider.issuer) or ""
 
     async def begin(self, browser_key: str, return_to: str, address: str, wishes: Wishes | None = None) -> str:
         """The URL to send the browser to; it comes back to `CALLBACK_PATH`.
@@ -120,7 +121,7 @@ class OidcSignIn:
         passed_on = {"login_hint": wishes.login_hint, "prompt": wishes.prompt, "max_age": wishes.max_age}
         query |= {name: str(value) for name, value in passed_on.items() if value is not None}
         endpoint = metadata.authorization_endpoint
-        return f"{endpoint}{'&' if urlsplit(endpoint).query else '?'}{urlencode(query)}"
+        return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}"
 
     async def finish(self, browser_key: str | None, parameters: Iterable[tuple[str, str]]) -> Arrival:
         """The person behind an authorization response that arrived in the browser with this key.

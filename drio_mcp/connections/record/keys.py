@@ -1,8 +1,9 @@
 """Keys of connections: a slug of the name, unique in the app, and stable when the name changes."""
 
 import re
-import unicodedata
 from collections.abc import Collection
+
+from drio_mcp.outside import normalized
 
 LONGEST = 60
 RESERVED = frozenset({"connect"})
@@ -11,7 +12,7 @@ RESERVED = frozenset({"connect"})
 
 def slug_of(name: str, otherwise: str) -> str:
     """The name in lower-case ASCII letters, digits and hyphens; `otherwise` when nothing of it is left."""
-    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    ascii_name = normalized("NFKD", name[: 4 * LONGEST], 4 * LONGEST).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "-", ascii_name)[:LONGEST].strip("-") or otherwise
 
 

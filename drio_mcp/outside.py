@@ -1,0 +1,151 @@
+"""Reading what others wrote: addresses, numbers, text and JSON, each by one function that bounds before it works.
+
+Each gives None, or raises `ValueError` and nothing else, for what cannot be read. None takes longer than some
+milliseconds, whatever it is given: Unicode normalization is quadratic in a run of combining marks, `urlsplit`
+normalizes the host that it finds, and `json` recurses as deep as it is told to.
+"""
+
+import math
+import re
+import unicodedata
+from base64 import urlsafe_b64decode
+from collections.abc import Mapping
+from typing import Any, Final, Literal, TypeGuard
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+from pydantic_core import from_json
+
+LONGEST_URL: Final = 8_192
+LONGEST_AUTHORITY: Final = 512
+"""A host name has at most 253 characters (RFC 1035 section 2.3.4), a few more where it is written in Unicode."""
+LONGEST_RUN: Final = 4_096
+"""Characters that are normalized at most: five milliseconds at the worst."""
+MOST_CONTAINERS: Final = 50_000
+MOST_MEMBERS: Final = 100_000
+"""Of one JSON document. What has more is not worth the turn of the event loop that reading it takes."""
+
+_AUTHORITY = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//([^/?#]*)")
+_UNREADABLE = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff\\]")
+"""What no URL has and parsers read differently: controls, blanks, the backslash, halves of a surrogate pair."""
+_WHOLE = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{0,18})?")
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+def read_url(text: object) -> SplitResult | None:
+    """The parts of an absolute URL; None for what is none. `port` and `hostname` of the result never raise.
+
+    The scheme is any: who needs https compares. A host, where there is one, may be written in Unicode.
+    """
+    if not _is_bounded(text):
+        return None
+    try:
+        parts = urlsplit(text)
+        _ = parts.port, parts.hostname
+    except ValueError:
+        return None
+    return parts if parts.scheme else None
+
+
+def join_url(base: str, reference: object) -> str | None:
+    """`reference` as seen from `base` (RFC 3986 section 5); None for what leads to no readable URL."""
+    if not _is_bounded(reference):
+        return None
+    try:
+        whole = urljoin(base, reference)
+    except ValueError:
+        return None
+    return whole if read_url(whole) is not None else None
+
+
+def host_of(text: object) -> str | None:
+    """The host of an absolute URL, in lower case and without brackets."""
+    parts = read_url(text)
+    return parts.hostname if parts is not None else None
+
+
+def read_number(value: object, most: int = 1 << 53) -> int | None:
+    """A whole number from 0 to `most`, written as a JSON number or as digits; fractions are dropped.
+
+    None for anything else: a boolean, NaN, an infinity, a negative number, one that is larger.
+    """
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str):
+        text = value.strip(" ")[:40]
+        if not _WHOLE.fullmatch(text):
+            return None
+        value = int(text.partition(".")[0])
+    if not isinstance(value, int | float) or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    return int(value) if 0 <= value <= most else None
+
+
+def read_json(data: bytes | str, *, containers: int = MOST_CONTAINERS, members: int = MOST_MEMBERS) -> Any:
+    """A JSON document (RFC 8259) in UTF-8, a byte order mark before it or not (section 8.1).
+
+    Raises `ValueError` for what is none, for NaN and numbers beyond a double's range, for nesting beyond 200 levels,
+    for halves of surrogate pairs, and for more containers or members than are read.
+    """
+    raw = data.encode() if isinstance(data, str) else data  # half of a surrogate pair is a UnicodeEncodeError
+    raw = raw.removeprefix(_BOM)
+    if raw.count(b"[") + raw.count(b"{") > containers or raw.count(b",") > members:
+        raise ValueError("more than is read here")
+    value = from_json(raw, allow_inf_nan=False)
+    if b"e" in raw or b"E" in raw:
+        _refuse_infinity(value)
+    return value
+
+
+def normalized(form: Literal["NFC", "NFKC", "NFKD"], text: str, longest: int) -> str:
+    """The text in a normal form (Unicode annex 15). Raises `ValueError` where it has more than `longest` characters.
+
+    The bound is on what was sent, before any work: no form shrinks a text to less than a quarter in practice, so
+    callers allow four times what they accept.
+    """
+    if len(text) > min(longest, LONGEST_RUN):
+        raise ValueError("too long")
+    return unicodedata.normalize(form, text)
+
+
+def _is_bounded(text: object) -> TypeGuard[str]:
+    """Whether this is text that `urlsplit` reads in no time, and in the way that others do."""
+    if not isinstance(text, str) or len(text) > LONGEST_URL or _UNREADABLE.search(text):
+        return False
+    authority = _AUTHORITY.match(text)
+    return authority is None or len(authority.group(1)) <= LONGEST_AUTHORITY
+
+
+def is_bounded_key(jwk: Mapping[str, object]) -> bool:
+    """Whether checking a signature with this public key (RFC 7517) takes less than a millisecond or two.
+
+    RSA keys have 2,048 to 4,096 bits and an exponent below 2^32 (what cryptographic modules accept, FIPS 186-5 section
+    5.1 and RFC 7518 section 3.3); a modulus and exponent of 3,072 bits each take a tenth of a second. Elliptic curves
+    have one size each.
+    """
+    if jwk.get("kty") != "RSA":
+        return True
+    modulus, exponent = _integer(jwk.get("n")), _integer(jwk.get("e"))
+    return 2048 <= modulus.bit_length() <= 4096 and modulus % 2 == 1 and 3 <= exponent < 1 << 32 and exponent % 2 == 1
+
+
+def _integer(text: object) -> int:
+    """A Base64urlUInt (RFC 7518 section 2) of at most 4,096 bits; 0 for anything else."""
+    if not isinstance(text, str) or len(text) > 700:
+        return 0
+    try:
+        return int.from_bytes(urlsafe_b64decode(text.encode("ascii") + b"=="))
+    except ValueError:
+        return 0
+
+
+def _refuse_infinity(value: Any) -> None:
+    """`1e400` is valid JSON and no number here."""
+    pending = [value]
+    while pending:
+        each = pending.pop()
+        if isinstance(each, dict):
+            pending.extend(each.values())
+        elif isinstance(each, list):
+            pending.extend(each)
+        elif isinstance(each, float) and math.isinf(each):
+            raise ValueError("a number beyond all bounds")
