@@ -150,6 +150,10 @@ class RateLimited(DrioError):
 
 
 class Unavailable(DrioError):
+    """`retry_after` is in whole seconds, where it is known."""
+
+    retry_after: int | None = None
+
     code = "unavailable"
     status = 503
     default_message = "The service is not ready; try again shortly"

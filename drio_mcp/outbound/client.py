@@ -7,11 +7,11 @@ from the environment, no cookies, no `.netrc`, no silent redirects, no unbounded
 import asyncio
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
+from copy import copy
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, NoReturn
-from weakref import WeakValueDictionary
 
 import httpcore2
 from httpx2 import Headers
@@ -21,8 +21,11 @@ from drio_mcp.config import Settings
 from drio_mcp.metrics import UPSTREAM_CALLS, UPSTREAM_SECONDS
 from drio_mcp.outbound.addresses import is_public_text
 from drio_mcp.outbound.body import Decoder, declared_length
+from drio_mcp.outbound.brake import LookAround
 from drio_mcp.outbound.error import OutboundError
+from drio_mcp.outbound.keep_alive import KeptConnections
 from drio_mcp.outbound.network import GuardedNetwork, Resolver, SystemResolver, address_blocked
+from drio_mcp.outbound.shares import SHARES, Admission, Lane, Share, current_caller
 from drio_mcp.outbound.target import Target, parse_target
 from drio_mcp.outside import join_url, read_json
 
@@ -33,14 +36,11 @@ MAX_BYTES = 1024 * 1024
 TIMEOUT = 10.0
 CONNECT_TIMEOUT = 5.0
 MAX_HOPS = 3
-MAX_CONNECTIONS = 200
-PER_HOST = 50
-"""Calls under way to one host, so that a slow one does not take every connection."""
-
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _OWN_HEADERS = frozenset({"host", "connection", "content-length", "transfer-encoding", "keep-alive", "upgrade", "te"})
 """Set by the client itself: a caller that sets them could smuggle a second request."""
-_BUSY = "Too many calls are under way; try again shortly"
+_BRAKED = frozenset({Lane.CHECK, Lane.DISCOVERY})
+"""Looking around (contract section 3)."""
 _UNSENDABLE = "A configured value cannot be sent in an HTTP header"
 _CROSS_ORIGIN_HEADERS = frozenset(
     {"accept", "accept-language", "accept-encoding", "user-agent", "mcp-protocol-version"}
@@ -113,26 +113,28 @@ class Outbound:
         resolver: Resolver | None = None,
         network: httpcore2.AsyncNetworkBackend | None = None,
         tls: ssl.SSLContext | None = None,
-        per_host: int = PER_HOST,
+        shares: Mapping[Lane, Share] | None = None,
+        brake: LookAround | None = None,
     ) -> None:
         self._allowed = frozenset(entry.lower() for entry in settings.outbound_allow)
-        self._per_host = per_host
-        self._slots: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._own_resolver = None
         if resolver is None:
             resolver = self._own_resolver = SystemResolver()
         self._network = GuardedNetwork(self._allowed, resolver, network)
-        self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=tls or httpcore2.default_ssl_context(),
-            max_connections=MAX_CONNECTIONS,
-            max_keepalive_connections=40,
-            keepalive_expiry=15.0,
-            network_backend=self._network,
-        )
+        self._kept = KeptConnections(tls or httpcore2.default_ssl_context(), self._network)
+        self._lanes = {lane: Admission(share) for lane, share in (shares or SHARES).items()}
+        self._brake = brake or LookAround()
+        self._lane = Lane.SERVER
+
+    def lane(self, lane: Lane) -> "Outbound":
+        """The same way out for calls of one kind, which have a share of their own. The first one closes for all."""
+        view = copy(self)
+        view._lane = lane
+        return view
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._pool.aclose()
+        await self._kept.aclose()
         if self._own_resolver is not None:
             self._own_resolver.close()
 
@@ -212,13 +214,10 @@ class Outbound:
         """
         target = self.check(url)
         request = _request(method, target, _headers(headers), content, idle_timeout)
-        async with self._slot(target.host):
+        async with self._turn(target), AsyncExitStack() as stack:
             with counted(method):
-                response = await self._head(request, timeout)
-            try:
-                yield StreamedResponse(response, target.url, max_bytes, lifetime)
-            finally:
-                await response.aclose()
+                response = await self._head(stack, target, request, timeout)
+            yield StreamedResponse(response, target.url, max_bytes, lifetime)
 
     async def _follow(
         self,
@@ -231,53 +230,52 @@ class Outbound:
         follow: bool,
     ) -> OutboundResponse:
         try:
-            async with asyncio.timeout(seconds):
-                target, sent = self.check(url), _headers(headers)
-                for _ in range(MAX_HOPS + 1):
-                    async with self._slot(target.host):
+            target, sent = self.check(url), _headers(headers)
+            ends_at = asyncio.get_running_loop().time() + seconds
+            for _ in range(MAX_HOPS + 1):
+                async with self._turn(target) as waited:
+                    ends_at += waited  # our own want of room is not the other side's slowness
+                    async with asyncio.timeout_at(ends_at):
                         response = await self._exchange(method, target, sent, content, max_bytes, seconds)
-                    if response.status not in REDIRECTS:
-                        return response
-                    target, sent = self._redirected(method, target, sent, response.headers, follow)
-                raise OutboundError("redirect_refused", f"The answer redirects more than {MAX_HOPS} times")
+                if response.status not in REDIRECTS:
+                    return response
+                target, sent = self._redirected(method, target, sent, response.headers, follow)
+            raise OutboundError("redirect_refused", f"The answer redirects more than {MAX_HOPS} times")
         except TimeoutError:
             raise OutboundError("timeout", f"There was no complete answer within {seconds:g} seconds") from None
 
-    async def _head(self, request: httpcore2.Request, seconds: float) -> httpcore2.Response:
+    async def _head(
+        self, stack: AsyncExitStack, target: Target, request: httpcore2.Request, seconds: float
+    ) -> httpcore2.Response:
         try:
             async with asyncio.timeout(seconds):
-                return await self._pool.handle_async_request(request)
+                response = await stack.enter_async_context(self._kept.answer(target, request))
         except TimeoutError:
             raise OutboundError("timeout", f"There was no answer within {seconds:g} seconds") from None
         except _HTTPCORE_ERRORS as error:
             raise _explain(error) from None
+        _check_status(response)
+        return response
 
     @asynccontextmanager
-    async def _slot(self, host: str) -> AsyncIterator[None]:
-        """One of the host's calls; whoever waits for it longer than for a connection is told so."""
-        slots = self._slots.setdefault(host, asyncio.Semaphore(self._per_host))
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT):
-                await slots.acquire()
-        except TimeoutError:
-            raise OutboundError("timeout", _BUSY) from None
-        try:
-            yield
-        finally:
-            slots.release()
+    async def _turn(self, target: Target) -> AsyncIterator[float]:
+        """One of the calls that may be under way; gives the seconds that were waited for it."""
+        caller, began = current_caller(), asyncio.get_running_loop().time()
+        if self._lane in _BRAKED and not caller.is_job:
+            await self._brake.ask(caller.account, target.host)
+        async with self._lanes[self._lane].turn(caller.account, target.host):
+            yield asyncio.get_running_loop().time() - began
 
     async def _exchange(
         self, method: str, target: Target, headers: Headers, content: bytes | None, max_bytes: int, seconds: float
     ) -> OutboundResponse:
         request = _request(method, target, headers, content, seconds)
         try:
-            response = await self._pool.handle_async_request(request)
-            try:
+            async with self._kept.answer(target, request) as response:
+                _check_status(response)
                 received = Headers(response.headers)
                 bodiless = method == "HEAD" or response.status in REDIRECTS
                 body = b"" if bodiless else await _read(response, received, max_bytes)
-            finally:
-                await response.aclose()
         except _HTTPCORE_ERRORS as error:
             raise _explain(error) from None
         return OutboundResponse(response.status, received, body, target.url)
@@ -343,7 +341,7 @@ def _request(
         scheme=target.scheme.encode(), host=target.host.encode(), port=target.port, target=target.path.encode()
     )
     connect = min(CONNECT_TIMEOUT, seconds)
-    timeouts = {"connect": connect, "read": seconds, "write": seconds, "pool": connect}
+    timeouts = {"connect": connect, "read": seconds, "write": seconds}
     return httpcore2.Request(method, url, headers=raw, content=content, extensions={"timeout": timeouts})
 
 
@@ -381,8 +379,6 @@ _CERTIFICATE = {
 def _explain(error: Exception) -> OutboundError:
     """The diagnosis of a transport error. httpcore hands on what TLS or the HTTP parser said as the argument."""
     cause = error if isinstance(error, ssl.SSLError) else next(iter(error.args), None)
-    if isinstance(error, httpcore2.PoolTimeout):
-        return OutboundError("timeout", _BUSY)
     if isinstance(error, httpcore2.TimeoutException):
         return OutboundError("timeout", "The other side did not answer in time")
     if isinstance(cause, ssl.SSLCertVerificationError):
@@ -396,6 +392,12 @@ def _explain(error: Exception) -> OutboundError:
             return OutboundError("response_too_large", "The head of the answer is too large")
         return OutboundError("malformed_response", "The answer is not valid HTTP")
     return OutboundError("endpoint_unreachable", "The other side refused or dropped the connection")
+
+
+def _check_status(response: httpcore2.Response) -> None:
+    """RFC 9110 section 15: three digits, the first of them from 1 to 5; a final answer begins with 2."""
+    if not 200 <= response.status <= 599:
+        raise OutboundError("malformed_response", "The answer has a status that HTTP does not know")
 
 
 def _too_large() -> NoReturn:

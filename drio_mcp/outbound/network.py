@@ -7,6 +7,7 @@ URL's host, whatever address was dialled.
 
 import asyncio
 import socket
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
@@ -16,7 +17,11 @@ import httpcore2
 
 from drio_mcp.outbound.addresses import is_public_text
 from drio_mcp.outbound.error import OutboundError
+from drio_mcp.outbound.shares import OutboundBusy, current_caller
 
+LOOKUPS = 64
+"""Names that are looked up at a time; each takes a thread."""
+LOOKUPS_OF_ACCOUNT = 16
 MAX_ADDRESSES = 4
 """How many addresses of one name are tried, one after the other."""
 
@@ -40,15 +45,40 @@ class SystemResolver:
     """The operating system's resolver, in threads of its own so that slow name servers delay nobody else."""
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(max_workers=16, thread_name_prefix="resolve")
+        self._threads = ThreadPoolExecutor(max_workers=LOOKUPS, thread_name_prefix="resolve")
+        self._under_way: dict[tuple[str, int], asyncio.Future[list[str]]] = {}
+        self._of: Counter[str] = Counter()
 
     async def resolve(self, host: str, port: int) -> Sequence[str]:
-        found = await asyncio.get_running_loop().run_in_executor(self._threads, self._lookup, host, port)
-        return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
+        """As `Resolver`. All who ask for one name share one lookup. Raises `OutboundBusy` beyond an account's share.
+
+        A lookup cannot be stopped: one that hangs has its thread until the system gives up, so no more are begun than
+        there are threads. None waits in a queue, where our want of room would look like a dead name server.
+        """
+        lookup = self._under_way.get((host, port))
+        if lookup is None:
+            account = current_caller().account
+            if len(self._under_way) >= LOOKUPS or self._of[account] >= LOOKUPS_OF_ACCOUNT:
+                raise OutboundBusy
+            loop = asyncio.get_running_loop()
+            lookup = loop.run_in_executor(self._threads, self._lookup, host, port)
+            self._under_way[host, port] = lookup
+            self._of[account] += 1
+            lookup.add_done_callback(lambda done: self._ended(host, port, account, done))
+        return await asyncio.shield(lookup)
+
+    def _ended(self, host: str, port: int, account: str, lookup: "asyncio.Future[list[str]]") -> None:
+        del self._under_way[host, port]
+        self._of[account] -= 1
+        if not self._of[account]:
+            del self._of[account]
+        if not lookup.cancelled():
+            lookup.exception()  # taken note of, where nobody waited to the end
 
     @staticmethod
-    def _lookup(host: str, port: int) -> Sequence[tuple[object, object, object, object, tuple[object, ...]]]:
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    def _lookup(host: str, port: int) -> list[str]:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)

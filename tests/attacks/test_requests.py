@@ -75,7 +75,7 @@ def test_a_body_above_the_limit_is_refused_everywhere(http: httpx2.Client, ada: 
 @pytest.mark.parametrize("path", [TOKEN, "/sign-in", AUTHORIZE, "/api/v1/auth/introspect"])
 def test_a_form_with_many_fields_is_refused(http: httpx2.Client, path: str) -> None:
     """Hash flooding and quadratic parsing (CVE-2011-4885 and its kin)."""
-    body = "&".join(f"f{number}=1" for number in range(50_000))
+    body = "&".join(f"f{number}=1" for number in range(20_000))
     assert no_internal_error(http.post(path, content=body, headers=FORM)).status_code == 400
 
 

@@ -8,7 +8,9 @@ import httpcore2
 import pytest
 
 from drio_mcp.config import Settings
-from drio_mcp.outbound import Outbound
+from drio_mcp.outbound import Lane, Outbound
+from drio_mcp.outbound.brake import LookAround
+from drio_mcp.outbound.shares import SHARES, Share
 from tests.upstreams.tls import CertificateAuthority
 
 PUBLIC = "93.184.215.14"
@@ -80,13 +82,17 @@ def world(authority: CertificateAuthority) -> MakeWorld:
         names: dict[str, list[Sequence[str]]] | None = None,
         port: int = 0,
         dead: frozenset[str] = frozenset(),
-        per_host: int = 50,
+        share: Share = SHARES[Lane.SERVER],
+        brake: LookAround | None = None,
     ) -> AsyncIterator[World]:
         resolver = Names(names or {"example.com": [[PUBLIC]], "localhost": [["127.0.0.1"]]})
         network = Elsewhere(port=port, dead=dead)
         settings = Settings(outbound_allow=tuple(allow))
         tls = authority.client_context()
-        async with Outbound(settings, resolver=resolver, network=network, tls=tls, per_host=per_host) as outbound:
+        shares = dict.fromkeys(Lane, share)
+        async with Outbound(
+            settings, resolver=resolver, network=network, tls=tls, shares=shares, brake=brake
+        ) as outbound:
             yield World(outbound, resolver, network)
 
     return make
