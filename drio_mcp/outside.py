@@ -20,8 +20,8 @@ LONGEST_AUTHORITY: Final = 512
 """A host name has at most 253 characters (RFC 1035 section 2.3.4), a few more where it is written in Unicode."""
 LONGEST_RUN: Final = 4_096
 """Characters that are normalized at most: five milliseconds at the worst."""
-MOST_CONTAINERS: Final = 50_000
-MOST_MEMBERS: Final = 100_000
+MOST_CONTAINERS: Final = 100_000
+MOST_MEMBERS: Final = 200_000
 """Of one JSON document. What has more is not worth the turn of the event loop that reading it takes."""
 
 _AUTHORITY = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//([^/?#]*)")

@@ -33,6 +33,7 @@ ROOMS = {
     "oauth",
     "opaque",
     "outbound",
+    "outside",
     "pages",
     "services",
     "store",

@@ -6,6 +6,7 @@ request stands for itself. The greeting tells which it is.
 
 import asyncio
 import json
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -14,12 +15,15 @@ from httpx2 import Headers
 
 from drio_mcp import __version__
 from drio_mcp.outbound import Outbound, OutboundError, OutboundResponse
+from drio_mcp.outbound.server_sent_events import EventReader
+from drio_mcp.outside import read_json
 
 SECONDS = 10.0
 MAX_BYTES = 4 * 1024 * 1024
 HANDSHAKE = "2025-11-25"
 MODERN = "2026-07-28"
 ACCEPT = "application/json, text/event-stream"
+_REVISION = re.compile(r"\d{4}-\d{2}-\d{2}")
 METHOD_NOT_FOUND = -32601
 """JSON-RPC 2.0 section 5.1."""
 CLIENT = {"name": "drio-mcp", "version": __version__}
@@ -48,9 +52,9 @@ async def _list_tools(outbound: Outbound, url: str, credential: Pairs) -> Outbou
             outbound, url, [*credential, *_modern_headers("tools/list")], "tools/list", _modern_params()
         )
         return modern if _result(modern) is not None or greeted.is_success else greeted
-    session = [("Mcp-Protocol-Version", str(_result(greeted).get("protocolVersion", HANDSHAKE)))]
+    session = [("Mcp-Protocol-Version", _version(_result(greeted)))]
     if (session_id := greeted.headers.get("mcp-session-id")) is not None:
-        session.append(("Mcp-Session-Id", session_id))
+        session.append(("Mcp-Session-Id", session_id[:1_000]))
     headers = [*credential, *session]
     await _send(outbound, url, headers, {"jsonrpc": "2.0", "method": "notifications/initialized"})
     listed = await _call(outbound, url, headers, "tools/list", {})
@@ -78,24 +82,21 @@ async def _send(outbound: Outbound, url: str, headers: Pairs, message: dict[str,
     ) as answer:
         if 300 <= answer.status < 400:
             raise OutboundError("redirect_refused", "The answer is a redirect, which is not followed here")
-        is_stream = "event-stream" in answer.headers.get("content-type", "")
-        body = b""
+        events = EventReader() if "event-stream" in answer.headers.get("content-type", "") else None
+        body = bytearray()
         async for chunk in answer.chunks():
-            body += chunk
-            if is_stream and (found := _in_events(body)) is not None:
+            if events is None:
+                body += chunk
+            elif (found := next(filter(_is_answer, events.feed(chunk)), None)) is not None:
                 return OutboundResponse(answer.status, _as_json(answer.headers), found, url)
-    return OutboundResponse(answer.status, answer.headers, body, url)
+            await asyncio.sleep(0)  # a sender that never pauses does not keep everybody else waiting
+    return OutboundResponse(answer.status, answer.headers, bytes(body), url)
 
 
-def _in_events(body: bytes) -> bytes | None:
-    """The first JSON-RPC answer of a stream of server-sent events (HTML standard, section 9.2)."""
-    for event in body.replace(b"\r\n", b"\n").split(b"\n\n")[:-1]:
-        data = b"\n".join(line[5:].strip() for line in event.split(b"\n") if line.startswith(b"data:"))
-        with suppress(ValueError):
-            message = json.loads(data)
-            if isinstance(message, dict) and ("result" in message or "error" in message):
-                return data
-    return None
+def _is_answer(data: bytes) -> bool:
+    """Whether this is a JSON-RPC answer: servers send notifications before it."""
+    message = _object(data)
+    return message is not None and ("result" in message or "error" in message)
 
 
 def _as_json(headers: Headers) -> Headers:
@@ -108,14 +109,24 @@ def _result(answer: OutboundResponse) -> Any:
     return message.get("result") if answer.is_success and message is not None else None
 
 
+def _version(result: Any) -> str:
+    """The revision that the server chose; ours, where it names none that a header can carry."""
+    version = result.get("protocolVersion") if isinstance(result, dict) else None
+    return version if isinstance(version, str) and _REVISION.fullmatch(version) else HANDSHAKE
+
+
 def _is_error(answer: OutboundResponse) -> bool:
     message = _message(answer)
     return message is not None and "error" in message
 
 
 def _message(answer: OutboundResponse) -> dict[str, Any] | None:
-    with suppress(ValueError, RecursionError):
-        message = json.loads(answer.body)
+    return _object(answer.body)
+
+
+def _object(data: bytes) -> dict[str, Any] | None:
+    with suppress(ValueError):
+        message = read_json(data)
         return message if isinstance(message, dict) else None
     return None
 
