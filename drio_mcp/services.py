@@ -69,7 +69,7 @@ from drio_mcp.oauth.signing import SigningKeys
 from drio_mcp.oauth.token_endpoint import TokenEndpoint
 from drio_mcp.oauth.tokens import Tokens
 from drio_mcp.opaque import Randomness, SystemRandomness
-from drio_mcp.outbound import Outbound
+from drio_mcp.outbound import Outbound, Purpose
 from drio_mcp.store import Transaction, key_checks, migrate, open_database
 from drio_mcp.store.database import ChangedRow
 from drio_mcp.vault import Keyring, Vault
@@ -219,7 +219,7 @@ class Services:
 
     @cached_property
     def connect(self) -> Connector:
-        discoverer = Discoverer(self.outbound, self.settings, self._find_provider)
+        discoverer = Discoverer(self.outbound.for_purpose(Purpose.DISCOVERY), self.settings, self._find_provider)
         return Connector(
             self.foundations, self.providers, self.connections, discoverer, self.provider_registrations, self.links
         )
@@ -235,7 +235,11 @@ class Services:
     @cached_property
     def _upstream_revocation(self) -> UpstreamRevocation:
         return UpstreamRevocation(
-            self.outbound, self.providers, self._stored_tokens, self._token_endpoints, RegistrationClient(self.outbound)
+            self._provider_outbound,
+            self.providers,
+            self._stored_tokens,
+            self._token_endpoints,
+            RegistrationClient(self._provider_outbound),
         )
 
     @cached_property
@@ -254,7 +258,7 @@ class Services:
 
     @cached_property
     def provider_registrations(self) -> ProviderRegistrations:
-        client = RegistrationClient(self.outbound)
+        client = RegistrationClient(self._provider_outbound)
         return ProviderRegistrations(self.db, self.clock, self.settings, self.vault, self.providers, client)
 
     @cached_property
@@ -286,8 +290,12 @@ class Services:
         return TokenEndpoints(self.providers, self._secret_references, self._stored_tokens)
 
     @cached_property
+    def _provider_outbound(self) -> Outbound:
+        return self.outbound.for_purpose(Purpose.REFRESH)
+
+    @cached_property
     def _token_client(self) -> TokenClient:
-        return TokenClient(self.outbound, self.clock)
+        return TokenClient(self._provider_outbound, self.clock)
 
     @cached_property
     def credentials(self) -> Credentials:
@@ -311,8 +319,8 @@ class Services:
             self._stored_tokens,
             self._token_endpoints,
             self.credentials,
-            Prober(self.outbound),
-            MetadataCheck(self.outbound),
+            Prober(self.outbound.for_purpose(Purpose.CHECK)),
+            MetadataCheck(self.outbound.for_purpose(Purpose.CHECK)),
         )
 
     @cached_property

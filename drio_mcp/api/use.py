@@ -18,6 +18,7 @@ from drio_mcp.middleware.body import read_json_object
 from drio_mcp.middleware.context import principal_of, request_id_of, services_of
 from drio_mcp.middleware.errors import Challenges
 from drio_mcp.middleware.families import PROXY
+from drio_mcp.middleware.hang_up import Listener, while_listened_to
 
 ANY = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 """HEAD comes with GET."""
@@ -59,13 +60,12 @@ async def issue_auth_token(request: Request) -> Response:
 async def call_through_proxy(request: Request) -> Response:
     """Everything behind `/proxy/` goes to the provider as it came; `?` has nothing of ours."""
     scope = request.scope
-    is_sent = "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0"
     call = ProxiedCall(
         method=request.method,
         path=_raw_path(scope),
         query=scope["query_string"].decode("latin-1"),
         headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]],
-        body=request.stream() if is_sent else None,
+        body=request.stream() if _has_body(request) else None,
     )
     return PassedOn(call)
 
@@ -100,14 +100,21 @@ class ProxyOperation(Operation):
             has_begun = True
             await send(message)
 
+        caller = Listener(receive)
+        if not _has_body(Request(scope)):
+            caller.expect_no_body()
         try:
-            await Operation.__call__(self, scope, receive, send_watched)
+            await while_listened_to(Operation.__call__(self, scope, caller.receive, send_watched), caller)
         except DrioError as error:
             if has_begun:
                 raise  # only closing the connection tells that the answer is incomplete
             await _own_failure(Request(scope), error)(scope, receive, send)
         except ClientDisconnect:
             return
+
+
+def _has_body(request: Request) -> bool:
+    return "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0"
 
 
 def _own_failure(request: Request, error: DrioError) -> Response:

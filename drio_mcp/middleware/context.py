@@ -6,6 +6,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from drio_mcp.models import Principal
+from drio_mcp.outbound import work_for
 from drio_mcp.services import Services
 
 
@@ -22,6 +23,12 @@ def address_of(request: HTTPConnection) -> str:
 def principal_of(request: HTTPConnection) -> Principal:
     """Who is calling; only behind the bearer gate."""
     return cast("Principal", request.scope["state"]["principal"])
+
+
+def admit(scope: Scope, principal: Principal) -> None:
+    """Note who is calling; what the request sends to the outside counts towards their share."""
+    scope["state"]["principal"] = principal
+    work_for(principal.user_id)
 
 
 def services_of(request: HTTPConnection) -> Services:

@@ -7,19 +7,20 @@ Metadata Document draft ask for it wherever a URL comes from outside.
 from drio_mcp.outbound.client import Outbound, OutboundResponse, StreamedResponse
 from drio_mcp.outbound.error import OutboundCode, OutboundError
 from drio_mcp.outbound.network import Resolver
-from drio_mcp.outbound.shares import Lane, OutboundBusy, acting_for
+from drio_mcp.outbound.shares import OutboundBusy, Purpose, acting_for, work_for
 from drio_mcp.outbound.target import Target, parse_target
 
 __all__ = [
-    "Lane",
     "Outbound",
     "OutboundBusy",
     "OutboundCode",
     "OutboundError",
     "OutboundResponse",
+    "Purpose",
     "Resolver",
     "StreamedResponse",
     "Target",
     "acting_for",
     "parse_target",
+    "work_for",
 ]

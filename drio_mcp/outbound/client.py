@@ -20,12 +20,12 @@ from drio_mcp import __version__, tracing
 from drio_mcp.config import Settings
 from drio_mcp.metrics import UPSTREAM_CALLS, UPSTREAM_SECONDS
 from drio_mcp.outbound.addresses import is_public_text
-from drio_mcp.outbound.body import Decoder, declared_length
+from drio_mcp.outbound.body import Decoder, Fairness, declared_length
 from drio_mcp.outbound.brake import LookAround
 from drio_mcp.outbound.error import OutboundError
 from drio_mcp.outbound.keep_alive import KeptConnections
 from drio_mcp.outbound.network import GuardedNetwork, Resolver, SystemResolver, address_blocked
-from drio_mcp.outbound.shares import SHARES, Admission, Lane, Share, current_caller
+from drio_mcp.outbound.shares import SHARES, Admission, Purpose, Share, current_caller
 from drio_mcp.outbound.target import Target, parse_target
 from drio_mcp.outside import join_url, read_json
 
@@ -39,7 +39,7 @@ MAX_HOPS = 3
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _OWN_HEADERS = frozenset({"host", "connection", "content-length", "transfer-encoding", "keep-alive", "upgrade", "te"})
 """Set by the client itself: a caller that sets them could smuggle a second request."""
-_BRAKED = frozenset({Lane.CHECK, Lane.DISCOVERY})
+_BRAKED = frozenset({Purpose.CHECK, Purpose.DISCOVERY})
 """Looking around (contract section 3)."""
 _UNSENDABLE = "A configured value cannot be sent in an HTTP header"
 _CROSS_ORIGIN_HEADERS = frozenset(
@@ -70,30 +70,45 @@ class OutboundResponse:
 
 
 class StreamedResponse:
-    """An answer whose body is still to come. Read it by `chunks`, once, inside the `stream` block."""
+    """An answer whose body is still to come. Read it by `chunks`, once, inside the `stream` block.
 
-    def __init__(self, response: httpcore2.Response, url: str, max_bytes: int | None, lifetime: float) -> None:
+    A content coding is undone: `headers` are those of the decoded body. One that is not understood is an error.
+    """
+
+    def __init__(
+        self, response: httpcore2.Response, method: str, url: str, max_bytes: int | None, lifetime: float
+    ) -> None:
         self.status = response.status
         self.headers = Headers(response.headers)
+        coding = self.headers.get("content-encoding", "identity")
+        has_body = method != "HEAD" and response.status not in {204, 304}
+        self._decoder = Decoder(coding if has_body else "identity")
+        if has_body and coding.strip().lower() not in {"", "identity"}:
+            del self.headers["content-encoding"]
+            self.headers.pop("content-length", None)
         self.url = url
         self._response = response
         self._max_bytes = max_bytes
         self._ends_at = asyncio.get_running_loop().time() + lifetime
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives, in the encoding that `Content-Encoding` names. Raises `OutboundError`."""
-        length, limit = 0, self._max_bytes
+        """The body as it arrives, decoded. Raises `OutboundError`."""
+        length, limit, fairness = 0, self._max_bytes, Fairness()
         if limit is not None and (declared_length(self.headers) or 0) > limit:
             _too_large()
         try:
             async with aclosing(self._response.aiter_stream()) as stream:
                 async for chunk in stream:
-                    length += len(chunk)
-                    if limit is not None and length > limit:
-                        _too_large()
-                    if asyncio.get_running_loop().time() > self._ends_at:
-                        raise OutboundError("timeout", "The answer did not end in time")
-                    yield chunk
+                    for piece in self._decoder.pieces(chunk):
+                        length += len(piece)
+                        if limit is not None and length > limit:
+                            _too_large()
+                        if asyncio.get_running_loop().time() > self._ends_at:
+                            raise OutboundError("timeout", "The answer did not end in time")
+                        yield piece
+                        await fairness.pause()
+                if length:
+                    self._decoder.end()
         except _HTTPCORE_ERRORS as error:
             raise _explain(error) from None
 
@@ -113,7 +128,7 @@ class Outbound:
         resolver: Resolver | None = None,
         network: httpcore2.AsyncNetworkBackend | None = None,
         tls: ssl.SSLContext | None = None,
-        shares: Mapping[Lane, Share] | None = None,
+        shares: Mapping[Purpose, Share] | None = None,
         brake: LookAround | None = None,
     ) -> None:
         self._allowed = frozenset(entry.lower() for entry in settings.outbound_allow)
@@ -122,14 +137,14 @@ class Outbound:
             resolver = self._own_resolver = SystemResolver()
         self._network = GuardedNetwork(self._allowed, resolver, network)
         self._kept = KeptConnections(tls or httpcore2.default_ssl_context(), self._network)
-        self._lanes = {lane: Admission(share) for lane, share in (shares or SHARES).items()}
+        self._admissions = {purpose: Admission(share) for purpose, share in (shares or SHARES).items()}
         self._brake = brake or LookAround()
-        self._lane = Lane.SERVER
+        self._purpose = Purpose.SERVER
 
-    def lane(self, lane: Lane) -> "Outbound":
+    def for_purpose(self, purpose: Purpose) -> "Outbound":
         """The same way out for calls of one kind, which have a share of their own. The first one closes for all."""
         view = copy(self)
-        view._lane = lane
+        view._purpose = purpose
         return view
 
     async def aclose(self) -> None:
@@ -206,10 +221,10 @@ class Outbound:
         idle_timeout: float = 60.0,
         lifetime: float = 900.0,
     ) -> AsyncIterator[StreamedResponse]:
-        """Call `url` and pass the answer on as it comes: redirects and encodings are the caller's to hand through.
+        """Call `url` and pass the answer on as it comes, decoded: redirects are the caller's to hand through.
 
         `timeout` is in seconds until the head of the answer, `idle_timeout` between two pieces of its body, `lifetime`
-        for all of it; `max_bytes` counts bytes as sent.
+        for all of it; `max_bytes` counts decoded bytes.
         Raises `OutboundError`, also from inside the block.
         """
         target = self.check(url)
@@ -217,7 +232,7 @@ class Outbound:
         async with self._turn(target), AsyncExitStack() as stack:
             with counted(method):
                 response = await self._head(stack, target, request, timeout)
-            yield StreamedResponse(response, target.url, max_bytes, lifetime)
+            yield StreamedResponse(response, method, target.url, max_bytes, lifetime)
 
     async def _follow(
         self,
@@ -261,9 +276,11 @@ class Outbound:
     async def _turn(self, target: Target) -> AsyncIterator[float]:
         """One of the calls that may be under way; gives the seconds that were waited for it."""
         caller, began = current_caller(), asyncio.get_running_loop().time()
-        if self._lane in _BRAKED and not caller.is_job:
-            await self._brake.ask(caller.account, target.host)
-        async with self._lanes[self._lane].turn(caller.account, target.host):
+        if self._purpose in _BRAKED and not caller.is_job:
+            # Admitted places are named with their port, all others are a host whatever the port.
+            is_admitted = target.allow_entry in self._allowed
+            await self._brake.ask(caller.account, target.allow_entry if is_admitted else target.host)
+        async with self._admissions[self._purpose].turn(caller.account, target.allow_entry):
             yield asyncio.get_running_loop().time() - began
 
     async def _exchange(
@@ -349,12 +366,16 @@ async def _read(response: httpcore2.Response, headers: Headers, max_bytes: int) 
     if (declared_length(headers) or 0) > max_bytes:
         _too_large()
     decoder = Decoder(headers.get("content-encoding", "identity"))
-    body = bytearray()
+    body, fairness = bytearray(), Fairness()
     async with aclosing(response.aiter_stream()) as stream:
         async for chunk in stream:
-            body += decoder.decode(chunk, max_bytes + 1 - len(body))
-            if len(body) > max_bytes:
-                _too_large()
+            for piece in decoder.pieces(chunk):
+                body += piece
+                if len(body) > max_bytes:
+                    _too_large()
+                await fairness.pause()
+    if body:
+        decoder.end()
     return bytes(body)
 
 

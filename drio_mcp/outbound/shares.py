@@ -1,6 +1,6 @@
 """Who may call out now: nobody's share is everybody's.
 
-Calls have lanes by what they are for, so that a flood of proxied calls stops no renewal. In each lane so many are under
+Calls count by what they are for, so that a flood of proxied calls stops no refresh. For each purpose so many are under
 way in all, of one account, and to one host. Whoever would exceed a share waits for a moment and is then told that *we*
 are busy, by an error that says nothing about the other side: `OutboundBusy` is no `OutboundError`, hence never evidence
 against a connection.
@@ -13,26 +13,33 @@ from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
 from drio_mcp.errors import Unavailable
+
+K = TypeVar("K")
 
 BUSY = "Too many calls to the outside are under way; try again shortly"
 
 
-class Lane(StrEnum):
+class Purpose(StrEnum):
     """What a call is for."""
 
     SERVER = "server"
     """What the server itself asks for: metadata documents of clients, sign-in providers."""
     PROXY = "proxy"
     REFRESH = "refresh"
+    """Our side of OAuth at providers: tokens, registrations, revocations."""
     CHECK = "check"
     DISCOVERY = "discovery"
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Calls that may be under way: in all, of one account, to one host. One more waits `patience` seconds."""
+    """Calls that may be under way: in all, of one account, to one host, of which one account may have half.
+
+    One more waits `patience` seconds.
+    """
 
     in_all: int
     of_account: int
@@ -41,11 +48,11 @@ class Share:
 
 
 SHARES = {
-    Lane.SERVER: Share(64, 64, 32),
-    Lane.PROXY: Share(400, 100, 100),
-    Lane.REFRESH: Share(256, 128, 128),
-    Lane.CHECK: Share(128, 64, 64),
-    Lane.DISCOVERY: Share(96, 24, 24),
+    Purpose.SERVER: Share(64, 64, 64),
+    Purpose.PROXY: Share(400, 100, 200),
+    Purpose.REFRESH: Share(256, 128, 256),
+    Purpose.CHECK: Share(128, 64, 128),
+    Purpose.DISCOVERY: Share(96, 24, 48),
 }
 
 
@@ -64,6 +71,11 @@ _caller: ContextVar[Caller] = ContextVar("caller", default=NOBODY)
 def current_caller() -> Caller:
     """Who the present task works for."""
     return _caller.get()
+
+
+def work_for(account: str) -> None:
+    """Count what the present task, and every task that it starts, sends from now on towards the share of `account`."""
+    _caller.set(Caller(account))
 
 
 @contextmanager
@@ -94,6 +106,7 @@ class Admission:
         self._in_all = 0
         self._of: Counter[str] = Counter()
         self._to: Counter[str] = Counter()
+        self._of_to: Counter[tuple[str, str]] = Counter()
         self._waiting: deque[tuple[asyncio.Future[None], str, str]] = deque()
         self._waiting_of: Counter[str] = Counter()
 
@@ -117,6 +130,8 @@ class Admission:
         share = self._share
         if self._in_all >= share.in_all or self._to[host] >= share.to_host:
             return False
+        if self._of_to[account, host] >= max(1, share.to_host // 2):
+            return False
         # While there is room, an account may use its share; as it fills, all that are there get equal parts.
         of_account = share.of_account
         if self._in_all > share.in_all // 2:
@@ -127,13 +142,13 @@ class Admission:
         self._in_all += 1
         self._of[account] += 1
         self._to[host] += 1
+        self._of_to[account, host] += 1
 
     def _leave(self, account: str, host: str) -> None:
         self._in_all -= 1
-        for counter, key in ((self._of, account), (self._to, host)):
-            counter[key] -= 1
-            if not counter[key]:
-                del counter[key]
+        _lower(self._of, account)
+        _lower(self._to, host)
+        _lower(self._of_to, (account, host))
         self._call_next()
 
     async def _wait(self, account: str, host: str) -> None:
@@ -169,3 +184,10 @@ class Admission:
                 self._waiting.remove(entry)
                 self._enter(account, host)
                 turn.set_result(None)
+
+
+def _lower(counter: Counter[K], key: K) -> None:
+    """Count one down, and forget what is nothing."""
+    counter[key] -= 1
+    if not counter[key]:
+        del counter[key]

@@ -9,6 +9,7 @@ from drio_mcp.accounts.people import Person
 from drio_mcp.accounts.sessions import LIFETIME_MS, Session, csrf_token, is_cookie, is_csrf_token
 from drio_mcp.config import Settings
 from drio_mcp.middleware.context import address_of, services_of
+from drio_mcp.outbound import work_for
 from drio_mcp.pages.paths import with_query
 
 SAME_SITE = cast("Literal['lax']", "Lax")
@@ -95,6 +96,7 @@ async def open_browser(request: Request) -> Browser:
     browser.session = await services.sessions.find(brought)
     if browser.session is not None:
         browser.person = await services.people.get(browser.session.user_id)
+        work_for(browser.session.user_id)
     return browser
 
 

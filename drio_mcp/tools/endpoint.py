@@ -10,6 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from drio_mcp.errors import UnsupportedMediaType
 from drio_mcp.middleware.bearer import bearer_token
+from drio_mcp.middleware.context import admit
 from drio_mcp.middleware.strict_json import NotStrict, loads, unhurried
 from drio_mcp.services import Services
 from drio_mcp.tools.gate import OriginCheck, StepUp
@@ -54,7 +55,7 @@ class McpEndpoint:
             # No streams to resume and no sessions to delete: MCP transports allow 405 for GET and DELETE.
             raise HTTPException(405, headers={"Allow": "POST"})
         require_json(headers)
-        scope["state"]["principal"] = principal
+        admit(scope, principal)
         try:
             message = await unhurried(await read_body(receive), loads)
         except NotStrict as error:

@@ -8,7 +8,7 @@ import httpcore2
 import pytest
 
 from drio_mcp.config import Settings
-from drio_mcp.outbound import Lane, Outbound
+from drio_mcp.outbound import Outbound, Purpose
 from drio_mcp.outbound.brake import LookAround
 from drio_mcp.outbound.shares import SHARES, Share
 from tests.upstreams.tls import CertificateAuthority
@@ -82,14 +82,14 @@ def world(authority: CertificateAuthority) -> MakeWorld:
         names: dict[str, list[Sequence[str]]] | None = None,
         port: int = 0,
         dead: frozenset[str] = frozenset(),
-        share: Share = SHARES[Lane.SERVER],
+        share: Share = SHARES[Purpose.SERVER],
         brake: LookAround | None = None,
     ) -> AsyncIterator[World]:
         resolver = Names(names or {"example.com": [[PUBLIC]], "localhost": [["127.0.0.1"]]})
         network = Elsewhere(port=port, dead=dead)
         settings = Settings(outbound_allow=tuple(allow))
         tls = authority.client_context()
-        shares = dict.fromkeys(Lane, share)
+        shares = dict.fromkeys(Purpose, share)
         async with Outbound(
             settings, resolver=resolver, network=network, tls=tls, shares=shares, brake=brake
         ) as outbound:

@@ -321,7 +321,7 @@ async def test_a_slow_host_does_not_take_every_connection(world: MakeWorld) -> N
             waiting = asyncio.create_task(failure(w.outbound, f"http://localhost:{slow}/", timeout=0.4))
             await asyncio.sleep(0)
             with pytest.raises(OutboundBusy):  # nothing was asked, so nothing is said about the host
-                await w.outbound.request("GET", f"http://localhost:{quick}/", timeout=0.1)
+                await w.outbound.request("GET", f"http://localhost:{slow}/", timeout=0.1)
             assert (await w.outbound.request("GET", f"http://127.0.0.1:{quick}/")).status == 200
             assert await waiting == "timeout"
             assert (await w.outbound.request("GET", f"http://localhost:{quick}/")).status == 200
@@ -370,8 +370,8 @@ async def test_json_that_is_none(world: MakeWorld) -> None:
 # Streaming
 
 
-async def test_a_stream_passes_redirects_encodings_and_pieces_on() -> None:
-    packed = gzip.compress(b"hello")
+async def test_a_stream_passes_redirects_on_and_undoes_codings() -> None:
+    packed = gzip.compress(b"hel") + gzip.compress(b"lo")
     with upstream(Site()) as site:
         site.faults.at("site", redirects("https://169.254.169.254/"), times=1)
         site.faults.at("site", answers(206, packed, {"Content-Encoding": "gzip"}))
@@ -380,8 +380,53 @@ async def test_a_stream_passes_redirects_encodings_and_pieces_on() -> None:
                 assert answer.status == 302
             async with outbound.stream("GET", site.origin, headers={"Accept-Encoding": "gzip"}) as answer:
                 assert answer.status == 206
-                assert answer.headers["content-encoding"] == "gzip"
-                assert b"".join([chunk async for chunk in answer.chunks()]) == packed
+                assert "content-encoding" not in answer.headers
+                assert "content-length" not in answer.headers
+                assert b"".join([chunk async for chunk in answer.chunks()]) == b"hello"
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "gzip, gzip", "compress", "aes128gcm"])
+async def test_a_coding_that_is_not_understood_is_refused(coding: str) -> None:
+    """What cannot be read cannot be searched for a credential."""
+    with upstream(Site()) as site:
+        site.faults.at("site", answers(200, b"anything", {"Content-Encoding": coding}))
+        async with Outbound(Settings(outbound_allow=(site.host_port,))) as outbound:
+            with pytest.raises(OutboundError, match="malformed_response"):
+                async with outbound.stream("GET", site.origin):
+                    pass
+            async with outbound.stream("HEAD", site.origin) as answer:
+                assert answer.status == 200
+
+
+async def test_a_bomb_is_noticed_before_it_goes_off() -> None:
+    with upstream(Site()) as site:
+        site.faults.at("site", answers(200, gzip.compress(b"0" * 40_000_000), {"Content-Encoding": "gzip"}))
+        async with (
+            Outbound(Settings(outbound_allow=(site.host_port,))) as outbound,
+            outbound.stream("GET", site.origin, max_bytes=1_000_000) as answer,
+        ):
+            pieces: list[bytes] = []
+            with pytest.raises(OutboundError, match="response_too_large"):
+                pieces.extend([piece async for piece in answer.chunks()])
+            assert all(len(piece) <= 65_536 for piece in pieces)
+
+
+@pytest.mark.parametrize("status", [600, 999, 100, 101])
+async def test_a_status_that_http_does_not_know(world: MakeWorld, status: int) -> None:
+    """RFC 9110 section 15. The connection of whoever asked does not end by it."""
+    answer = f"HTTP/1.1 {status} Odd\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
+    async with raw_server(says(answer)) as port, world(allow=[f"localhost:{port}"]) as w:
+        url = f"http://localhost:{port}/"
+        assert await failure(w.outbound, url) in {"malformed_response", "endpoint_unreachable"}
+        with pytest.raises(OutboundError):
+            async with w.outbound.stream("GET", url):
+                pass
+
+
+async def test_a_length_of_five_thousand_digits_is_none(world: MakeWorld) -> None:
+    head_of_all = b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5_000 + b"\r\n\r\n"
+    async with raw_server(says(head_of_all)) as port, world(allow=[f"localhost:{port}"]) as w:
+        assert await failure(w.outbound, f"http://localhost:{port}/") in {"malformed_response", "response_too_large"}
 
 
 async def test_a_stream_sends_a_body_as_it_comes() -> None:

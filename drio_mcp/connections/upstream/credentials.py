@@ -84,7 +84,7 @@ class Credentials:
         if not renew:
             return await self._db.read(self._present, connection)
         token = await self._refresh.access_token(connection.id)
-        return _bearer(connection, token.value, token.token_type, await self._refresh.generation(connection.id))
+        return _bearer(connection, token.value, token.token_type, token.generation)
 
     async def refresh(self, connection: Connection, credential: Credential) -> bool:
         """Refresh a token that was refused; False where there is none to refresh. Raises `Fault`."""

@@ -65,6 +65,8 @@ class AccessToken:
     token_type: str
     expires_at: int | None
     scopes: tuple[str, ...]
+    generation: int = 0
+    """Of the set that the token is of, read together with it: `refresh(seen=…)` renews no newer one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ class TokenRefresh:
             row, token = await self._db.read(self._find, connection_id)
         if row is None or token is None:
             raise Fault(Code.AWAITING_CONSENT)
-        return AccessToken(token, row.token_type, row.expires_at, tuple(json.loads(row.scopes or "[]")))
+        return AccessToken(token, row.token_type, row.expires_at, tuple(json.loads(row.scopes or "[]")), row.generation)
 
     async def refresh(self, connection_id: str, *, seen: int | None = None) -> None:
         """Renew now, or wait for whoever is at it. With `seen`, only while that generation is the present one.

@@ -13,9 +13,10 @@ from urllib.parse import parse_qsl
 
 from drio_mcp.clock import SECOND
 from drio_mcp.connections.diagnosis_codes import Code
-from drio_mcp.connections.fields import is_plain
+from drio_mcp.connections.fields import LONGEST_SECRET, is_plain
 from drio_mcp.opaque import Secret, from_b64url
 from drio_mcp.outbound import OutboundResponse
+from drio_mcp.outside import read_json, read_number
 
 MAX_LIFETIME = 10 * 365 * 86_400
 """Seconds; a provider that says more means that it never ends."""
@@ -78,8 +79,8 @@ def _parse(response: OutboundResponse) -> dict[str, Any] | None:
     """The body as an object, from JSON or (against RFC 6749 section 5.1, but common) form data."""
     try:
         text = response.body.decode()
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = read_json(text)
+    except ValueError:
         media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type not in {"application/x-www-form-urlencoded", "text/plain"}:
             return None
@@ -121,18 +122,12 @@ def _scopes(value: Any, separator: str) -> tuple[str, ...] | None:
 
 def _seconds(value: Any) -> int | None:
     """A lifetime (RFC 6749 section 4.2.2), also as a string or a fraction; zero and less mean that it has none."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        seconds = int(float(value))
-    except (ValueError, OverflowError):
-        return None
-    return seconds if 0 < seconds <= MAX_LIFETIME else None
+    return read_number(value, MAX_LIFETIME) or None
 
 
 def _text(value: Any) -> str | None:
     """A text that can be stored, shown and sent; a provider may write anything into its JSON."""
-    return value if isinstance(value, str) and value and is_plain(value) else None
+    return value if isinstance(value, str) and 0 < len(value) <= LONGEST_SECRET and is_plain(value) else None
 
 
 def _error_of(body: Mapping[str, Any]) -> str | None:

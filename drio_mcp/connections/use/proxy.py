@@ -25,7 +25,8 @@ from drio_mcp.connections.use.proxy_headers import request_headers, response_hea
 from drio_mcp.connections.use.proxy_path import proxied_url
 from drio_mcp.errors import DrioError, PayloadTooLarge
 from drio_mcp.foundations import Foundations
-from drio_mcp.outbound import OutboundError, StreamedResponse
+from drio_mcp.outbound import OutboundError, Purpose, StreamedResponse
+from drio_mcp.outside import read_number
 from drio_mcp.store import Transaction, upstreams
 
 KEPT_BYTES = 1024 * 1024
@@ -104,7 +105,7 @@ class Proxy:
     ) -> None:
         self._db = foundations.db
         self._clock = foundations.clock
-        self._outbound = foundations.outbound
+        self._outbound = foundations.outbound.for_purpose(Purpose.PROXY)
         self._providers = providers
         self._credentials = credentials
         self._validation = validation
@@ -159,8 +160,8 @@ class Proxy:
             idle_timeout=IDLE_SECONDS,
             lifetime=LIFETIME_SECONDS,
         ) as answer:
-            length = answer.headers.get("content-length", "")
-            if length.isascii() and length.isdigit() and int(length) > MAX_ANSWER_BYTES and call.method != "HEAD":
+            length = read_number(answer.headers.get("content-length"), most=1 << 60) or 0
+            if length > MAX_ANSWER_BYTES and call.method != "HEAD":
                 raise OutboundError("response_too_large", "The answer is larger than is passed on")
             yield answer
 

@@ -1,7 +1,8 @@
 """Which headers pass through the proxy, in either direction."""
 
 from collections.abc import Iterable, Sequence
-from urllib.parse import urljoin
+
+from drio_mcp.outside import join_url
 
 Pairs = list[tuple[str, str]]
 
@@ -30,13 +31,17 @@ NOT_SENT = HOP_BY_HOP | {
     "cookie",
     "cookie2",
     "forwarded",
+    "a-im",
     "host",
+    "if-range",
+    "range",
     "via",
     "x-real-ip",
 }
 """The caller's own credentials, where the caller sits, and what the client on our side decides itself.
 
-Nothing is compressed on the way, so that a credential which the provider repeats can be found and masked.
+Nothing is compressed on the way and nothing comes in parts (RFC 9110 section 14, RFC 3229), so that a credential which
+the provider repeats can be found and masked.
 """
 
 NOT_RETURNED = HOP_BY_HOP | {
@@ -92,8 +97,13 @@ def response_headers(headers: Iterable[tuple[str, str]], url: str) -> Pairs:
     pairs = list(headers)
     dropped = NOT_RETURNED | _named_by_connection(pairs)
     kept = [(n, v) for n, v in pairs if n.lower() not in dropped and not n.lower().startswith(NOT_RETURNED_PREFIXES)]
-    whole = [(n, urljoin(url, v) if n.lower() in {"location", "content-location"} else v) for n, v in kept]
+    whole = [(n, _whole(url, v) if n.lower() in {"location", "content-location"} else v) for n, v in kept]
     return [*whole, *HARMLESS]
+
+
+def _whole(url: str, reference: str) -> str:
+    """The address that `reference` means beside `url`; what cannot be read is passed on as it came."""
+    return join_url(url, reference) or reference
 
 
 def _named_by_connection(headers: Pairs) -> set[str]:
