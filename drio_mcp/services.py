@@ -339,7 +339,7 @@ class Services:
 
     @cached_property
     def deliveries(self) -> Deliveries:
-        return Deliveries(self.db, self.clock, self.randomness, self.vault, self.outbound)
+        return Deliveries(self.db, self.clock, self.randomness, self.vault, self.outbound.for_purpose(Purpose.DELIVERY))
 
     def _look(self, tx: Transaction, subject: ChangedRow) -> Snapshot | None:
         """How events see a connection: as its owner reads it, secrets masked. Neither room knows the other."""

@@ -30,6 +30,8 @@ class Purpose(StrEnum):
     PROXY = "proxy"
     REFRESH = "refresh"
     """Our side of OAuth at providers: tokens, registrations, revocations."""
+    DELIVERY = "delivery"
+    """Webhooks."""
     CHECK = "check"
     DISCOVERY = "discovery"
 
@@ -51,6 +53,7 @@ SHARES = {
     Purpose.SERVER: Share(64, 64, 64),
     Purpose.PROXY: Share(400, 100, 200),
     Purpose.REFRESH: Share(256, 128, 256),
+    Purpose.DELIVERY: Share(128, 32, 64),
     Purpose.CHECK: Share(128, 64, 128),
     Purpose.DISCOVERY: Share(96, 24, 48),
 }
