@@ -5,6 +5,7 @@ milliseconds, whatever it is given: Unicode normalization is quadratic in a run 
 normalizes the host that it finds, and `json` recurses as deep as it is told to.
 """
 
+import json
 import math
 import re
 import unicodedata
@@ -12,8 +13,6 @@ from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from typing import Any, Final, Literal, TypeGuard
 from urllib.parse import SplitResult, urljoin, urlsplit
-
-from pydantic_core import from_json
 
 LONGEST_URL: Final = 8_192
 LONGEST_AUTHORITY: Final = 512
@@ -83,17 +82,19 @@ def read_number(value: object, most: int = 1 << 53) -> int | None:
 def read_json(data: bytes | str, *, containers: int = MOST_CONTAINERS, members: int = MOST_MEMBERS) -> Any:
     """A JSON document (RFC 8259) in UTF-8, a byte order mark before it or not (section 8.1).
 
-    Raises `ValueError` for what is none, for NaN and numbers beyond a double's range, for nesting beyond 200 levels,
-    for halves of surrogate pairs, and for more containers or members than are read.
+    NaN, infinities and numbers beyond a double's range are read as null, so that one of them does not cost what stands
+    beside it. Texts may hold halves of surrogate pairs: whoever keeps or shows one looks at it first.
+
+    Raises `ValueError` for what is none, for deep nesting, and for more containers or members than are read.
     """
-    raw = data.encode() if isinstance(data, str) else data  # half of a surrogate pair is a UnicodeEncodeError
+    raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     raw = raw.removeprefix(_BOM)
     if raw.count(b"[") + raw.count(b"{") > containers or raw.count(b",") > members:
         raise ValueError("more than is read here")
-    value = from_json(raw, allow_inf_nan=False)
-    if b"e" in raw or b"E" in raw:
-        _refuse_infinity(value)
-    return value
+    try:
+        return _DECODER.decode(raw.decode("utf-8", "surrogatepass"))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def normalized(form: Literal["NFC", "NFKC", "NFKD"], text: str, longest: int) -> str:
@@ -138,14 +139,9 @@ def _integer(text: object) -> int:
         return 0
 
 
-def _refuse_infinity(value: Any) -> None:
-    """`1e400` is valid JSON and no number here."""
-    pending = [value]
-    while pending:
-        each = pending.pop()
-        if isinstance(each, dict):
-            pending.extend(each.values())
-        elif isinstance(each, list):
-            pending.extend(each)
-        elif isinstance(each, float) and math.isinf(each):
-            raise ValueError("a number beyond all bounds")
+def _finite(digits: str) -> float | None:
+    number = float(digits)
+    return number if math.isfinite(number) else None
+
+
+_DECODER = json.JSONDecoder(parse_constant=lambda _: None, parse_float=_finite)

@@ -9,13 +9,14 @@ from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
+from pydantic_core import from_json
 
 from drio_mcp.clock import HOUR, MINUTE, SECOND, Clock
 from drio_mcp.config import Settings
 from drio_mcp.errors import OAuthError
 from drio_mcp.oauth.client_keys import ClientKeys
 from drio_mcp.oauth.clients import Client, Clients
-from drio_mcp.outside import is_bounded_key, read_json
+from drio_mcp.outside import is_bounded_key
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ALGORITHMS = ("ES256", "ES384", "RS256", "PS256", "EdDSA", "Ed25519")
@@ -123,7 +124,7 @@ def _peek(assertion: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         if len(assertion) > MAX_LENGTH:
             raise ValueError
         extracted = jws.extract_compact(assertion.encode("ascii"))
-        claims = read_json(extracted.payload)
+        claims = from_json(extracted.payload)  # strict: no half of a surrogate pair, which no text may hold
     except (JoseError, ValueError, TypeError):
         _refuse("client_assertion is not a signed JWT")
     if not isinstance(claims, dict):
