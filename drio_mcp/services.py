@@ -287,7 +287,7 @@ class Services:
 
     @cached_property
     def _token_endpoints(self) -> TokenEndpoints:
-        return TokenEndpoints(self.providers, self._secret_references, self._stored_tokens)
+        return TokenEndpoints(self.settings, self.providers, self._secret_references, self._stored_tokens)
 
     @cached_property
     def _provider_outbound(self) -> Outbound:

@@ -57,7 +57,9 @@ def _start(settings: "Settings", listener: socket.socket, metrics_listener: sock
     """Prepare the database, say where the server is, and build it."""
     from drio_mcp.app import create_app
     from drio_mcp.cli.http.server import Server, prepare
+    from drio_mcp.connections.catalog.entries import Catalog
 
+    Catalog().check()
     link = asyncio.run(prepare(settings, listener))
     server = Server(create_app(settings, metrics_listener=metrics_listener))
     _announce(settings, link)

@@ -1,8 +1,9 @@
 """The kinds of authorization a connection can have, and what each needs (contract section 3, `config.type`)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 
 class ConfigType(StrEnum):
@@ -30,6 +31,8 @@ class Needs:
     credential: str | None = None
     is_secret_required: bool = False
     asked: tuple[str, ...] = ()
+    second_credential: str | None = None
+    """The second secret of a key that has two parts."""
 
 
 CLIENT = ("client_id", "client_secret")
@@ -54,3 +57,34 @@ NEEDS: Mapping[ConfigType, Needs] = {
     ),
     ConfigType.NONE: Needs(),
 }
+
+
+def needs_of(config: Mapping[str, Any]) -> Needs:
+    """What a connection with this configuration needs: its type's, by how its provider makes a credential of the parts.
+
+    `key_parts` is what the catalog says of them, kept with the configuration from its beginning on.
+    """
+    kind = ConfigType(config["type"])
+    needs, parts = NEEDS[kind], config.get("key_parts")
+    if parts is None:
+        return needs
+    if kind is ConfigType.BASIC:
+        texts = parts.get("username", "{username}") + parts.get("password", "{password}")
+        asked = tuple(name for name in needs.asked if f"{{{name}}}" in texts)
+        # a key that stands as user name may have been written there, as the protocol has it
+        is_entered = "password" in asked and ("username" in asked or not config.get("username"))
+        return replace(
+            needs,
+            settings=tuple(name for name in needs.settings if name in asked),
+            asked=asked,
+            is_secret_required=is_entered,
+        )
+    if kind in {ConfigType.API_KEY_HEADER, ConfigType.API_KEY_QUERY}:
+        has_second = bool(parts.get("second_header_name") or parts.get("second_query_param_name"))
+        return replace(
+            needs,
+            settings=() if "path_prefix" in parts else needs.settings,
+            asked=(*needs.asked, "api_key_secret") if has_second else needs.asked,
+            second_credential="api_key_secret" if has_second else None,
+        )
+    return needs

@@ -36,6 +36,8 @@ FRAMING_HEADERS = frozenset(
 )
 """Headers that steer the connection itself (RFC 9110 section 7.6.1, RFC 9112 section 6), unfit for credentials."""
 
+PLACE = re.compile(r"\{([A-Za-z][\w.-]*)\}")
+"""A place in an address or another text that is filled in later: `{name}`."""
 VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
 
 
@@ -136,6 +138,15 @@ Url = Annotated[
         "must be an absolute https URL without user name and fragment; a right value is https://api.example.com/path",
     ),
 ]
+BaseUrl = Annotated[
+    StrictStr,
+    _check(
+        lambda text: _is_web_url(PLACE.sub("x", text)) or PLACE.match(text),
+        LONGEST_URL,
+        "must be an absolute https URL without user name and fragment; a right value is https://api.example.com/v1",
+    ),
+]
+"""Where calls go: `{name}` stands for what the provider tells at consent (contract section 3, `providerFacts`)."""
 Origin = Annotated[
     StrictStr,
     _check(_is_origin, LONGEST_URL, "must be an origin without a path; a right value is https://api.example.com"),

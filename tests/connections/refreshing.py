@@ -107,7 +107,7 @@ def engine_on(
     refresh = TokenRefresh(
         foundations,
         tokens,
-        TokenEndpoints(providers, references, tokens),
+        TokenEndpoints(settings, providers, references, tokens),
         TokenClient(outbound, clock),
         unstored,
         **{name: value for name, value in options.items() if value is not None},  # type: ignore[arg-type]

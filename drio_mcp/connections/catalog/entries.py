@@ -1,80 +1,198 @@
-"""What is known of each provider: a data file of the package, one provider to a line, read when first asked for."""
+"""What is known of each provider: data files of the package, checked against the schema before the server serves."""
 
 import json
-from functools import cached_property
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache, cached_property
 from importlib.resources import files
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, StrictStr, ValidationError, model_validator
 
+from drio_mcp.connections.catalog.schema import (
+    AnyUrl,
+    ApiRules,
+    AuthMethod,
+    AuthorizationRules,
+    CatalogProbe,
+    Category,
+    EndpointRequest,
+    ErrorWords,
+    Fact,
+    GrantRevocation,
+    Header,
+    HttpsUrl,
+    KeyParts,
+    Line,
+    Lookup,
+    Parameters,
+    ScopeRules,
+    Setup,
+    TokenAnswerRules,
+    TokenLife,
+    Variable,
+)
+from drio_mcp.connections.catalog.templates import ENGINE_VALUES, KEY_VALUES, places
+from drio_mcp.errors import StartupError
 from drio_mcp.models import Model
 
 
-class CatalogProbe(Model):
-    """A cheap call without effect that shows whether a credential works."""
-
-    method: Literal["GET", "POST"]
-    url: str
-
-
-class Variable(Model):
-    """A part of the provider's URLs that differs per customer, written `{name}` there."""
-
-    name: str = Field(pattern=r"^[a-zA-Z]\w*$")
-    example: str
-
-
 class CatalogEntry(Model):
-    """One provider. URLs may hold `{variables}`."""
+    """One provider. URLs may hold places: its variables, and what it tells at consent."""
 
     key: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
-    name: str
+    name: Line
     kind: Literal["oauth", "api_key", "bearer", "basic"]
-    docs_url: str
-    api_origins: tuple[str, ...]
-    confidence: Literal["one-source", "two-sources"]
-    sources: tuple[str, ...]
-    probe: CatalogProbe | None = None
+    category: Category
+    popularity: int = Field(ge=0, le=100)
+    """How much it is used, for the order of lists; 100 is the most."""
+    aliases: tuple[Line, ...] = ()
+    """Other words that people look for it by."""
+    docs_url: HttpsUrl
+    sources: tuple[Line, ...]
+    """Where the facts were read."""
+    setup: Setup | None = None
     variables: tuple[Variable, ...] = ()
-    authorization_endpoint: str | None = None
-    token_endpoint: str | None = None
-    revocation_endpoint: str | None = None
-    userinfo_endpoint: str | None = None
-    authorization_params: dict[str, str] = Field(default_factory=dict)
-    scopes: tuple[str, ...] = ()
-    scope_separator: str = " "
+    api_origins: tuple[AnyUrl, ...]
+    """Where the credential may be sent, beside the endpoints."""
+    api: ApiRules = ApiRules()
+    probe: CatalogProbe | None = None
+    header_name: Header | None = None
+    """Where the credential stands, for OAuth too; absent: `Authorization`."""
+    header_prefix: StrictStr | None = None
+    """What stands before it, with its space; absent: `Bearer ` in `Authorization`, nothing elsewhere."""
+    query_param_name: Line | None = None
+    """The query's parameter that the credential stands in, in place of a header."""
+    key_parts: KeyParts = KeyParts()
+    authorization_endpoint: AnyUrl | None = None
+    token_endpoint: AnyUrl | None = None
+    revocation_endpoint: AnyUrl | None = None
+    userinfo_endpoint: AnyUrl | None = None
+    former_endpoints: tuple[HttpsUrl, ...] = ()
+    """Authorization and token endpoints that were, or also are, this provider's: clients for them are shared."""
+    authorization_params: Parameters = Field(default_factory=dict)
+    """Parameters of the authorization request that are always sent."""
+    authorization: AuthorizationRules = AuthorizationRules()
+    scopes: tuple[Line, ...] = ()
+    scope_separator: StrictStr = " "
+    scope_rules: ScopeRules = ScopeRules()
     pkce: Literal["S256", "none"] | None = None
     """None where it is not known; then it is used, since servers ignore unknown parameters (RFC 6749 section 3.1)."""
-    token_endpoint_auth_method: Literal["client_secret_post", "client_secret_basic", "none"] | None = None
-    refresh_token_rotates: bool | None = None
-    header_name: str | None = None
-    header_prefix: str | None = None
-    query_param_name: str | None = None
-    mcp_server_url: str | None = None
+    token_endpoint_auth_method: AuthMethod | None = None
+    token_request: EndpointRequest = EndpointRequest()
+    """What all requests to the token endpoint have in common."""
+    code_request: EndpointRequest = EndpointRequest()
+    """Redeeming the code."""
+    upgrade_request: EndpointRequest | None = None
+    """The swap of the token that a code brings for one that lives long, right after it."""
+    refresh_request: EndpointRequest = EndpointRequest()
+    client_credentials_request: EndpointRequest = EndpointRequest()
+    token_answer: TokenAnswerRules = TokenAnswerRules()
+    tokens: TokenLife = TokenLife()
+    errors: ErrorWords = ErrorWords()
+    facts: tuple[Fact, ...] = ()
+    lookup: Lookup | None = None
+    revocation: GrantRevocation = GrantRevocation()
+    mcp_server_url: AnyUrl | None = None
     mcp_auth: Literal["oauth", "oauth-dcr", "token"] | None = None
-    quirks: str | None = None
-    """What an implementer must know and no other member says."""
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "CatalogEntry":
+        for problem in _contradictions(self):
+            raise ValueError(problem)
+        return self
+
+
+def _contradictions(entry: CatalogEntry) -> Iterator[str]:
+    variables, facts = {each.name for each in entry.variables}, {each.name: each for each in entry.facts}
+    known = variables | facts.keys()
+    for path, text in _texts(
+        entry.model_dump(by_alias=True, exclude_unset=True, exclude={"setup", "docs_url", "sources"})
+    ):
+        if unknown := places(text) - known - ENGINE_VALUES - KEY_VALUES:
+            yield f"{path} names {{{min(unknown)}}}, which is neither a variable nor a fact"
+    if clash := known & (ENGINE_VALUES | KEY_VALUES):
+        yield f"variables and facts must not be called {min(clash)}"
+    for url in (entry.api.base_url, entry.token_endpoint, entry.refresh_request.url, *entry.api_origins):
+        for name in places(_authority(url or "")) & facts.keys():
+            if facts[name].pattern is None:
+                yield f"facts: {name} becomes part of a host and needs a pattern"
+    for each in entry.variables:
+        if each.pattern is not None and re.fullmatch(each.pattern, each.example) is None:
+            yield f"variables: the example of {each.name} does not fit its pattern"
+    if (entry.kind == "oauth") != (entry.token_endpoint is not None):
+        yield "tokenEndpoint is needed for kind oauth, and for no other"
+    if any(each.source == "lookup" for each in entry.facts) != (entry.lookup is not None):
+        yield "lookup is needed for facts whose source it is, and for nothing else"
+
+
+def _authority(url: str) -> str:
+    """The part of a URL that says which host, with its places; all of one that begins with a place."""
+    return url if url.startswith("{") else urlsplit(url).netloc
+
+
+def _texts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for name, each in value.items():
+            yield from _texts(each, f"{path}.{name}" if path else str(name))
+    elif isinstance(value, list | tuple):
+        for number, each in enumerate(value):
+            yield from _texts(each, f"{path}[{number}]")
 
 
 class Catalog:
-    """The entries by key. Nothing is read before the first question, and an entry is built when it is asked for."""
+    """The entries by key."""
 
-    def __init__(self) -> None:
-        self._entries: dict[str, CatalogEntry] = {}
+    def __init__(self, raw: Iterable[Mapping[str, Any]] | None = None) -> None:
+        self._given = raw
 
     @cached_property
-    def _raw(self) -> dict[str, dict[str, Any]]:
-        text = (files("drio_mcp.connections.catalog") / "catalog.json").read_text(encoding="utf-8")
-        return {entry["key"]: entry for entry in json.loads(text)}
+    def _entries(self) -> Mapping[str, CatalogEntry]:
+        return _shipped() if self._given is None else _by_key(self._given)
 
     @property
     def keys(self) -> tuple[str, ...]:
         """All keys, in alphabetical order."""
-        return tuple(self._raw)
+        return tuple(self._entries)
 
     def find(self, key: str) -> CatalogEntry | None:
         """The entry of that key."""
-        entry = self._entries.get(key)
-        if entry is None and key in self._raw:
-            entry = self._entries[key] = CatalogEntry.model_validate(self._raw[key])
-        return entry
+        return self._entries.get(key)
+
+    def check(self) -> None:
+        """Read everything now. Raises `StartupError`, naming entry and member."""
+        _ = self._entries
+
+
+def raw_entries() -> list[dict[str, Any]]:
+    """The package's data, as it is written."""
+    folder = files("drio_mcp.connections.catalog") / "data"
+    found = sorted((each for each in folder.iterdir() if each.name.endswith(".json")), key=lambda each: each.name)
+    return [entry for file in found for entry in json.loads(file.read_text(encoding="utf-8"))]
+
+
+@cache
+def _shipped() -> Mapping[str, CatalogEntry]:
+    return _by_key(raw_entries())
+
+
+def _by_key(raw: Iterable[Mapping[str, Any]]) -> Mapping[str, CatalogEntry]:
+    found: dict[str, CatalogEntry] = {}
+    for entry in sorted((checked(each) for each in raw), key=lambda each: each.key):
+        if entry.key in found:
+            raise StartupError(f"The catalog's entry {entry.key}: key: stands there twice")
+        found[entry.key] = entry
+    return found
+
+
+def checked(raw: Mapping[str, Any]) -> CatalogEntry:
+    """The entry that the data describe. Raises `StartupError`, naming entry and member."""
+    try:
+        return CatalogEntry.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        member = ".".join(str(each) for each in first["loc"]) or "as a whole"
+        raise StartupError(f"The catalog's entry {raw.get('key', 'without key')}: {member}: {first['msg']}") from None

@@ -6,7 +6,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from drio_mcp.connections.catalog import templates
 from drio_mcp.connections.catalog.entries import Catalog, CatalogEntry
+from drio_mcp.connections.catalog.variables import values_of, with_values
 from drio_mcp.connections.config_types import ConfigType
 from drio_mcp.connections.fields import is_plain, origin_of
 from drio_mcp.errors import NextStep, NotFound
@@ -53,6 +55,24 @@ class ProviderFacts:
     defaults: Mapping[str, Any]
     origins: tuple[str, ...] = ()
     entry: CatalogEntry | None = None
+
+    def origins_at(self, config: Mapping[str, Any]) -> frozenset[str]:
+        """The API's origins for the customer of this configuration, with what the provider told filled in."""
+        if self.entry is None:
+            return frozenset(self.origins)
+        values = values_of(self.entry, config)
+        base = self.entry.api.base_url
+        texts = (*self.entry.api_origins, *([base] if base else []))
+        filled = (templates.filled(each, values) for each in texts)
+        return frozenset(self.origins) | {origin_of(url) for url in filled if url is not None}
+
+    def base_url_at(self, config: Mapping[str, Any]) -> str | None:
+        """Where calls of the API go (contract section 3, `apiBaseUrl`); None where a part of it is not known yet."""
+        given: str | None = config.get("api_base_url")
+        if self.entry is None:
+            return given
+        known = templates.filled(given or self.entry.api.base_url or "", values_of(self.entry, config))
+        return known or None
 
     @property
     def types(self) -> tuple[ConfigType, ...]:
@@ -196,15 +216,17 @@ def _types_of(entry: CatalogEntry) -> tuple[ConfigType, ...]:
 
 
 def _facts_of(entry: CatalogEntry) -> ProviderFacts:
+    usual = {each.name: each.default for each in entry.variables if each.default is not None}
+    at_usual_place = with_values(entry, usual)
     fixed = {
         name: value
         for name in (*ENDPOINTS, "header_name", "header_prefix", "query_param_name")
-        if (value := getattr(entry, name)) is not None and "{" not in value
+        if (value := getattr(at_usual_place, name)) is not None and "{" not in value
     }
     schema = ConfigSchema(
         scopes=entry.scopes,
-        requires_authorization_endpoint="{" in (entry.authorization_endpoint or ""),
-        requires_token_endpoint="{" in (entry.token_endpoint or ""),
+        requires_authorization_endpoint="{" in (at_usual_place.authorization_endpoint or ""),
+        requires_token_endpoint="{" in (at_usual_place.token_endpoint or ""),
         types=_types_of(entry),
         variables=tuple(ProviderVariable(name=each.name, example=each.example) for each in entry.variables) or None,
     )

@@ -1,84 +1,99 @@
 """The parts of a provider's addresses that differ per customer, such as `https://{subdomain}.zendesk.com`.
 
-They are filled in when a connection is made, and read back from its configuration later: a connection keeps its
-endpoints, not the variables that they were made from; what stands in the place of `{subdomain}` in one address stands
-there in the others.
+They are filled in when a connection is made, and kept with it. For a connection that was configured by hand they are
+read back from its addresses: what stands in the place of `{subdomain}` in one stands there in the others.
 """
 
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from drio_mcp.connections.catalog import templates
 from drio_mcp.connections.catalog.entries import CatalogEntry
+from drio_mcp.connections.catalog.schema import Variable
+from drio_mcp.connections.fields import PLACE
 from drio_mcp.errors import Problem, ValidationFailed
 
-VALUE = re.compile(
-    r"(?=.{1,253}$)[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?)*"
-)
+LABELS = r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?)*"
 """Labels of a host name, joined by dots: whatever part of a URL it stands in, it ends neither host nor path there."""
-
-FILLED = (
-    "authorization_endpoint",
-    "token_endpoint",
-    "revocation_endpoint",
-    "userinfo_endpoint",
-    "mcp_server_url",
-)
+HARMLESS = re.compile(r"[A-Za-z0-9._~:-]{1,253}")
+"""What no pattern goes beyond: a host, a port, or one segment of a path."""
 
 
 def fill(entry: CatalogEntry, values: Mapping[str, str]) -> CatalogEntry:
     """The entry with its variables replaced. Raises `ValidationFailed` for missing, unknown and unsafe ones."""
-    examples = {each.name: each.example for each in entry.variables}
-    problems = [
-        Problem(f"variables.{name}", f"is needed for {entry.name}; a right value is {example}")
-        for name, example in examples.items()
-        if name not in values
-    ]
-    if unknown := values.keys() - examples.keys():
-        known = ", ".join(examples) or "none"
-        problems += [Problem("variables", f"has a name that {entry.name} does not know; it has: {known}")][
-            : len(unknown)
-        ]
-    problems += [
-        Problem(f"variables.{name}", f"must be letters, digits, hyphens and dots; a right value is {examples[name]}")
-        for name, value in values.items()
-        if name in examples and VALUE.fullmatch(value) is None
-    ]
+    given = with_defaults(entry, values)
+    problems = [*_missing(entry, given), *_unknown(entry, given), *_unfit(entry, given)]
     if problems:
         raise ValidationFailed(problems)
-    return entry if not examples else entry.model_copy(update=_filled(entry, values))
+    return with_values(entry, given)
 
 
-def _filled(entry: CatalogEntry, values: Mapping[str, str]) -> dict[str, Any]:
-    def put(text: str) -> str:
-        return re.sub(r"\{(\w+)\}", lambda match: values.get(match[1], match[0]), text)
-
-    changed: dict[str, Any] = {name: put(url) for name in FILLED if (url := getattr(entry, name)) is not None}
-    changed["api_origins"] = tuple(put(url) for url in entry.api_origins)
-    if entry.probe is not None:
-        changed["probe"] = entry.probe.model_copy(update={"url": put(entry.probe.url)})
-    return changed
+def with_defaults(entry: CatalogEntry, values: Mapping[str, str] | None) -> dict[str, str]:
+    """The values, with what holds where nothing was said."""
+    return {each.name: each.default for each in entry.variables if each.default is not None} | dict(values or {})
 
 
-_VARIABLE = re.compile(r"\{(\w+)\}")
-_VALUE = r"[A-Za-z0-9.-]+"
+def with_values(entry: CatalogEntry, values: Mapping[str, str]) -> CatalogEntry:
+    """The entry with what is known of its variables filled in, in whichever member they stand."""
+    if not entry.variables or not values:
+        return entry
+    raw = entry.model_dump(exclude_defaults=True)
+    filled = {name: _put(member, values) for name, member in raw.items() if name != "variables"}
+    return CatalogEntry.model_validate(filled | {"variables": entry.variables})
 
 
-def filled_probe(entry: CatalogEntry, config: Mapping[str, Any]) -> str | None:
-    """The URL of the entry's probe for the customer of this configuration; None where it cannot be told."""
-    if entry.probe is None:
-        return None
-    values = variables_of(entry, config)
-    if set(_VARIABLE.findall(entry.probe.url)) - values.keys():
-        return None
-    return _VARIABLE.sub(lambda match: values[match[1]], entry.probe.url)
+def is_right(variable: Variable, value: str) -> bool:
+    """Whether the value may stand in an address in the variable's place."""
+    if variable.choices:
+        return value in variable.choices
+    return re.fullmatch(variable.pattern or LABELS, value) is not None and HARMLESS.fullmatch(value) is not None
+
+
+def _missing(entry: CatalogEntry, values: Mapping[str, str]) -> Iterator[Problem]:
+    for each in entry.variables:
+        if each.name not in values:
+            yield Problem(f"variables.{each.name}", f"is needed for {entry.name}; a right value is {each.example}")
+
+
+def _unknown(entry: CatalogEntry, values: Mapping[str, str]) -> Iterator[Problem]:
+    names = {each.name: None for each in entry.variables}
+    if values.keys() - names.keys():
+        known = ", ".join(names) or "none"
+        yield Problem("variables", f"has a name that {entry.name} does not know; it has: {known}")
+
+
+def _unfit(entry: CatalogEntry, values: Mapping[str, str]) -> Iterator[Problem]:
+    for each in entry.variables:
+        if each.name in values and not is_right(each, values[each.name]):
+            rule = f"be one of {', '.join(each.choices)}" if each.choices else "be letters, digits, hyphens and dots"
+            yield Problem(f"variables.{each.name}", f"must {rule}; a right value is {each.example}")
+
+
+def _put(value: Any, values: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        return templates.fill(value, values)
+    if isinstance(value, dict):
+        return {name: _put(each, values) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_put(each, values) for each in value]
+    return value
+
+
+def values_of(entry: CatalogEntry, config: Mapping[str, Any]) -> dict[str, str]:
+    """What is known of the entry's places for this customer: variables, and what the provider told."""
+    kept = {**config.get("variables", {}), **config.get("provider_facts", {})}
+    return {**with_defaults(entry, None), **variables_of(entry, config), **kept}
 
 
 def variables_of(entry: CatalogEntry, config: Mapping[str, Any]) -> dict[str, str]:
     """The customer's part of each address that both the entry and the configuration have."""
+    variables = {each.name: each for each in entry.variables}
     found: dict[str, str] = {}
     for template, address in _pairs(entry, config):
-        match = _pattern(template).match(address)
+        if not templates.places(template) <= variables.keys():
+            continue
+        match = _pattern(template, variables).match(address)
         if match is not None:
             found |= match.groupdict()
     return found
@@ -90,16 +105,17 @@ def _pairs(entry: CatalogEntry, config: Mapping[str, Any]) -> Iterator[tuple[str
         if template is not None and "{" in template and name in config:
             yield template, config[name]
     addresses = [config["api_base_url"]] if "api_base_url" in config else []
-    for template in (entry.probe.url if entry.probe else "", *entry.api_origins):
+    for template in (entry.probe.url if entry.probe else "", entry.api.base_url or "", *entry.api_origins):
         if "{" in template:
             yield from ((template, address) for address in [*addresses, *config.get("allowed_origins", ())])
 
 
-def _pattern(template: str) -> re.Pattern[str]:
-    pieces, seen = _VARIABLE.split(template), set()
+def _pattern(template: str, variables: Mapping[str, Variable]) -> re.Pattern[str]:
+    pieces, seen = PLACE.split(template), set()
     pattern = re.escape(pieces[0])
     for name, text in zip(pieces[1::2], pieces[2::2], strict=True):
-        pattern += f"(?P={name})" if name in seen else f"(?P<{name}>{_VALUE})"
+        value = variables[name].pattern or r"[A-Za-z0-9.-]+"
+        pattern += f"(?P={name})" if name in seen else f"(?P<{name}>{value})"
         seen.add(name)
         pattern += re.escape(text)
     return re.compile(pattern + r"(?![A-Za-z0-9.-])")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import urlsplit
 
+from drio_mcp.connections.catalog import templates
 from drio_mcp.connections.catalog.entries import Catalog, CatalogEntry
 from drio_mcp.connections.config_types import ConfigType
 from drio_mcp.connections.connecting.plan import KeyScheme, ServerMetadata
@@ -82,10 +83,16 @@ def hint_of(entry: CatalogEntry) -> ProviderHint:
     key = None
     if config_type is not ConfigType.OAUTH:
         key = KeyScheme(config_type, entry.query_param_name or entry.header_name)
+    return ProviderHint(entry.key, config_type, _server(entry), key, entry.scopes, _base_url(entry))
+
+
+def _base_url(entry: CatalogEntry) -> str | None:
+    """Where calls go; places in it are filled in once the provider has told what stands there."""
+    if entry.api.base_url is not None:
+        is_known = templates.places(entry.api.base_url) <= {each.name for each in entry.facts}
+        return entry.api.base_url if is_known else None
     origin = entry.api_origins[0] if entry.api_origins else None
-    return ProviderHint(
-        entry.key, config_type, _server(entry), key, entry.scopes, None if origin is None or "{" in origin else origin
-    )
+    return None if origin is None or "{" in origin else origin
 
 
 def _config_type(entry: CatalogEntry) -> ConfigType:

@@ -5,6 +5,7 @@ came to nothing the first time.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
 from drio_mcp.connections.catalog.entries import CatalogEntry
@@ -22,6 +23,7 @@ from drio_mcp.connections.record.answers import ConnectAnswer, ConnectAuth, Conn
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.crud import ConnectionCrud
 from drio_mcp.connections.record.history import Actor
+from drio_mcp.connections.record.merge_patch import READ_ONLY_CONFIG
 from drio_mcp.connections.record.next_step import conflict, diagnosis_of
 from drio_mcp.connections.record.schemas import (
     AuthConnection,
@@ -34,6 +36,7 @@ from drio_mcp.connections.record.schemas import (
 from drio_mcp.connections.record.status import WORKING, error_of
 from drio_mcp.connections.upstream.client_identity import document_url
 from drio_mcp.connections.upstream.persons_part import CONSENTED, leads_on, needs_person
+from drio_mcp.connections.upstream.provider_rules import RULED
 from drio_mcp.connections.upstream.registrations import ProviderRegistrations
 from drio_mcp.foundations import Foundations
 from drio_mcp.store import Transaction, upstreams
@@ -209,16 +212,19 @@ class Connector:
             made = self._connections.add(tx, actor, app_id, draft.body)
         else:
             made = self._mend(tx, actor, before, draft)
-        return _Outcome(self._settle(tx, made, draft), _shown(draft.plan), is_new=before is None)
+        return _Outcome(self._settle(tx, made, draft, wanted.variables), _shown(draft.plan), is_new=before is None)
 
     def _mend(self, tx: Transaction, actor: Actor, before: Connection, draft: Draft) -> Connection:
         assert draft.body.config is not None
-        cleared = dict.fromkeys(before.config.keys() - {"type"}) | draft.body.config.model_dump(exclude_unset=True)
+        written = before.config.keys() & ConfigInput.model_fields.keys() - {"type", *READ_ONLY_CONFIG}
+        cleared = dict.fromkeys(written) | draft.body.config.model_dump(exclude_unset=True)
         before = before.with_row(provider_key=draft.body.provider_key)
         return self._connections.change(tx, actor, before, ConnectionPatch(config=ConfigInput(**cleared)))
 
-    def _settle(self, tx: Transaction, made: Connection, draft: Draft) -> Connection:
+    def _settle(self, tx: Transaction, made: Connection, draft: Draft, variables: Mapping[str, str]) -> Connection:
         plan, config, now = draft.plan, dict(made.config), self._clock.now()
+        if variables and plan.config_type in RULED:
+            config["variables"] = dict(variables)
         if plan.method is Method.CLIENT_METADATA_DOCUMENT and plan.problem is None:
             config["client_id"] = document_url(self._settings, made.id)
         seen = now if plan.config_type is ConfigType.NONE and plan.problem is None else made.row.last_validated_at

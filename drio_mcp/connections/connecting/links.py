@@ -16,7 +16,7 @@ from pydantic.alias_generators import to_camel
 from drio_mcp.clock import HOUR, MINUTE, Clock, rfc3339
 from drio_mcp.config import Settings
 from drio_mcp.connections.catalog.providers import Providers
-from drio_mcp.connections.config_types import NEEDS, ConfigType
+from drio_mcp.connections.config_types import CLIENT, needs_of
 from drio_mcp.connections.fields import origin_of
 from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.connection import Connection
@@ -34,6 +34,7 @@ KEPT_MS = HOUR
 
 LABELS = {
     "apiKey": "API key",
+    "apiKeySecret": "Second part of the key",
     "accessToken": "Access token",
     "username": "User name",
     "password": "Password",
@@ -215,18 +216,27 @@ def hash_of(token: str) -> bytes:
 
 def fields_of(connection: Connection) -> tuple[LinkField, ...]:
     """The fields of the page."""
-    needs = NEEDS[ConfigType(connection.config["type"])]
-    required = {*needs.settings, "client_id", *((needs.credential,) if needs.is_secret_required else ())}
+    needs = needs_of(connection.config)
+    secrets = (needs.credential, needs.second_credential) if needs.is_secret_required else ()
+    required = {*needs.settings, "client_id", *secrets}
     return tuple(
         LinkField(
             name=to_camel(field),
-            label=LABELS[to_camel(field)],
+            label=_label(connection, field),
             is_secret=field in SECRET_FIELDS,
             is_required=field in required,
             value="" if field in SECRET_FIELDS else str(connection.config.get(field, "")),
         )
         for field in fields_to_enter(connection)
     )
+
+
+def _label(connection: Connection, field: str) -> str:
+    """The field as the provider calls it, where that is known."""
+    parts = connection.config.get("key_parts", {})
+    is_second = field in {"username", "api_key_secret"}
+    own: str | None = None if field in CLIENT else parts.get("second_label" if is_second else "label")
+    return own or LABELS[to_camel(field)]
 
 
 def read_entries(fields: tuple[LinkField, ...], values: Mapping[str, str]) -> UpdateAuthConnection:

@@ -1,11 +1,12 @@
 """What somebody asks to connect, read and checked: a URL, or a provider of the catalog with its variables."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from drio_mcp.connections.catalog.entries import CatalogEntry
 from drio_mcp.connections.catalog.providers import Providers
-from drio_mcp.connections.catalog.variables import fill
+from drio_mcp.connections.catalog.variables import fill, with_defaults
 from drio_mcp.connections.config_types import ConfigType
 from drio_mcp.connections.connecting.catalog_lookup import hint_of
 from drio_mcp.connections.connecting.plan import Evidence, Plan
@@ -27,6 +28,7 @@ class ConnectTarget:
     entry: CatalogEntry | None
     name: str | None
     scopes: tuple[str, ...] | None
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 def one_click_server(entry: CatalogEntry | None) -> str | None:
@@ -53,9 +55,15 @@ def read_target(body: ConnectAuth, providers: Providers) -> ConnectTarget:
         advice = "needs a URL: send it as target" if facts else "must be a key from list_auth_providers; such as linear"
         raise ValidationFailed([Problem("providerKey", advice)])
     entry = fill(facts.entry, body.variables or {})
-    urls = (entry.mcp_server_url, *entry.api_origins[:1])
+    urls = (entry.mcp_server_url, _address(entry))
     targets = tuple(_normal(url) for url in urls if url is not None)
-    return ConnectTarget(targets, entry.key, entry, body.name, body.scopes)
+    return ConnectTarget(targets, entry.key, entry, body.name, body.scopes, with_defaults(facts.entry, body.variables))
+
+
+def _address(entry: CatalogEntry) -> str | None:
+    """An address that stands for the provider: its API's, or where that is told at consent only, its sign-in's."""
+    known = (*entry.api_origins, entry.authorization_endpoint, entry.docs_url)
+    return next((url for url in known if url is not None and "{" not in url), None)
 
 
 def canonical(target: str) -> str:
@@ -83,7 +91,7 @@ def catalog_plan(entry: CatalogEntry) -> Plan:
         else ("Enter the key on the page",)
     )
     return Plan(
-        target=_normal(entry.api_origins[0]),
+        target=_normal(_address(entry) or entry.docs_url),
         method=Method.PRESET if is_oauth else Method.API_KEY,
         config_type=hint.config_type,
         evidence=(Evidence(entry.docs_url, None, f"The catalog describes {entry.name}"),),

@@ -23,8 +23,10 @@ from drio_mcp.connections.record.next_step import waiting_code
 from drio_mcp.connections.record.status import error_of
 from drio_mcp.connections.upstream.credentials import ISSUED, Credential, Credentials, require_usable
 from drio_mcp.connections.upstream.persons_part import leads_on
+from drio_mcp.connections.upstream.provider_rules import ProviderRules
+from drio_mcp.connections.upstream.scopes import missing_scopes
 from drio_mcp.connections.upstream.stored_tokens import ACCESS_TOKEN, REFRESH_TOKEN, StoredTokens
-from drio_mcp.connections.upstream.token_answers import audience_of, missing_scopes
+from drio_mcp.connections.upstream.token_answers import audience_of
 from drio_mcp.connections.upstream.token_endpoints import TokenEndpoints
 from drio_mcp.foundations import Foundations
 from drio_mcp.store import Transaction, token_sets, upstreams
@@ -335,7 +337,9 @@ class Examiner:
         if granted is None:
             case.skipped("scopes", "The provider does not say which it granted")
             return
-        lacking = missing_scopes(asked, granted)
+        facts = self._providers.find(case.connection.row.provider_key)
+        rules = ProviderRules.of(case.connection, facts).entry.scope_rules
+        lacking = missing_scopes(asked, granted, rules)
         if lacking:
             raise Fault(Code.SCOPE_MISSING, f"Not granted: {', '.join(lacking)}")
         case.passed("scopes", f"Granted: {', '.join(granted) or 'none, and none were asked for'}")

@@ -4,15 +4,16 @@ What is most telling is asked: an MCP server for its tools, a known provider by 
 server for the token itself (RFC 7662) or its person (OpenID Connect Core section 5.3), and else the API's own address.
 """
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from drio_mcp.clock import SECOND
+from drio_mcp.connections.catalog import templates
 from drio_mcp.connections.catalog.providers import ProviderFacts
-from drio_mcp.connections.catalog.variables import filled_probe
+from drio_mcp.connections.catalog.schema import ErrorWord
+from drio_mcp.connections.catalog.variables import values_of
 from drio_mcp.connections.config_types import ConfigType
 from drio_mcp.connections.diagnosis_codes import Code
 from drio_mcp.connections.fields import origin_of
@@ -21,26 +22,12 @@ from drio_mcp.connections.health.verdicts import Verdict, judge
 from drio_mcp.connections.record.answers import DiagnosisEvidence
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.upstream.credentials import Credential
-from drio_mcp.connections.upstream.token_requests import UpstreamTokenEndpoint, authenticated
+from drio_mcp.connections.upstream.provider_rules import RULED
+from drio_mcp.connections.upstream.token_requests import UpstreamTokenEndpoint
 from drio_mcp.outbound import Outbound, OutboundError, OutboundResponse
 from drio_mcp.store.upstreams import UpstreamRow
 
 SECONDS = 10.0
-GRAPHQL = json.dumps({"query": "{ __typename }"}).encode()
-BODIES: Mapping[str, bytes] = {
-    "linear": json.dumps({"query": "{ viewer { id } }"}).encode(),
-    "dropbox": b"null",
-}
-"""What a catalog probe that is a POST sends, by the first word of the provider's key, where `{}` does not do."""
-HEADERS: Mapping[str, Mapping[str, str]] = {
-    "notion": {"Notion-Version": "2022-06-28"},
-    "klaviyo": {"Revision": "2024-10-15"},
-    "anthropic": {"Anthropic-Version": "2023-06-01"},
-    "ngrok": {"Ngrok-Version": "2"},
-    "productboard": {"X-Version": "1"},
-    "trakt": {"Trakt-Api-Version": "2"},
-}
-"""Headers without which a provider answers nobody."""
 UNKNOWN_PLACE = "Nothing to check against: config.apiBaseUrl should name the API's address"
 
 
@@ -68,7 +55,8 @@ class Subject:
     @property
     def base_url(self) -> str | None:
         """Where calls through the connection go (contract section 3)."""
-        base: str | None = self.connection.config.get("api_base_url")
+        config, is_ruled = self.connection.config, self.facts is not None and self.kind in RULED
+        base: str | None = self.facts.base_url_at(config) if self.facts and is_ruled else config.get("api_base_url")
         if base is None and self.upstream is not None and self.upstream.target is not None:
             base = origin_of(self.upstream.target)
         if base is None and self.facts is not None and self.facts.origins:
@@ -86,6 +74,8 @@ class Probe:
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes | None = None
     is_api: bool = True
+    words: tuple[ErrorWord, ...] = ()
+    """The words of this API's errors, by the catalog."""
 
     @property
     def origin(self) -> str:
@@ -119,7 +109,9 @@ class Prober:
         else:
             answer = await self._request(probe, credential)
         verdict = (
-            _failed(answer) if isinstance(answer, OutboundError) else judge(answer, probe.what, is_api=probe.is_api)
+            _failed(answer)
+            if isinstance(answer, OutboundError)
+            else judge(answer, probe.what, is_api=probe.is_api, words=probe.words)
         )
         if verdict.code is Code.OK and not verdict.is_proof and credential.values:
             verdict = await self._compare(probe, verdict)
@@ -130,10 +122,10 @@ class Prober:
         url, endpoint = subject.server.get("introspection_endpoint"), subject.endpoint
         if url is None or endpoint is None or not {origin_of(url)} <= subject.origins:
             return None
-        headers, body = authenticated(endpoint, endpoint.auth_methods[0], {"token": token})
+        asked = replace(endpoint, url=url).request(None, endpoint.auth_methods[0], {"token": token})
         try:
             answer = await self._outbound.request(
-                "POST", url, headers=headers, content=urlencode(body).encode(), timeout=SECONDS
+                asked.method, asked.url, headers=asked.headers, content=asked.content, timeout=SECONDS
             )
             told = answer.json() if answer.status == 200 else None
         except OutboundError:
@@ -148,8 +140,10 @@ class Prober:
         return verdict, DiagnosisEvidence(check="introspection", result=result, detail=detail)
 
     async def _request(self, probe: Probe, credential: Credential | None) -> OutboundResponse | OutboundError:
-        own = [] if credential is None else credential.header_pairs()
+        own = [] if credential is None else credential.all_headers()
         url = probe.url if credential is None else credential.address(probe.url)
+        if credential is not None and credential.values:
+            url = templates.fill(url, {"access_token": quote(credential.values[0].reveal(), safe="")})
         try:
             return await self._outbound.request(
                 probe.method, url, headers=[*probe.headers.items(), *own], content=probe.content, timeout=SECONDS
@@ -169,29 +163,33 @@ class Prober:
         )
 
     def _catalog(self, subject: Subject) -> Probe | None:
-        entry = subject.facts.entry if subject.facts is not None else None
-        url = None if entry is None else filled_probe(entry, subject.connection.config)
-        if entry is None or entry.probe is None or url is None or origin_of(url) not in subject.origins:
+        if subject.facts is None or subject.facts.entry is None or subject.kind not in RULED:
             return None
-        family = entry.key.partition("-")[0]
-        headers = {"Accept": "application/json", **HEADERS.get(family, {})}
+        entry, config = subject.facts.entry, subject.connection.config
+        values = values_of(entry, config) | {"access_token": "{access_token}"}  # filled in when it is sent
+        url = templates.filled(entry.probe.url, values) if entry.probe is not None else None
+        if entry.probe is None or url is None or origin_of(url) not in subject.origins:
+            return None
+        headers = {"Accept": "application/json"}
         content = None
         if entry.probe.method == "POST":
-            usual = GRAPHQL if "graphql" in url or "/gql" in url or family == "monday" else b"{}"
-            content = BODIES.get(family, usual)
+            content = (entry.probe.body or "{}").encode()
             headers["Content-Type"] = "application/json"
-        return Probe(entry.probe.method, url, f"{entry.name}'s API", headers, content)
+        return Probe(entry.probe.method, url, f"{entry.name}'s API", headers, content, words=entry.errors.api)
 
     def _userinfo(self, subject: Subject) -> Probe | None:
-        """OpenID Connect Core section 5.3.1; it asks for the scope `openid`."""
-        entry = subject.facts.entry if subject.facts is not None else None
-        url = subject.server.get("userinfo_endpoint") or (entry.userinfo_endpoint if entry is not None else None)
-        is_person = subject.kind is ConfigType.OAUTH and (
-            "openid" in subject.connection.config.get("scopes", ()) or entry is not None
-        )
-        if url is None or "{" in url or not is_person or origin_of(url) not in subject.origins:
+        """OpenID Connect Core section 5.3.1; it asks for the scope `openid`, unless the provider has its own."""
+        facts, config = subject.facts, subject.connection.config
+        entry = facts.entry if facts is not None and subject.kind in RULED else None
+        own = entry.userinfo_endpoint if entry is not None else None
+        url = subject.server.get("userinfo_endpoint")
+        if url is None and entry is not None and own is not None:
+            url = templates.filled(own, values_of(entry, config))
+        is_person = subject.kind is ConfigType.OAUTH and ("openid" in config.get("scopes", ()) or own is not None)
+        if url is None or not is_person or origin_of(url) not in subject.origins:
             return None
-        return Probe("GET", url, "The provider's userinfo endpoint", {"Accept": "application/json"})
+        words = entry.errors.api if entry is not None else ()
+        return Probe("GET", url, "The provider's userinfo endpoint", {"Accept": "application/json"}, words=words)
 
 
 def shown(url: str) -> str:

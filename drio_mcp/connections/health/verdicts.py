@@ -6,13 +6,16 @@ one: several providers tell errors with status 200, in a body that every client 
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from drio_mcp.clock import SECOND
+from drio_mcp.connections.catalog.schema import ErrorWord
 from drio_mcp.connections.connecting.www_authenticate import find_challenge, parse_challenges
 from drio_mcp.connections.diagnosis_codes import Code
+from drio_mcp.connections.upstream.error_words import meaning_of
 from drio_mcp.outbound import OutboundResponse
 
 LIMITED = re.compile(r"rate.?limit|too.?many|throttl|quota")
@@ -43,12 +46,15 @@ class Verdict:
     """The provider's own time of a refusal (RFC 9110 section 6.6.1), in milliseconds."""
 
 
-def judge(answer: OutboundResponse, what: str, *, is_api: bool = True) -> Verdict:
+def judge(answer: OutboundResponse, what: str, *, is_api: bool = True, words: Iterable[ErrorWord] = ()) -> Verdict:
     """The verdict on an answer; `what` names the address asked, for the sentence.
 
     `is_api` is false for an address that may just as well be a page or nothing: there, only a refusal counts.
     """
     status = answer.status
+    said = meaning_of(words, status, _json(answer))
+    if said is not None:
+        return Verdict(said, f"{what} says so in its own words (status {status})")
     if status == 401:
         return _unauthorized(answer, what)
     if status == 403:

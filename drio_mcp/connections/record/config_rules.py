@@ -8,8 +8,8 @@ from pydantic.alias_generators import to_camel
 
 from drio_mcp.config import LOOPBACK_HOSTS
 from drio_mcp.connections.catalog.providers import ProviderFacts
-from drio_mcp.connections.config_types import NEEDS, ConfigType
-from drio_mcp.connections.fields import origin_of
+from drio_mcp.connections.config_types import needs_of
+from drio_mcp.connections.fields import PLACE, origin_of
 from drio_mcp.errors import Problem
 
 Config = Mapping[str, Any]
@@ -48,6 +48,8 @@ def check_addresses(config: Config, admitted: Set[str]) -> Iterator[Problem]:
 
 
 def _is_safe(url: str, admitted: Set[str]) -> bool:
+    if PLACE.match(url):
+        return True  # what is filled in is https by the catalog's pattern, or it is not filled in
     parts = urlsplit(url)
     host = parts.hostname or ""
     return parts.scheme == "https" or host in LOOPBACK_HOSTS or f"{host}:{parts.port or 80}" in admitted
@@ -59,7 +61,7 @@ def check_origins(config: Config) -> Iterator[Problem]:
     if allowed is None:
         return
     for field in RECEIVERS:
-        if field in config and origin_of(config[field]) not in allowed:
+        if field in config and "{" not in config[field] and origin_of(config[field]) not in allowed:
             yield Problem("config.allowedOrigins", f"must contain the origin of {to_camel(field)}")
 
 
@@ -67,20 +69,26 @@ def allowed_origins(config: Config, facts: ProviderFacts | None) -> frozenset[st
     """Where the connection's secrets may be sent (contract section 3, `allowedOrigins`)."""
     if "allowed_origins" in config:
         return frozenset(config["allowed_origins"])
-    own = frozenset(origin_of(config[field]) for field in URLS if field in config)
-    return own | frozenset(facts.origins if facts else ())
+    own = frozenset(origin_of(config[field]) for field in URLS if field in config and "{" not in config[field])
+    if facts is None:
+        return own
+    base = facts.base_url_at(config)
+    return own | facts.origins_at(config) | ({origin_of(base)} if base is not None else set())
 
 
 def missing(config: Config, secrets: Set[str], has_reference: bool) -> list[str]:
     """The fields without which a connection of this type cannot work; `secrets` are those that are stored."""
-    needs = NEEDS[ConfigType(config["type"])]
+    needs = needs_of(config)
     lacking = [field for field in needs.settings if field not in config]
     if needs.is_secret_required and needs.credential not in secrets and not has_reference:
         lacking.append(str(needs.credential))
+    if needs.second_credential is not None and needs.second_credential not in secrets:
+        lacking.append(needs.second_credential)
     return lacking
 
 
 def wanted_of_person(config: Config, secrets: Set[str], has_reference: bool) -> tuple[str, ...]:
     """The fields of the page that a person should fill in; none when the secret is there."""
-    needs = NEEDS[ConfigType(config["type"])]
-    return () if has_reference or needs.credential in secrets else needs.asked
+    needs = needs_of(config)
+    is_whole = needs.second_credential is None or needs.second_credential in secrets
+    return () if (has_reference or needs.credential in secrets) and is_whole else needs.asked

@@ -83,7 +83,7 @@ class Connection:
         )
 
     def _shown(self) -> Mapping[str, Any]:
-        shown = dict(self.config)
+        shown = {name: value for name, value in self.config.items() if name != "key_parts"}
         if "last_registered_at" in shown:
             shown["last_registered_at"] = rfc3339(shown["last_registered_at"])
         if self.row.is_default is not None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic.alias_generators import to_camel
 
+from drio_mcp.connections.catalog.entries import CatalogEntry
 from drio_mcp.connections.catalog.providers import ProviderFacts
 from drio_mcp.connections.config_types import NEEDS, ConfigType
 from drio_mcp.connections.record import status
@@ -36,7 +37,8 @@ from drio_mcp.connections.record.secret_references import SecretReferences
 from drio_mcp.errors import Problem, ValidationFailed
 from drio_mcp.opaque import MASK, Secret
 
-KEPT_APART = {*SECRET_FIELDS, "is_default", "last_registered_at"}
+READ_ONLY_CONFIG = ("last_registered_at", "variables", "provider_facts")
+KEPT_APART = {*SECRET_FIELDS, "is_default", *READ_ONLY_CONFIG}
 """Members of `config` that are not stored in its JSON, or not written by clients."""
 
 
@@ -105,8 +107,9 @@ def read_only_problems(shown: AuthConnection, patch: ConnectionPatch) -> Iterato
     if "name" in patch.model_fields_set and patch.name is None:
         yield Problem("name", "must not be null; a right value is Primary Auth")
     sent = patch.config
-    if sent is not None and sent.last_registered_at not in {None, shown.config.last_registered_at}:
-        yield Problem("config.lastRegisteredAt", "is read-only; leave it out")
+    for name in READ_ONLY_CONFIG if sent is not None else ():
+        if getattr(sent, name) not in (None, getattr(shown.config, name)):
+            yield Problem(path_of(name), "is read-only; leave it out")
 
 
 def _problems(
@@ -226,6 +229,7 @@ def _differs(before: Connection, after: Connection, name: str) -> bool:
     return bool(before.config.get(name) != after.config.get(name))
 
 
+KEYED = frozenset({ConfigType.API_KEY_HEADER, ConfigType.API_KEY_QUERY, ConfigType.BEARER, ConfigType.BASIC})
 PRESET_FIELDS: Mapping[ConfigType, tuple[str, ...]] = {
     ConfigType.OAUTH: ("authorization_endpoint", "token_endpoint"),
     ConfigType.OAUTH_CLIENT_CREDENTIALS: ("token_endpoint",),
@@ -242,4 +246,12 @@ def preset(facts: ProviderFacts | None, given: ConfigInput | None) -> dict[str, 
     default = facts.types[0] if facts else ConfigType.OAUTH
     chosen = given.type if given is not None and given.type is not None else default
     known = facts.defaults if facts else {}
-    return {"type": chosen} | {name: known[name] for name in PRESET_FIELDS.get(chosen, ()) if name in known}
+    begun = {"type": chosen} | {name: known[name] for name in PRESET_FIELDS.get(chosen, ()) if name in known}
+    parts = key_parts_of(facts.entry) if facts is not None and facts.entry is not None else {}
+    return begun | ({"key_parts": parts} if parts and chosen in KEYED else {})
+
+
+def key_parts_of(entry: CatalogEntry) -> dict[str, str]:
+    """How the provider makes a credential of what a person enters, as far as that is not the usual."""
+    parts: dict[str, str] = entry.key_parts.model_dump(exclude_defaults=True)
+    return parts if entry.api.path_prefix is None else parts | {"path_prefix": entry.api.path_prefix}

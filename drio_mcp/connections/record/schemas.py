@@ -9,6 +9,7 @@ from pydantic.json_schema import SkipJsonSchema
 from drio_mcp.connections.catalog.providers import Provider
 from drio_mcp.connections.config_types import ConfigType
 from drio_mcp.connections.fields import (
+    BaseUrl,
     ClientId,
     HeaderName,
     HeaderPrefix,
@@ -70,6 +71,7 @@ class AuthConfig(Model):
     client_secret: str | None = _set()
     header_name: str | None = _set()
     api_key: str | None = _set()
+    api_key_secret: str | None = _set()
     query_param_name: str | None = _set()
     header_prefix: str | None = _set()
     access_token: str | None = _set()
@@ -81,6 +83,8 @@ class AuthConfig(Model):
     is_default: bool | None = _set()
     api_base_url: str | None = _set()
     allowed_origins: tuple[str, ...] | None = _set()
+    variables: dict[str, str] | None = _set()
+    provider_facts: dict[str, str] | None = _set()
 
 
 class AuthConnection(Model):
@@ -125,8 +129,10 @@ class ConfigInput(Model):
     audience: Text | None = None
     enabled: StrictBool | None = None
     is_default: StrictBool | None = Field(default=None, description="Makes it the app's only default.")
-    api_base_url: Url | None = Field(default=None, description="Where calls through the connection go.")
+    api_base_url: BaseUrl | None = Field(default=None, description="Where calls through the connection go.")
     allowed_origins: Origins | None = Field(default=None, description="Where the secret may be sent.")
+    variables: ReadOnly = None
+    provider_facts: ReadOnly = None
 
 
 class ConfigWithSecrets(ConfigInput):
@@ -136,6 +142,7 @@ class ConfigWithSecrets(ConfigInput):
     registration_access_token: SecretValue | None = None
     client_secret: SecretValue | None = None
     api_key: SecretValue | None = None
+    api_key_secret: SecretValue | None = None
     access_token: SecretValue | None = None
     password: SecretValue | None = None
 

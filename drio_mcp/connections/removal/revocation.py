@@ -8,17 +8,17 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urlencode
 
+from drio_mcp.connections.catalog import templates
 from drio_mcp.connections.catalog.providers import Providers
-from drio_mcp.connections.config_types import ConfigType
 from drio_mcp.connections.diagnosis_codes import Fault
 from drio_mcp.connections.fields import origin_of
 from drio_mcp.connections.record.connection import Connection
+from drio_mcp.connections.upstream.provider_rules import ProviderRules, TokenStep
 from drio_mcp.connections.upstream.registration_requests import RegistrationClient
 from drio_mcp.connections.upstream.stored_tokens import ACCESS_TOKEN, REFRESH_TOKEN, StoredTokens
 from drio_mcp.connections.upstream.token_endpoints import TokenEndpoints
-from drio_mcp.connections.upstream.token_requests import UpstreamTokenEndpoint, authenticated
+from drio_mcp.connections.upstream.token_requests import UpstreamTokenEndpoint
 from drio_mcp.opaque import Secret
 from drio_mcp.outbound import Outbound, OutboundError
 from drio_mcp.store import Transaction, upstreams
@@ -84,36 +84,48 @@ class UpstreamRevocation:
                     await self._registrations.delete(*leaving.client)
 
     def _grant(self, tx: Transaction, connection: Connection) -> Grant | None:
-        url = self._revocation_endpoint(tx, connection)
-        if url is None:
+        rules = ProviderRules.of(connection, self._providers.find(connection.row.provider_key))
+        url, origin = self._revocation_endpoint(tx, connection, rules)
+        if url is None or origin is None:
             return None
-        for field, hint in ((REFRESH_TOKEN, "refresh_token"), (ACCESS_TOKEN, "access_token")):
-            token = self._tokens.unseal(tx, connection, field, origin_of(url))
+        asked = rules.entry.revocation.request
+        order = ((REFRESH_TOKEN, "refresh_token"), (ACCESS_TOKEN, "access_token"))
+        if asked is not None and (asked.auth_method == "bearer" or "access_token" in asked.names.values()):
+            order = order[::-1]  # what such a provider wants to see is the token itself
+        for field, hint in order:
+            token = self._tokens.unseal(tx, connection, field, origin)
             if token is not None:
                 return Grant(replace(self._endpoints.of(tx, connection), url=url, resource=None), token, hint)
         return None
 
-    def _revocation_endpoint(self, tx: Transaction, connection: Connection) -> str | None:
-        """By the metadata, else by the catalog; only where that speaks for the token endpoint in use."""
+    def _revocation_endpoint(
+        self, tx: Transaction, connection: Connection, rules: ProviderRules
+    ) -> tuple[str | None, str | None]:
+        """By the metadata, else by the catalog; only where that speaks for the token endpoint in use.
+
+        With the origin for which the token is opened: the catalog vouches for its own, metadata for nobody else's.
+        """
         used = connection.config.get("token_endpoint")
         upstream = tx.one(upstreams.FIND, connection_id=connection.id)
         server: dict[str, Any] = json.loads(upstream.server) if upstream is not None else {}
         if used is not None and server.get("token_endpoint") == used and server.get("revocation_endpoint"):
-            return str(server["revocation_endpoint"])
-        facts = self._providers.find(connection.row.provider_key)
-        entry = facts.entry if facts is not None else None
-        if entry is None or connection.config["type"] != ConfigType.OAUTH or entry.token_endpoint != used:
-            return None
-        return entry.revocation_endpoint
+            found = str(server["revocation_endpoint"])
+            return found, origin_of(found)
+        if not rules.is_vouched:
+            return None, None
+        asked = rules.entry.revocation.request
+        own = asked.url if asked is not None else None
+        values = {**rules.values, "client_id": connection.config.get("client_id", "")}
+        return templates.filled(own or rules.entry.revocation_endpoint or "", values) or None, origin_of(str(used))
 
     async def _revoke(self, grant: Grant) -> None:
         """RFC 7009 section 2.1. Ways to authenticate are tried in turn; any other answer is the last."""
         for method in grant.endpoint.auth_methods:
             fields = {"token": grant.token.reveal(), "token_type_hint": grant.hint}
-            headers, body = authenticated(grant.endpoint, method, fields)
+            request = grant.endpoint.request(TokenStep.REVOCATION, method, fields)
             try:
                 answer = await self._outbound.request(
-                    "POST", grant.endpoint.url, headers=headers, content=urlencode(body).encode(), timeout=SECONDS
+                    request.method, request.url, headers=request.headers, content=request.content, timeout=SECONDS
                 )
             except OutboundError:
                 return

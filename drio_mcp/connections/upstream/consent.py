@@ -9,13 +9,12 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from typing import Any
-from urllib.parse import urlencode, urlsplit
 
 from drio_mcp.clock import MINUTE
-from drio_mcp.connections.catalog.providers import ProviderFacts, Providers
-from drio_mcp.connections.config_types import ConfigType
+from drio_mcp.connections.catalog.entries import CatalogEntry
+from drio_mcp.connections.catalog.providers import Providers
 from drio_mcp.connections.diagnosis_codes import Code, Fault
 from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.config_rules import path_of
@@ -24,7 +23,10 @@ from drio_mcp.connections.record.failures import note_failure
 from drio_mcp.connections.record.history import Actor, Event
 from drio_mcp.connections.record.schemas import AuthConnection, Status
 from drio_mcp.connections.upstream.client_identity import redirect_uri
+from drio_mcp.connections.upstream.error_words import parameters_meaning
 from drio_mcp.connections.upstream.persons_part import leads_on
+from drio_mcp.connections.upstream.provider_facts import from_callback, lacking
+from drio_mcp.connections.upstream.provider_rules import ProviderRules
 from drio_mcp.connections.upstream.refresh import TokenRefresh
 from drio_mcp.connections.upstream.registrations import ProviderRegistrations
 from drio_mcp.connections.upstream.token_answers import Refusal, TokenSet
@@ -122,10 +124,11 @@ class ProviderConsent:
         answer = _read(parameters)
         state = answer.get("state", "")
         asked = await self._db.write(self._consume, actor, connection_id, browser_key, state)
-        failure = _fault(answer, asked)
+        rules = await self._db.read(self._rules, connection_id, actor.user_id)
+        failure = _fault(answer, asked, rules.entry)
         if failure is None:
             verifier = _verifier(browser_key, state) if asked.has_challenge else None
-            failure = await self._exchange(actor, connection_id, asked, answer["code"], verifier)
+            failure = await self._exchange(actor, connection_id, asked, answer, verifier)
         if failure is not None:
             await self.note_failure(actor, connection_id, failure)
         connection = await self._db.read(_found, connection_id, actor.user_id)
@@ -140,16 +143,31 @@ class ProviderConsent:
         return await self._db.write(lambda tx: tx.run(pending_authorizations.PRUNE, now=now))
 
     async def _exchange(
-        self, actor: Actor, connection_id: str, asked: AskedConsent, code: str, verifier: str | None
+        self,
+        actor: Actor,
+        connection_id: str,
+        asked: AskedConsent,
+        answer: Mapping[str, str],
+        verifier: str | None,
     ) -> Fault | None:
         """Redeem the code and store what came, in one decision; a crash in between leaves the connection waiting."""
         try:
             endpoint = await self._db.read(self._endpoint, connection_id, actor.user_id, asked)
         except Fault as error:
             return error
-        tokens = await self._token_client.exchange(endpoint, code, asked.redirect_uri, verifier)
+        entry = endpoint.rules.entry
+        told = from_callback(entry, answer)
+        code = answer[entry.authorization.code_parameter]
+        tokens = await self._token_client.exchange(endpoint.with_facts(told), code, asked.redirect_uri, verifier)
         if isinstance(tokens, Refusal):
             return _refused(tokens)
+        told |= tokens.facts
+        told |= await self._token_client.look_up(endpoint.with_facts(told), tokens.access_token)
+        if unknown := lacking(entry, told):
+            return Fault(
+                Code.MALFORMED_RESPONSE, f"The provider did not tell {', '.join(unknown)}, which its API needs"
+            )
+        tokens = replace(tokens, facts=told, scopes=tokens.scopes or _granted(answer, entry))
         try:
             await self._db.write(self._keep, actor, connection_id, asked, tokens)
         except Fault as error:
@@ -158,17 +176,21 @@ class ProviderConsent:
 
     # Decisions
 
+    def _rules(self, tx: Transaction, connection_id: str, user_id: str) -> ProviderRules:
+        connection = _found(tx, connection_id, user_id)
+        return ProviderRules.of(connection, self._providers.find(connection.row.provider_key))
+
     def _hold(self, tx: Transaction, connection_id: str, user_id: str) -> None:
         """Let nobody else change the connection until the transaction ends."""
         repository.hold(tx, _found(tx, connection_id, user_id).row.app_id)
 
     def _begin(self, tx: Transaction, actor: Actor, connection_id: str, browser_key: str, state: str) -> str:
         connection = _found(tx, connection_id, actor.user_id)
-        config, facts = connection.config, self._providers.find(connection.row.provider_key)
-        rules = authorization_rules(connection, facts)
+        config = connection.config
+        rules = ProviderRules.of(connection, self._providers.find(connection.row.provider_key))
         upstream = tx.one(upstreams.FIND, connection_id=connection_id)
         server = json.loads(upstream.server) if upstream is not None else {}
-        asked = self._asked(connection, server, has_challenge=rules.takes_pkce)
+        asked = self._asked(connection, server, has_challenge=rules.entry.pkce != "none")
         tx.run(
             pending_authorizations.INSERT,
             state_hash=_hash(state),
@@ -179,21 +201,19 @@ class ProviderConsent:
             expires_at=self._clock.now() + LIFETIME_MS,
         )
         query = {
-            **rules.parameters,
             "response_type": "code",
             "client_id": asked.client_id,
             "redirect_uri": asked.redirect_uri,
             "state": state,
         }
-        query |= _scope(config.get("scopes", ()), server, rules.scope_separator)
+        query |= _scope(config.get("scopes", ()), server, rules.entry)
         if asked.has_challenge:
             query |= {"code_challenge": _challenge(_verifier(browser_key, state)), "code_challenge_method": "S256"}
-        if upstream is not None and upstream.resource is not None:
+        if upstream is not None and upstream.resource is not None and rules.entry.authorization.has_resource:
             query["resource"] = upstream.resource  # RFC 8707 section 2.1
         if "audience" in config:
             query["audience"] = config["audience"]
-        separator = "&" if urlsplit(asked.authorization_endpoint).query else "?"
-        return asked.authorization_endpoint + separator + urlencode(query)
+        return rules.authorization_url(asked.authorization_endpoint, query)
 
     def _asked(self, connection: Connection, server: Mapping[str, Any], *, has_challenge: bool) -> AskedConsent:
         config = connection.config
@@ -260,23 +280,6 @@ class ProviderConsent:
         note_failure(tx, actor, connection, Event.CONNECTED, failure, self._clock.now())
 
 
-@dataclass(frozen=True, slots=True)
-class AuthorizationRules:
-    """The separator between scopes, parameters that are always sent, and whether PKCE may be."""
-
-    scope_separator: str = " "
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    takes_pkce: bool = True
-
-
-def authorization_rules(connection: Connection, facts: ProviderFacts | None) -> AuthorizationRules:
-    """The catalog speaks of the provider's API; its MCP server keeps to the RFCs."""
-    entry = facts.entry if facts is not None else None
-    if entry is None or connection.config["type"] != ConfigType.OAUTH:
-        return AuthorizationRules()
-    return AuthorizationRules(entry.scope_separator, entry.authorization_params, entry.pkce != "none")
-
-
 def _found(tx: Transaction, connection_id: str, user_id: str) -> Connection:
     connection = repository.find_of(tx, connection_id, user_id)
     if connection is None:
@@ -293,7 +296,7 @@ def _read(parameters: Iterable[tuple[str, str]]) -> dict[str, str]:
     return answer
 
 
-def _fault(answer: Mapping[str, str], asked: AskedConsent) -> Fault | None:
+def _fault(answer: Mapping[str, str], asked: AskedConsent, entry: CatalogEntry) -> Fault | None:
     """What is wrong with an answer whose state is ours."""
     issuer = answer.get("iss")
     if asked.issuer is not None and issuer is not None and issuer != asked.issuer:  # RFC 9207 section 2.4
@@ -301,11 +304,13 @@ def _fault(answer: Mapping[str, str], asked: AskedConsent) -> Fault | None:
     if asked.promises_iss and issuer is None:
         return Fault(Code.ISSUER_MISMATCH, "The answer lacks the issuer that the provider promises to send")
     if "error" in answer:
-        code = DENIALS.get(answer["error"], Code.MISSING_CONFIGURATION)
+        code = parameters_meaning(entry.errors.consent, answer)
+        code = code or DENIALS.get(answer["error"], Code.MISSING_CONFIGURATION)
         if code is Code.MISSING_CONFIGURATION:
             return Fault(code, "The provider called our request for consent invalid")
         return Fault(code)
-    return None if answer.get("code") else Fault(Code.MALFORMED_RESPONSE, "The provider sent neither code nor error")
+    has_code = bool(answer.get(entry.authorization.code_parameter))
+    return None if has_code else Fault(Code.MALFORMED_RESPONSE, "The provider sent neither code nor error")
 
 
 def _refused(refusal: Refusal) -> Fault:
@@ -315,7 +320,13 @@ def _refused(refusal: Refusal) -> Fault:
     return Fault(refusal.code, refusal.sentence)
 
 
-def _scope(scopes: Iterable[str], server: Mapping[str, Any], separator: str) -> dict[str, str]:
+def _granted(answer: Mapping[str, str], entry: CatalogEntry) -> tuple[str, ...] | None:
+    """The granted scopes where the answer to the consent tells them."""
+    told = answer.get(entry.scope_rules.callback_parameter or "", "")
+    return tuple(told.replace(entry.scope_separator, " ").split()) or None
+
+
+def _scope(scopes: Iterable[str], server: Mapping[str, Any], entry: CatalogEntry) -> dict[str, str]:
     """The scopes to ask for. Where the server knows `offline_access`, without it there may be no refresh token, and
     OpenID Connect Core section 11 grants it only together with `prompt=consent`."""
     asked = list(scopes)
@@ -323,8 +334,11 @@ def _scope(scopes: Iterable[str], server: Mapping[str, Any], separator: str) -> 
         return {}
     if "offline_access" in (server.get("scopes_supported") or ()) and "offline_access" not in asked:
         asked.append("offline_access")
-    extra = {"prompt": "consent"} if "offline_access" in asked else {}
-    return {"scope": separator.join(asked), **extra}
+    if entry.scope_rules.is_set_on_app and not set(scopes) - set(entry.scopes):
+        return {}
+    prompt = entry.authorization.prompt
+    is_prompted = prompt == "always" or (prompt == "with-offline-access" and "offline_access" in asked)
+    return {"scope": entry.scope_separator.join(asked)} | ({"prompt": "consent"} if is_prompted else {})
 
 
 def _hash(value: str) -> bytes:

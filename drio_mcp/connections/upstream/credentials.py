@@ -7,15 +7,19 @@ when another origin is admitted.
 
 import base64
 import json
-from dataclasses import dataclass
-from urllib.parse import unquote_plus, urlencode, urlsplit, urlunsplit
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import quote, unquote_plus, urlencode, urlsplit, urlunsplit
 
-from drio_mcp.connections.config_types import NEEDS, ConfigType
+from drio_mcp.connections.catalog.templates import fill
+from drio_mcp.connections.config_types import ConfigType, needs_of
 from drio_mcp.connections.diagnosis_codes import Code, Fault
-from drio_mcp.connections.record.config_rules import missing, path_of
+from drio_mcp.connections.record.config_rules import Config, missing, path_of
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.secret_references import SecretReferences, SecretUnavailable
 from drio_mcp.connections.record.status import error_of
+from drio_mcp.connections.upstream.provider_rules import ProviderRules
 from drio_mcp.connections.upstream.refresh import AccessToken, TokenRefresh
 from drio_mcp.connections.upstream.stored_tokens import ACCESS_TOKEN, StoredTokens
 from drio_mcp.opaque import Secret
@@ -31,26 +35,38 @@ class Credential:
     """What makes a request one of the connection's. `values` are all forms in which the secret is sent."""
 
     headers: tuple[tuple[str, Secret], ...] = ()
-    parameter: tuple[str, Secret] | None = None
+    parameters: tuple[tuple[str, Secret], ...] = ()
     values: tuple[Secret, ...] = ()
     generation: int | None = None
     """That of the token, where it can be renewed."""
+    usual: tuple[tuple[str, str], ...] = ()
+    """Headers that each call needs and that the caller may send otherwise, such as the API's version."""
+    path_prefix: Secret | None = None
+    """What stands before the path, where a provider wants the key there."""
 
     def header_pairs(self) -> list[tuple[str, str]]:
         """The headers in the clear, for the request alone."""
         return [(name, value.reveal()) for name, value in self.headers]
 
+    def all_headers(self) -> list[tuple[str, str]]:
+        """The same with those that each call needs."""
+        own = {name.lower() for name, _ in self.headers}
+        return [*(pair for pair in self.usual if pair[0].lower() not in own), *self.header_pairs()]
+
     def address(self, url: str) -> str:
-        """The URL with the credential in its query, where that is its place; one of that name given before is dropped.
+        """The URL with the credential in its query or path, where that is its place; parameters of its names given
+        before are dropped.
 
         Such a URL goes to the provider and nowhere else: neither logs nor answers hold it.
         """
-        if self.parameter is None:
+        if not self.parameters and self.path_prefix is None:
             return url
-        name, value = self.parameter
         parts = urlsplit(url)
-        kept = [pair for pair in parts.query.split("&") if pair and unquote_plus(pair.partition("=")[0]) != name]
-        return urlunsplit(parts._replace(query="&".join([*kept, urlencode({name: value.reveal()})])))
+        names = {name for name, _ in self.parameters}
+        kept = [pair for pair in parts.query.split("&") if pair and unquote_plus(pair.partition("=")[0]) not in names]
+        own = [urlencode({name: value.reveal()}) for name, value in self.parameters]
+        prefix = self.path_prefix.reveal() if self.path_prefix is not None else ""
+        return urlunsplit(parts._replace(path=prefix + parts.path, query="&".join([*kept, *own])))
 
 
 class Credentials:
@@ -84,7 +100,8 @@ class Credentials:
         if not renew:
             return await self._db.read(self._present, connection)
         token = await self._refresh.access_token(connection.id)
-        return _bearer(connection, token.value, token.token_type, token.generation)
+        credential = _issued(connection, self._tokens.rules(connection), token.value, token.generation)
+        return self._as_sent(connection, credential)
 
     async def refresh(self, connection: Connection, credential: Credential) -> bool:
         """Refresh a token that was refused; False where there is none to refresh. Raises `Fault`."""
@@ -123,22 +140,28 @@ class Credentials:
 
     def _present(self, tx: Transaction, connection: Connection) -> Credential:
         token = self._present_token(tx, connection)
-        return _bearer(connection, token.value, token.token_type, None)
+        return self._as_sent(connection, _issued(connection, self._tokens.rules(connection), token.value, None))
 
     def _static(self, tx: Transaction, connection: Connection, kind: ConfigType, origin: str) -> Credential:
-        value = self._value(tx, connection, str(NEEDS[kind].credential), origin)
-        match kind:
-            case ConfigType.API_KEY_QUERY:
-                return Credential(parameter=(connection.config["query_param_name"], value), values=(value,))
-            case ConfigType.BASIC:
-                pair = base64.b64encode(f"{connection.config['username']}:{value.reveal()}".encode()).decode("ascii")
-                header = ("Authorization", Secret(f"Basic {pair}"))  # RFC 7617 section 2
-                return Credential((header,), values=(value, Secret(pair)))
-            case ConfigType.API_KEY_HEADER:
-                prefix = connection.config.get("header_prefix", "")
-                header = (connection.config["header_name"], Secret(prefix + value.reveal()))
-                return Credential((header,), values=(value,))
-        return _bearer(connection, value, "Bearer", None)
+        needs = needs_of(connection.config)
+        is_stored = needs.credential in connection.secrets or connection.row.secret_ref is not None
+        value = self._value(tx, connection, str(needs.credential), origin) if is_stored else None
+        second = None
+        if needs.second_credential is not None:
+            second = self._open(tx, connection, needs.second_credential, origin)
+        return self._as_sent(connection, key_credential(connection.config, kind, value, second))
+
+    def _as_sent(self, connection: Connection, credential: Credential) -> Credential:
+        """The credential with what else each call of this provider's API carries."""
+        rules = self._tokens.rules(connection)
+        usual, own = rules.api_headers(connection.config.get("client_id"))
+        query = rules.api_query()
+        return replace(
+            credential,
+            headers=(*credential.headers, *((name, Secret(value)) for name, value in own.items())),
+            parameters=(*credential.parameters, *((name, Secret(value)) for name, value in query.items())),
+            usual=tuple(usual.items()),
+        )
 
     def _value(self, tx: Transaction, connection: Connection, field: str, origin: str | None) -> Secret:
         reference = connection.row.secret_ref
@@ -163,30 +186,66 @@ def require_usable(connection: Connection) -> None:
     """Raises `Fault` for a connection that is disabled, or was never completed."""
     if connection.is_disabled:
         raise Fault(Code.DISABLED)
-    needs = NEEDS[ConfigType(connection.config["type"])]
+    needs = needs_of(connection.config)
     lacking = missing(connection.config, connection.secrets, connection.row.secret_ref is not None)
     if "registration_endpoint" in connection.config:
         lacking = [name for name in lacking if name != "client_id"]  # it is ours to get, with the person's click
     if lacking and error_of(connection) is Code.ORIGIN_CHANGED:
         raise Fault(Code.ORIGIN_CHANGED)
     names = ", ".join(path_of(name) for name in lacking)
-    if lacking == [needs.credential]:
+    if lacking and set(lacking) <= {needs.credential, needs.second_credential}:
         raise Fault(Code.AWAITING_CONSENT, f"The person has not yet entered {names}")
     if lacking:
         raise Fault(Code.MISSING_CONFIGURATION, f"Still needed: {names}")
 
 
-def _bearer(connection: Connection, token: Secret, token_type: str, generation: int | None) -> Credential:
-    """RFC 6750 section 2.1, unless the configuration names another header."""
-    name, prefix = _header(connection, f"{_scheme(token_type)} ")
+def key_credential(config: Config, kind: ConfigType, value: Secret | None, second: Secret | None) -> Credential:
+    """The credential that a key or a password makes, by the configuration; `second` is the other part of the key."""
+    parts: Mapping[str, str] = config.get("key_parts", {})
+    if kind is ConfigType.BASIC:
+        return _basic(config, parts, value)
+    if value is None:
+        raise Fault(Code.AWAITING_CONSENT)
+    values = (value,) if second is None else (value, second)
+    headers, parameters = [], []
+    if second is not None and "second_header_name" in parts:
+        headers.append((parts["second_header_name"], second))
+    elif second is not None and "second_query_param_name" in parts:
+        parameters.append((parts["second_query_param_name"], second))
+    if "path_prefix" in parts:
+        prefix = fill(parts["path_prefix"], {"api_key": quote(value.reveal(), safe=":")})
+        return Credential(tuple(headers), tuple(parameters), values, path_prefix=Secret(prefix))
+    if kind is ConfigType.API_KEY_QUERY:
+        return Credential(tuple(headers), ((config["query_param_name"], value), *parameters), values)
+    name, prefix = _header(config)
+    return Credential(((name, Secret(prefix + value.reveal())), *headers), tuple(parameters), values)
+
+
+def _basic(config: Config, parts: Mapping[str, str], value: Secret | None) -> Credential:
+    """RFC 7617 section 2; a key that the provider wants as user name may have been written there."""
+    known = {"username": config.get("username", ""), "password": value.reveal() if value is not None else ""}
+    user = parts.get("username", "{username}")
+    if value is None and "{password}" in user:
+        known["password"] = known["username"]
+    pair = f"{fill(user, known)}:{fill(parts.get('password', '{password}'), known)}"
+    sent = Secret(base64.b64encode(pair.encode()).decode("ascii"))
+    return Credential(
+        (("Authorization", Secret(f"Basic {sent.reveal()}")),), values=(*((value,) if value else ()), sent)
+    )
+
+
+def _issued(connection: Connection, rules: ProviderRules, token: Secret, generation: int | None) -> Credential:
+    """A token that the provider issued, where it wants to see it; whatever `token_type` says, that is as a bearer's."""
+    config, entry = connection.config, rules.entry
+    if entry.query_param_name is not None and "header_name" not in config:
+        return Credential(parameters=((entry.query_param_name, token),), values=(token,), generation=generation)
+    name, prefix = _header({"header_name": entry.header_name, "header_prefix": entry.header_prefix, **config})
     return Credential(((name, Secret(prefix + token.reveal())),), values=(token,), generation=generation)
 
 
-def _header(connection: Connection, usual_prefix: str) -> tuple[str, str]:
-    name: str = connection.config.get("header_name", "Authorization")
-    return name, connection.config.get("header_prefix", usual_prefix if name.lower() == "authorization" else "")
-
-
-def _scheme(token_type: str) -> str:
-    """`Bearer` in its usual spelling, since some servers compare it exactly."""
-    return "Bearer" if token_type.lower() == "bearer" or not token_type.isalnum() else token_type
+def _header(config: Mapping[str, Any]) -> tuple[str, str]:
+    """The header of a key or token and what stands before it: RFC 6750 section 2.1, unless another is named."""
+    name: str = config.get("header_name") or "Authorization"
+    prefix: str | None = config.get("header_prefix")
+    is_bearer = name.lower() == "authorization" and config.get("type") != ConfigType.API_KEY_HEADER
+    return name, prefix if prefix is not None else ("Bearer " if is_bearer else "")

@@ -1,6 +1,6 @@
 """What a connection still needs of its person: a click, values that only they should type, or both."""
 
-from drio_mcp.connections.config_types import CLIENT, NEEDS, ConfigType
+from drio_mcp.connections.config_types import CLIENT, ConfigType, needs_of
 from drio_mcp.connections.diagnosis_codes import NEXT_STEPS, Code
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.schemas import Status
@@ -41,7 +41,7 @@ def fields_to_enter(connection: Connection) -> tuple[str, ...]:
     """The fields of the page. Where we have a client, or get one ourselves, none is asked for."""
     config, error = connection.config, error_of(connection)
     if not leads_on(connection):
-        return NEEDS[ConfigType(config["type"])].asked
+        return needs_of(config).asked
     is_ours_to_get = "registration_endpoint" in config and error is not Code.REGISTRATION_REFUSED
     if "client_id" not in config:
         return () if is_ours_to_get else CLIENT

@@ -4,6 +4,7 @@ Everything here happens inside a decision of somebody else; nothing is sent.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from drio_mcp.clock import Clock
@@ -14,6 +15,7 @@ from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.history import Actor, Event, record
 from drio_mcp.connections.record.schemas import Status
 from drio_mcp.connections.record.status import after_refusal, unless_disabled
+from drio_mcp.connections.upstream.provider_rules import ProviderRules
 from drio_mcp.connections.upstream.token_answers import Refusal, TokenSet
 from drio_mcp.opaque import Secret
 from drio_mcp.store import Transaction, token_sets
@@ -46,6 +48,10 @@ class StoredTokens:
         """The secret of that field, for sending it to `origin`. Raises `SealBroken`."""
         return sealing.unseal(tx, self._vault, connection.id, field, origin)
 
+    def rules(self, connection: Connection) -> ProviderRules:
+        """What is peculiar to the connection's provider."""
+        return ProviderRules.of(connection, self._providers.find(connection.row.provider_key))
+
     def origins(self, connection: Connection) -> frozenset[str]:
         """Where the connection's secrets may go."""
         return connection.origins(self._providers)
@@ -54,6 +60,7 @@ class StoredTokens:
         self, tx: Transaction, actor: Actor, connection: Connection, tokens: TokenSet, due_at: int | None, event: Event
     ) -> Connection:
         """The tokens of a new consent, in place of all former ones; whoever renews those is fenced out."""
+        connection = _with_facts(connection, tokens.facts)
         sealing.remove(tx, connection.id, (ACCESS_TOKEN, REFRESH_TOKEN, ORPHAN))
         token_sets.put(tx, connection.id, _renewed(tokens, due_at, is_renewable=tokens.refresh_token is not None))
         self._seal(tx, connection, tokens)
@@ -114,6 +121,14 @@ class StoredTokens:
         )
         record(tx, actor, row.app_id, row.id, event, now)
         return repository.store(tx, working, now)
+
+
+def _with_facts(connection: Connection, facts: Mapping[str, str]) -> Connection:
+    """The connection with what the provider told; a new consent may be another account's, so nothing former stays."""
+    config = {name: value for name, value in connection.config.items() if name != "provider_facts"}
+    if facts:
+        config["provider_facts"] = dict(facts)
+    return connection.with_config(config) if config != connection.config else connection
 
 
 def _renewed(tokens: TokenSet, due_at: int | None, *, is_renewable: bool) -> Renewed:

@@ -6,14 +6,21 @@ ends the connection, the other passes.
 """
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
 from drio_mcp.clock import SECOND
-from drio_mcp.connections.diagnosis_codes import Code
+from drio_mcp.connections.catalog.entries import CatalogEntry
+from drio_mcp.connections.catalog.schema import TokenAnswerRules
+from drio_mcp.connections.diagnosis_codes import CODES, Code
 from drio_mcp.connections.fields import LONGEST_SECRET, is_plain
+from drio_mcp.connections.json_pointer import resolve
+from drio_mcp.connections.upstream.error_words import meaning_of
+from drio_mcp.connections.upstream.provider_facts import from_tokens
+from drio_mcp.connections.upstream.provider_rules import NEUTRAL
 from drio_mcp.opaque import Secret, from_b64url
 from drio_mcp.outbound import OutboundResponse
 from drio_mcp.outside import read_json, read_number
@@ -21,15 +28,27 @@ from drio_mcp.outside import read_json, read_number
 MAX_LIFETIME = 10 * 365 * 86_400
 """Seconds; a provider that says more means that it never ends."""
 
-CLIENT_ERRORS = frozenset({"invalid_client", "unauthorized_client", "invalid_client_id", "bad_client_secret"})
+LATEST = 10_000_000_000
+"""Seconds since 1970, in the year 2286; a greater number is in milliseconds."""
+
+CLIENT_ERRORS = frozenset({"invalid_client", "unauthorized_client", "invalid_client_id"})
+SECRET_ERRORS = frozenset({"bad_client_secret", "incorrect_client_credentials", "invalid_client_secret"})
+LOST_CLIENT_ERRORS = frozenset({"deleted_client", "client_not_found", "application_not_found", "bad_client_id"})
 GRANT_ERRORS = frozenset(
     {
         "invalid_grant",
         "invalid_refresh_token",
         "bad_refresh_token",
+        "refresh_token_expired",
+        "expired_refresh_token",
         "bad_verification_code",
+        "invalid_code",
+        "code_expired",
+        "bad_auth_code",
         "token_expired",
+        "expired_token",
         "token_revoked",
+        "revoked_token",
         "access_denied",
         "interaction_required",
         "login_required",
@@ -37,7 +56,21 @@ GRANT_ERRORS = frozenset(
     }
 )
 PASSING_ERRORS = frozenset({"server_error", "temporarily_unavailable", "internal_error", "service_unavailable"})
-RATE_ERRORS = frozenset({"slow_down", "rate_limited", "ratelimited", "too_many_requests"})
+RATE_ERRORS = frozenset({"slow_down", "rate_limited", "ratelimited", "too_many_requests", "rate_limit_exceeded"})
+FOREIGN_SCHEMES = frozenset({"dpop", "mac", "pop", "n_a"})
+"""Token types that call for more than a bearer's header (RFC 9449 section 5, RFC 8693 section 2.2.1)."""
+
+
+SENTENCES: Mapping[Code, str] = {
+    Code.REAUTHORIZATION_REQUIRED: "The token endpoint refused the grant",
+    Code.CLIENT_UNKNOWN: "The token endpoint does not know the client id",
+    Code.CLIENT_SECRET_WRONG: "The token endpoint refused the client secret",
+    Code.CLIENT_SECRET_EXPIRED: "The token endpoint says that the client secret has expired",
+    Code.SCOPE_MISSING: "The token endpoint does not grant a scope that was asked for",
+    Code.AUDIENCE_MISMATCH: "The token endpoint does not issue tokens for the resource",
+    Code.RATE_LIMITED: "The token endpoint asked us to slow down",
+}
+"""What a refusal's code means here, in our words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +83,9 @@ class TokenSet:
     expires_at: int | None
     refresh_token: Secret | None
     scopes: tuple[str, ...] | None
+    refresh_expires_at: int | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """What the answer tells beside the tokens and calls need (`config.providerFacts`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +99,44 @@ class Refusal:
 
 
 def read_token_answer(
-    response: OutboundResponse, *, now: int, scope_separator: str = " ", has_client_secret: bool = False
+    response: OutboundResponse,
+    *,
+    now: int,
+    entry: CatalogEntry = NEUTRAL,
+    is_refresh: bool = False,
+    has_client_secret: bool = False,
 ) -> TokenSet | Refusal:
-    """The tokens, or the refusal, in an answer (RFC 6749 section 5); `now` is when the request was sent."""
+    """The tokens, or the refusal, in an answer (RFC 6749 section 5), read as the entry says that this provider answers.
+
+    `now` is when the request was sent.
+    """
     body = _parse(response)
-    if body is not None:
-        for holder in (body, body.get("authed_user")):
-            if isinstance(holder, dict) and _text(holder.get("access_token")):
-                return _token_set(holder, now, scope_separator)
-    error = _error_of(body) if body is not None else None
-    return _refusal(response, error, body or {}, has_client_secret)
+    if body is not None and _is_success(body, entry.token_answer):
+        found = _token_set(body, now, entry) or _by_the_book(body, now, entry)
+        if found is not None and found.token_type.lower() in FOREIGN_SCHEMES:
+            return Refusal(
+                Code.UNSUPPORTED_AUTH, f"The provider issues {found.token_type} tokens, which are not used here"
+            )
+        if found is not None:
+            return found
+    return _refusal(response, body, entry, is_refresh=is_refresh, has_client_secret=has_client_secret)
+
+
+def _is_success(body: Mapping[str, Any], answer: TokenAnswerRules) -> bool:
+    """Whether the member that tells success from failure, where there is one, tells success."""
+    if answer.succeeded_at is None:
+        return True
+    told = resolve(body, answer.succeeded_at)
+    return any(told == each and isinstance(told, bool) == isinstance(each, bool) for each in answer.succeeded_with)
+
+
+def _by_the_book(body: Mapping[str, Any], now: int, entry: CatalogEntry) -> TokenSet | None:
+    """The tokens where RFC 6749 wants them, or in the inner object that a user's token often stands in."""
+    for holder in (body, body.get("authed_user"), body.get("data")):
+        if isinstance(holder, dict) and _text(holder.get("access_token")):
+            plain = entry.model_copy(update={"token_answer": TokenAnswerRules()})
+            return _token_set(holder, now, plain)
+    return None
 
 
 def _parse(response: OutboundResponse) -> dict[str, Any] | None:
@@ -96,17 +160,65 @@ def _parse_form(text: str) -> dict[str, Any] | None:
     return dict(fields) if {"access_token", "error"} & fields.keys() else None
 
 
-def _token_set(holder: Mapping[str, Any], now: int, scope_separator: str) -> TokenSet:
-    lifetime = _seconds(holder.get("expires_in"))
-    refresh_token = _text(holder.get("refresh_token"))
+def _token_set(body: Mapping[str, Any], now: int, entry: CatalogEntry) -> TokenSet | None:
+    answer = entry.token_answer
+    access_token = _text(resolve(body, answer.access_token))
+    if access_token is None:
+        return None
+    refresh_token = _text(resolve(body, answer.refresh_token))
+    match entry.tokens.renewed_with:
+        case "access_token":
+            refresh_token = access_token  # what is swapped for its successor is the token itself
+        case "nothing":
+            refresh_token = None
+    refresh_lifetime = _seconds(resolve(body, answer.refresh_expires)) or entry.tokens.refresh_lifetime_seconds
     return TokenSet(
-        access_token=Secret(str(holder["access_token"])),
-        token_type=_text(holder.get("token_type")) or "Bearer",
+        access_token=Secret(access_token),
+        token_type=_text(body.get("token_type")) or "Bearer",
         obtained_at=now,
-        expires_at=None if lifetime is None else now + lifetime * SECOND,
+        expires_at=_end(body, now, answer),
         refresh_token=Secret(refresh_token) if refresh_token else None,
-        scopes=_scopes(holder.get("scope"), scope_separator),
+        scopes=_scopes(resolve(body, answer.scope), entry.scope_separator),
+        refresh_expires_at=now + refresh_lifetime * SECOND if refresh_token and refresh_lifetime else None,
+        facts=from_tokens(entry, body),
     )
+
+
+def _end(body: Mapping[str, Any], now: int, answer: TokenAnswerRules) -> int | None:
+    """When the access token runs out, in milliseconds; None where nobody says so."""
+    told = resolve(body, answer.expires)
+    end: int | None
+    match answer.expires_unit:
+        case "seconds":
+            lifetime = _seconds(told)
+            end = _named_end(body) if lifetime is None else now + lifetime * SECOND
+        case "milliseconds":
+            lifetime = _seconds(told, largest=MAX_LIFETIME * SECOND)
+            end = None if lifetime is None else now + lifetime
+        case _:
+            end = _instant(told)
+    if end is None and answer.lifetime_seconds is not None and told in (None, ""):
+        return now + answer.lifetime_seconds * SECOND
+    return end if end is None or end > now else None
+
+
+def _named_end(body: Mapping[str, Any]) -> int | None:
+    """The end of life where a provider tells that instead of the life, in one of its usual spellings."""
+    return _instant(body.get("expires_at")) if "expires_in" not in body else None
+
+
+def _instant(value: Any) -> int | None:
+    """Milliseconds since 1970, from seconds or milliseconds since then, or from a date and time (RFC 3339)."""
+    number = _seconds(value, largest=LATEST * SECOND)
+    if number is not None:
+        return number if number > LATEST else number * SECOND
+    try:
+        moment = datetime.fromisoformat(value.replace("Z", "+00:00")) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    if moment is None:
+        return None
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * SECOND)
 
 
 def _scopes(value: Any, separator: str) -> tuple[str, ...] | None:
@@ -115,14 +227,15 @@ def _scopes(value: Any, separator: str) -> tuple[str, ...] | None:
         return tuple(str(each) for each in value if _text(each))
     if _text(value) is None or not value.strip():
         return None
-    if separator != " " or ("," in value and " " not in value.strip()):
-        value = value.replace("," if separator == " " else separator, " ")
+    # many ask with one separator and answer with another; no provider has a comma inside of a scope's name
+    for each in {separator, ","} - {" "}:
+        value = value.replace(each, " ")
     return tuple(dict.fromkeys(value.split()))
 
 
-def _seconds(value: Any) -> int | None:
+def _seconds(value: Any, largest: int = MAX_LIFETIME) -> int | None:
     """A lifetime (RFC 6749 section 4.2.2), also as a string or a fraction; zero and less mean that it has none."""
-    return read_number(value, MAX_LIFETIME) or None
+    return read_number(value, largest) or None
 
 
 def _text(value: Any) -> str | None:
@@ -130,10 +243,9 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) and 0 < len(value) <= LONGEST_SECRET and is_plain(value) else None
 
 
-def _error_of(body: Mapping[str, Any]) -> str | None:
+def _error_of(body: Mapping[str, Any], answer: TokenAnswerRules) -> str | None:
     """The error code of RFC 6749 section 5.2, or of those who nest it or spell it otherwise."""
-    for key in ("error", "error_code", "code"):
-        value = body.get(key)
+    for value in (resolve(body, answer.error), *(body.get(key) for key in ("error", "error_code", "code", "status"))):
         if isinstance(value, dict):
             value = value.get("code") or value.get("type") or value.get("error")
         if _text(value):
@@ -142,53 +254,63 @@ def _error_of(body: Mapping[str, Any]) -> str | None:
 
 
 def _refusal(
-    response: OutboundResponse, error: str | None, body: Mapping[str, Any], has_client_secret: bool
+    response: OutboundResponse,
+    body: Mapping[str, Any] | None,
+    entry: CatalogEntry,
+    *,
+    is_refresh: bool,
+    has_client_secret: bool,
 ) -> Refusal:
-    status = response.status
+    status, said = response.status, body or {}
     retry_after = _seconds(response.headers.get("retry-after"))
+    code = meaning_of(entry.errors.token, status, said, (entry.token_answer.error,), entry.token_answer.description)
+    if code is not None:
+        return Refusal(code, SENTENCES.get(code, CODES[code].summary), status, retry_after)
+    error = _error_of(said, entry.token_answer) if body is not None else None
     if status == 429 or error in RATE_ERRORS:
         return Refusal(Code.RATE_LIMITED, "The token endpoint asked us to slow down", status, retry_after)
     if status >= 500 or error in PASSING_ERRORS:
         return Refusal(Code.PROVIDER_OUTAGE, f"The token endpoint answered with status {status}", status, retry_after)
     if error in GRANT_ERRORS:
-        return Refusal(Code.REAUTHORIZATION_REQUIRED, "The token endpoint refused the grant", status)
-    if error in CLIENT_ERRORS or (status == 401 and error is None):
-        return _client_refusal(body, status, has_client_secret)
+        return Refusal(Code.REAUTHORIZATION_REQUIRED, SENTENCES[Code.REAUTHORIZATION_REQUIRED], status)
+    if error in CLIENT_ERRORS | SECRET_ERRORS | LOST_CLIENT_ERRORS or (
+        status == 401 and error is None and (body is not None or "www-authenticate" in response.headers)
+    ):
+        return _client_refusal(said, error, status, has_client_secret)
     if error == "invalid_scope":
-        return Refusal(Code.SCOPE_MISSING, "The token endpoint does not grant a scope that was asked for", status)
+        return Refusal(Code.SCOPE_MISSING, SENTENCES[Code.SCOPE_MISSING], status)
     if error == "invalid_target":
-        return Refusal(Code.AUDIENCE_MISMATCH, "The token endpoint does not issue tokens for the resource", status)
+        return Refusal(Code.AUDIENCE_MISMATCH, SENTENCES[Code.AUDIENCE_MISMATCH], status)
     if error in {"unsupported_grant_type", "unsupported_response_type"}:
         return Refusal(Code.UNSUPPORTED_AUTH, "The token endpoint does not support this grant type", status)
-    if 300 <= status < 400:
-        return Refusal(Code.REDIRECT_REFUSED, "The token endpoint answered with a redirect", status)
-    if status == 403:
-        return Refusal(Code.PERMISSION_DENIED, "The token endpoint forbade the request", status)
+    return _unnamed_refusal(status, error, is_refresh=is_refresh)
+
+
+def _unnamed_refusal(status: int, error: str | None, *, is_refresh: bool) -> Refusal:
+    """An answer without a word that we know. Without any word it is not the authorization server's: it passes."""
     if status == 404:
-        return Refusal(Code.ENDPOINT_UNREACHABLE, "There is no token endpoint at this address (status 404)", status)
-    if error is not None:
-        return Refusal(Code.MISSING_CONFIGURATION, "The token endpoint called the request invalid", status)
-    return Refusal(Code.MALFORMED_RESPONSE, "The token endpoint's answer has neither a token nor an error", status)
+        sentence = "There is no token endpoint at this address (status 404)"
+        return Refusal(Code.ENDPOINT_UNREACHABLE, sentence, status)
+    if error is None:
+        if 300 <= status < 400:
+            sentence = "The token endpoint answered with a redirect"
+            code = Code.MALFORMED_RESPONSE if is_refresh else Code.REDIRECT_REFUSED
+        else:
+            sentence, code = "The token endpoint's answer has neither a token nor an error", Code.MALFORMED_RESPONSE
+        return Refusal(code, sentence, status)
+    if is_refresh:  # whatever the word: this refresh token does not work, and the person can mend that
+        return Refusal(Code.REAUTHORIZATION_REQUIRED, SENTENCES[Code.REAUTHORIZATION_REQUIRED], status)
+    return Refusal(Code.MISSING_CONFIGURATION, "The token endpoint called the request invalid", status)
 
 
-def _client_refusal(body: Mapping[str, Any], status: int, has_client_secret: bool) -> Refusal:
+def _client_refusal(body: Mapping[str, Any], error: str | None, status: int, has_client_secret: bool) -> Refusal:
     """`invalid_client` (RFC 6749 section 5.2): which it was, our id or our secret, only the description can tell."""
-    if not has_client_secret:
-        return Refusal(Code.CLIENT_UNKNOWN, "The token endpoint does not know the client id", status)
+    if not has_client_secret or error in LOST_CLIENT_ERRORS:
+        return Refusal(Code.CLIENT_UNKNOWN, SENTENCES[Code.CLIENT_UNKNOWN], status)
     description = str(body.get("error_description") or "").lower()
     if "expired" in description:
-        return Refusal(Code.CLIENT_SECRET_EXPIRED, "The token endpoint says that the client secret has expired", status)
-    return Refusal(Code.CLIENT_SECRET_WRONG, "The token endpoint refused the client secret", status)
-
-
-UNNAMED = frozenset({"openid", "offline_access", "profile", "email"})
-"""Scopes about the sign-in or the refresh token; providers grant them without naming them again."""
-
-
-def missing_scopes(asked: Iterable[str], granted: Iterable[str]) -> tuple[str, ...]:
-    """The scopes that were asked for and not granted, in their order."""
-    have = set(granted)
-    return tuple(scope for scope in asked if scope not in have and scope not in UNNAMED)
+        return Refusal(Code.CLIENT_SECRET_EXPIRED, SENTENCES[Code.CLIENT_SECRET_EXPIRED], status)
+    return Refusal(Code.CLIENT_SECRET_WRONG, SENTENCES[Code.CLIENT_SECRET_WRONG], status)
 
 
 def audience_of(token: Secret) -> tuple[str, ...] | None:

@@ -1,13 +1,17 @@
 """Where and how a connection asks for tokens: its configuration, its provider's facts, and what was discovered."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
+from drio_mcp.config import Settings
 from drio_mcp.connections.catalog.providers import Providers
 from drio_mcp.connections.diagnosis_codes import Code, Fault
 from drio_mcp.connections.fields import origin_of
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.secret_references import SecretReferences, SecretUnavailable
+from drio_mcp.connections.upstream.client_identity import redirect_uri
+from drio_mcp.connections.upstream.provider_rules import ProviderRules
 from drio_mcp.connections.upstream.stored_tokens import StoredTokens
 from drio_mcp.connections.upstream.token_requests import UpstreamTokenEndpoint
 from drio_mcp.opaque import Secret
@@ -17,7 +21,10 @@ from drio_mcp.store import Transaction, registrations, upstreams
 class TokenEndpoints:
     """Builds token endpoints inside a decision."""
 
-    def __init__(self, providers: Providers, references: SecretReferences, tokens: StoredTokens) -> None:
+    def __init__(
+        self, settings: Settings, providers: Providers, references: SecretReferences, tokens: StoredTokens
+    ) -> None:
+        self._settings = settings
         self._providers = providers
         self._references = references
         self._tokens = tokens
@@ -29,8 +36,7 @@ class TokenEndpoints:
         if url is None or client_id is None:
             lacking = "config.tokenEndpoint" if url is None else "config.clientId"
             raise Fault(Code.MISSING_CONFIGURATION, f"Still needed: {lacking}")
-        facts = self._providers.find(connection.row.provider_key)
-        entry = facts.entry if facts else None
+        rules = ProviderRules.of(connection, self._providers.find(connection.row.provider_key))
         upstream = tx.one(upstreams.FIND, connection_id=connection.id)
         server: dict[str, Any] = json.loads(upstream.server) if upstream else {}
         registered = tx.one(registrations.FIND, connection_id=connection.id)
@@ -38,16 +44,16 @@ class TokenEndpoints:
             preferred: tuple[str, ...] = (registered.auth_method,)
         else:
             preferred = tuple(server.get("token_endpoint_auth_methods") or ())
-        if not preferred and entry is not None and entry.token_endpoint_auth_method is not None:
-            preferred = (entry.token_endpoint_auth_method,)
-        return UpstreamTokenEndpoint.with_methods(
-            url,
-            client_id,
-            self._client_secret(tx, connection, origin_of(url)),
-            preferred,
-            scope_separator=entry.scope_separator if entry else None,
+        if not preferred and rules.entry.token_endpoint_auth_method is not None:
+            preferred = (rules.entry.token_endpoint_auth_method,)
+        secret = self._client_secret(tx, connection, origin_of(url))
+        return replace(
+            UpstreamTokenEndpoint.with_methods(url, client_id, secret, preferred),
             resource=upstream.resource if upstream else None,
             audience=config.get("audience"),
+            redirect_uri=redirect_uri(self._settings, connection.id),
+            scopes=tuple(config.get("scopes", ())),
+            rules=rules,
         )
 
     def _client_secret(self, tx: Transaction, connection: Connection, origin: str) -> Secret | None:

@@ -4,15 +4,15 @@ How a client authenticates is taken from the provider's facts or metadata. Where
 (RFC 6749 section 2.3.1) and the body second; a server that refuses the client has not touched the grant.
 """
 
-import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
-from urllib.parse import quote_plus, urlencode
 
 from drio_mcp.clock import Clock
 from drio_mcp.connections.diagnosis_codes import Code
 from drio_mcp.connections.fields import origin_of
+from drio_mcp.connections.upstream.provider_facts import from_lookup
+from drio_mcp.connections.upstream.provider_rules import PLAIN, ClientAtProvider, HttpRequest, ProviderRules, TokenStep
 from drio_mcp.connections.upstream.token_answers import Refusal, TokenSet, read_token_answer
 from drio_mcp.opaque import Secret
 from drio_mcp.outbound import Outbound, OutboundError
@@ -31,10 +31,12 @@ class UpstreamTokenEndpoint:
     client_id: str
     client_secret: Secret | None
     auth_methods: tuple[AuthMethod, ...]
-    scope_separator: str = " "
     resource: str | None = None
     """RFC 8707: sent with every request where the connection has one."""
     audience: str | None = None
+    redirect_uri: str | None = None
+    scopes: tuple[str, ...] = ()
+    rules: ProviderRules = PLAIN
 
     @property
     def origin(self) -> str:
@@ -43,12 +45,7 @@ class UpstreamTokenEndpoint:
 
     @classmethod
     def with_methods(
-        cls,
-        url: str,
-        client_id: str,
-        client_secret: Secret | None,
-        preferred: tuple[str, ...] = (),
-        **rest: str | None,
+        cls, url: str, client_id: str, client_secret: Secret | None, preferred: tuple[str, ...] = ()
     ) -> "UpstreamTokenEndpoint":
         """The endpoint with the methods in the order in which they are worth trying."""
         known: tuple[AuthMethod, ...] = ("client_secret_basic", "client_secret_post")
@@ -56,8 +53,23 @@ class UpstreamTokenEndpoint:
             methods: tuple[AuthMethod, ...] = ("none",)
         else:
             methods = tuple(sorted(known, key=lambda method: method not in preferred)) if preferred else known
-        given = {name: value for name, value in rest.items() if value is not None}
-        return cls(url, client_id, client_secret, methods, **given)
+        return cls(url, client_id, client_secret, methods)
+
+    def with_facts(self, facts: Mapping[str, str]) -> "UpstreamTokenEndpoint":
+        """The same, once the provider has told more."""
+        return replace(self, rules=self.rules.with_values(facts)) if facts else self
+
+    def request(self, step: TokenStep | None, method: AuthMethod, fields: Mapping[str, str]) -> HttpRequest:
+        """The request with these fields; `step` is None for what no catalog entry speaks of."""
+        rules = self.rules if step is not None else ProviderRules()
+        targets = {"resource": self.resource, "audience": self.audience}
+        if step is TokenStep.REVOCATION or not self.rules.entry.authorization.has_resource:
+            targets.pop("resource")
+        sent = {**fields, **{name: value for name, value in targets.items() if value is not None}}
+        client = ClientAtProvider(
+            self.client_id, self.client_secret, self.redirect_uri, rules.entry.scope_separator.join(self.scopes)
+        )
+        return rules.token_request(step or TokenStep.CODE, self.url, client, method, sent)
 
 
 class TokenClient:
@@ -70,68 +82,78 @@ class TokenClient:
     async def exchange(
         self, endpoint: UpstreamTokenEndpoint, code: str, redirect_uri: str, code_verifier: str | None
     ) -> TokenSet | Refusal:
-        """Redeem a code (RFC 6749 section 4.1.3, RFC 7636 section 4.5)."""
+        """Redeem a code (RFC 6749 section 4.1.3, RFC 7636 section 4.5), and swap its token where that is needed."""
         fields = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
         if code_verifier is not None:
             fields["code_verifier"] = code_verifier
-        return await self._ask(endpoint, fields)
+        answer = await self._ask(endpoint, TokenStep.CODE, fields)
+        if isinstance(answer, Refusal) or endpoint.rules.entry.upgrade_request is None:
+            return answer
+        known = {"access_token": answer.access_token.reveal()}
+        upgraded = await self._ask(endpoint.with_facts(known), TokenStep.UPGRADE, {})
+        if isinstance(upgraded, Refusal):
+            return upgraded
+        return replace(upgraded, scopes=upgraded.scopes or answer.scopes, facts={**answer.facts, **upgraded.facts})
 
     async def refresh(self, endpoint: UpstreamTokenEndpoint, refresh_token: Secret) -> TokenSet | Refusal:
         """Renew (RFC 6749 section 6). The scopes stay those of the grant, so none are named."""
-        return await self._ask(endpoint, {"grant_type": "refresh_token", "refresh_token": refresh_token.reveal()})
+        fields = {"grant_type": "refresh_token", "refresh_token": refresh_token.reveal()}
+        return await self._ask(endpoint, TokenStep.REFRESH, fields)
 
     async def client_credentials(self, endpoint: UpstreamTokenEndpoint, scopes: tuple[str, ...]) -> TokenSet | Refusal:
         """A token for the client itself (RFC 6749 section 4.4)."""
         fields = {"grant_type": "client_credentials"}
         if scopes:
-            fields["scope"] = endpoint.scope_separator.join(scopes)
-        return await self._ask(endpoint, fields)
+            fields["scope"] = endpoint.rules.entry.scope_separator.join(scopes)
+        return await self._ask(endpoint, TokenStep.CLIENT_CREDENTIALS, fields)
 
-    async def _ask(self, endpoint: UpstreamTokenEndpoint, fields: Mapping[str, str]) -> TokenSet | Refusal:
+    async def look_up(self, endpoint: UpstreamTokenEndpoint, access_token: Secret) -> Mapping[str, str]:
+        """The facts that the provider's API tells once it sees a token; none when it cannot be asked."""
+        request = endpoint.rules.lookup_request(access_token)
+        if request is None:
+            return {}
+        try:
+            response = await self._outbound.request(
+                request.method,
+                request.url,
+                headers=request.headers,
+                content=request.content,
+                timeout=TIMEOUT_SECONDS,
+            )
+            return from_lookup(endpoint.rules.entry, response.json()) if response.is_success else {}
+        except OutboundError:
+            return {}
+
+    async def _ask(
+        self, endpoint: UpstreamTokenEndpoint, step: TokenStep, fields: Mapping[str, str]
+    ) -> TokenSet | Refusal:
         answer: TokenSet | Refusal | None = None
         for method in endpoint.auth_methods:
-            answer = await self._ask_as(endpoint, method, fields)
+            answer = await self._ask_as(endpoint, step, method, fields)
             if isinstance(answer, TokenSet) or answer.code not in CLIENT_REFUSALS:
                 break
         assert answer is not None
         return answer
 
     async def _ask_as(
-        self, endpoint: UpstreamTokenEndpoint, method: AuthMethod, fields: Mapping[str, str]
+        self, endpoint: UpstreamTokenEndpoint, step: TokenStep, method: AuthMethod, fields: Mapping[str, str]
     ) -> TokenSet | Refusal:
-        headers, body = authenticated(endpoint, method, fields)
+        request = endpoint.request(step, method, fields)
         sent_at = self._clock.now()
         try:
             response = await self._outbound.request(
-                "POST", endpoint.url, headers=headers, content=urlencode(body).encode(), timeout=TIMEOUT_SECONDS
+                request.method,
+                request.url,
+                headers=request.headers,
+                content=request.content,
+                timeout=TIMEOUT_SECONDS,
             )
         except OutboundError as error:
             return Refusal(Code(error.code), error.sentence)
         return read_token_answer(
             response,
             now=sent_at,
-            scope_separator=endpoint.scope_separator,
+            entry=endpoint.rules.entry,
+            is_refresh=step is TokenStep.REFRESH,
             has_client_secret=endpoint.client_secret is not None,
         )
-
-
-def authenticated(
-    endpoint: UpstreamTokenEndpoint, method: AuthMethod, fields: Mapping[str, str]
-) -> tuple[dict[str, str], dict[str, str]]:
-    headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
-    body = dict(fields)
-    if endpoint.resource is not None:
-        body["resource"] = endpoint.resource
-    if endpoint.audience is not None:
-        body["audience"] = endpoint.audience
-    if method == "client_secret_basic" and endpoint.client_secret is not None:
-        # RFC 6749 section 2.3.1: both parts are form-encoded before they are joined
-        pair = f"{quote_plus(endpoint.client_id)}:{quote_plus(endpoint.client_secret.reveal())}"
-        headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
-        if endpoint.resource is not None:
-            body["client_id"] = endpoint.client_id  # allowed by section 3.2.1; MCP servers of the SDK look it up here
-        return headers, body
-    body["client_id"] = endpoint.client_id
-    if method == "client_secret_post" and endpoint.client_secret is not None:
-        body["client_secret"] = endpoint.client_secret.reveal()
-    return headers, body

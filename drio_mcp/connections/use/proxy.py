@@ -153,7 +153,7 @@ class Proxy:
         async with self._outbound.stream(
             call.method,
             credential.address(url),
-            headers=request_headers(call.headers, credential.header_pairs()),
+            headers=request_headers(call.headers, credential.header_pairs(), credential.usual),
             content=body.content(),
             max_bytes=MAX_ANSWER_BYTES,
             timeout=HEAD_SECONDS,

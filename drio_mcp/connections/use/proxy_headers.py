@@ -84,12 +84,21 @@ HARMLESS: tuple[tuple[str, str], ...] = (
 stand on all of our answers."""
 
 
-def request_headers(headers: Iterable[tuple[str, str]], credential: Sequence[tuple[str, str]]) -> Pairs:
-    """What is sent on: the caller's headers without the above, and the credential in place of any of that name."""
+def request_headers(
+    headers: Iterable[tuple[str, str]],
+    credential: Sequence[tuple[str, str]],
+    usual: Sequence[tuple[str, str]] = (),
+) -> Pairs:
+    """What is sent on: the caller's headers without the above, and the credential in place of any of that name.
+
+    `usual` are headers that the provider wants on each call; those that the caller sends too stay the caller's.
+    """
     pairs = list(headers)
     dropped = NOT_SENT | _named_by_connection(pairs) | {name.lower() for name, _ in credential}
     kept = [(n, v) for n, v in pairs if n.lower() not in dropped and not n.lower().startswith(NOT_SENT_PREFIXES)]
-    return [*kept, ("Accept-Encoding", "identity"), *credential]
+    sent = {name.lower() for name, _ in (*kept, *credential)}
+    added = [pair for pair in usual if pair[0].lower() not in sent]
+    return [*kept, *added, ("Accept-Encoding", "identity"), *credential]
 
 
 def response_headers(headers: Iterable[tuple[str, str]], url: str) -> Pairs:

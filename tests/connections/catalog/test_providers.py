@@ -1,37 +1,13 @@
 """The catalog as data, and finding in it (contract section 3, providers)."""
 
-import json
-from importlib.resources import files
-
 import pytest
 
-from drio_mcp.connections.catalog.entries import Catalog, CatalogEntry
+from drio_mcp.connections.catalog.entries import raw_entries
 from drio_mcp.connections.catalog.providers import GENERICS, Providers
 from drio_mcp.connections.config_types import NEEDS, ConfigType
-from drio_mcp.connections.fields import origin_of
 from drio_mcp.errors import NotFound
 
-RAW = json.loads((files("drio_mcp.connections.catalog") / "catalog.json").read_text(encoding="utf-8"))
-
-
-def test_every_entry_is_well_formed() -> None:
-    entries = [CatalogEntry.model_validate(each) for each in RAW]
-    keys = [entry.key for entry in entries]
-    assert keys == sorted(set(keys))
-    assert not set(keys) & set(GENERICS)
-    for entry in entries:
-        urls = [entry.docs_url, *entry.api_origins, *filter(None, [entry.authorization_endpoint, entry.token_endpoint])]
-        assert all(url.startswith("https://") for url in urls), entry.key
-        assert (entry.kind == "oauth") == (entry.token_endpoint is not None), entry.key
-        used = {name for url in urls for name in _variables(url)}
-        assert used <= {variable.name for variable in entry.variables}, entry.key
-        for url in urls:
-            if "{" not in url:
-                assert origin_of(url).startswith("https://"), entry.key
-
-
-def _variables(url: str) -> list[str]:
-    return [part.partition("}")[0] for part in url.split("{")[1:]]
+RAW = raw_entries()
 
 
 def test_providers_have_ids_of_their_own_and_the_form_of_the_reference() -> None:
@@ -78,14 +54,6 @@ def test_an_unknown_provider_is_not_found_and_a_vanished_one_is_described() -> N
     with pytest.raises(NotFound, match="Provider not found"):
         Providers().get("no-such-provider")
     assert Providers().describe("vanished").key == "vanished"
-
-
-def test_nothing_is_read_before_the_first_question() -> None:
-    catalog = Catalog()
-    Providers(catalog)
-    assert "_raw" not in vars(catalog)
-    assert catalog.find("linear") is not None
-    assert "_raw" in vars(catalog)
 
 
 def test_every_type_has_its_needs() -> None:

@@ -307,21 +307,21 @@ class OneProvider(Catalog):
     """A catalog with one provider, on loopback."""
 
     def __init__(self, origin: str, **more: Any) -> None:
-        super().__init__()
         entry = {
             "key": "bench",
             "name": "Bench",
             "kind": "oauth",
+            "category": "developer",
+            "popularity": 1,
             "docsUrl": "https://docs.bench.example",
             "apiOrigins": [origin],
-            "confidence": "one-source",
             "sources": [],
             "authorizationEndpoint": f"{origin}/authorize",
             "tokenEndpoint": f"{origin}/token",
             "scopes": ["read"],
             **more,
         }
-        self.__dict__["_raw"] = {"bench": entry}
+        super().__init__([entry])
 
 
 def with_catalog(here: Place, catalog: Catalog, whose: Callable[[str], ProviderHint | None] | None = None) -> Place:

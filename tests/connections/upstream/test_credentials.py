@@ -62,7 +62,7 @@ async def test_it_goes_to_an_allowed_origin_or_nowhere(stage: Any, tmp_path: Pat
     ],
 )
 def test_a_key_in_the_query_stands_there_once(url: str, address: str) -> None:
-    assert Credential(parameter=("key", Secret("1 & 2"))).address(url) == address
+    assert Credential(parameters=(("key", Secret("1 & 2")),)).address(url) == address
     assert Credential().address(url) == url
 
 

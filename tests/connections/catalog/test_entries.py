@@ -1,0 +1,69 @@
+"""The catalog's data and the schema that they keep: every entry well formed, every breach named at the start."""
+
+from typing import Any
+
+import pytest
+
+from drio_mcp.connections.catalog.entries import Catalog, checked, raw_entries
+from drio_mcp.connections.catalog.providers import GENERICS
+from drio_mcp.connections.catalog.templates import places
+from drio_mcp.connections.fields import origin_of
+from drio_mcp.errors import StartupError
+
+ENTRY: dict[str, Any] = {
+    "key": "bench",
+    "name": "Bench",
+    "kind": "oauth",
+    "category": "developer",
+    "popularity": 1,
+    "docsUrl": "https://docs.bench.example",
+    "apiOrigins": ["https://api.bench.example"],
+    "authorizationEndpoint": "https://bench.example/authorize",
+    "tokenEndpoint": "https://bench.example/token",
+    "sources": ["https://docs.bench.example"],
+}
+
+
+@pytest.mark.parametrize("raw", raw_entries(), ids=lambda raw: raw["key"])
+def test_every_entry_keeps_the_schema(raw: dict[str, Any]) -> None:
+    entry = checked(raw)
+    assert entry.key not in GENERICS
+    assert entry.sources
+    for url in [entry.docs_url, *entry.api_origins]:
+        if not places(url):
+            assert origin_of(url).startswith("https://")
+
+
+def test_no_key_stands_there_twice() -> None:
+    assert len(Catalog().keys) == len(raw_entries())
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"quirks": "prose"}, "quirks"),
+        ({"popularity": 101}, "popularity"),
+        ({"category": "misc"}, "category"),
+        ({"tokenEndpoint": "http://bench.example/token"}, "tokenEndpoint"),
+        ({"tokenEndpoint": "https://user@bench.example/token"}, "tokenEndpoint"),
+        ({"tokenEndpoint": None}, "tokenEndpoint"),
+        ({"tokenEndpoint": "https://{tenant}.bench.example/token"}, "tenant"),
+        ({"tokenAnswer": {"accessToken": "data.token"}}, "tokenAnswer.accessToken"),
+        ({"tokenRequest": {"headers": {"Host": "x"}}}, "tokenRequest.headers"),
+        ({"errors": {"token": [{"means": "no_such_code"}]}}, "errors.token.0.means"),
+        ({"facts": [{"name": "host", "source": "token"}], "apiOrigins": ["https://{host}"]}, "pattern"),
+        ({"facts": [{"name": "site", "source": "lookup"}]}, "lookup"),
+        ({"variables": [{"name": "tenant", "example": "x", "pattern": "[0-9]+"}]}, "tenant"),
+        ({"variables": [{"name": "client_id", "example": "x"}]}, "client_id"),
+    ],
+)
+def test_a_breach_stops_the_start_and_names_entry_and_member(change: dict[str, Any], named: str) -> None:
+    with pytest.raises(StartupError) as caught:
+        Catalog([{**ENTRY, **change}]).check()
+    assert "bench" in str(caught.value)
+    assert named in str(caught.value)
+
+
+def test_two_entries_of_one_key_stop_the_start() -> None:
+    with pytest.raises(StartupError, match="bench: key"):
+        Catalog([ENTRY, ENTRY]).check()
