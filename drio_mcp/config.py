@@ -16,6 +16,12 @@ CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
+
+def is_loopback_name(host: str) -> bool:
+    """Whether a host, in lower case, names this computer: also every name below `localhost` (RFC 6761 section 6.3)."""
+    return host in LOOPBACK_HOSTS or host.endswith(".localhost")
+
+
 EXAMPLES = {
     "public_url": "https://drio.example.com",
     "host": "127.0.0.1",
@@ -243,7 +249,7 @@ class Settings(BaseSettings):
 
 def _is_loopback(host: str) -> bool:
     try:
-        return host == "localhost" or ip_address(host).is_loopback
+        return is_loopback_name(host) or ip_address(host).is_loopback
     except ValueError:
         return False
 

@@ -10,12 +10,12 @@ from drio_mcp.models import Model, Scope
 
 
 class User(Model):
-    """The signed-in person (contract section 3)."""
+    """The signed-in person (contract section 3); what the scopes do not reach is null."""
 
     workos_user_id: str
-    email: str
+    email: str | None
     image: str | None
-    name: str
+    name: str | None
     scopes: list[str]
 
     @classmethod
@@ -24,9 +24,9 @@ class User(Model):
         granted = set(scopes)
         return cls(
             workos_user_id=person.subject or person.id,
-            email=person.email,
-            image=person.image,
-            name=person.name,
+            email=person.email if Scope.EMAIL in granted else None,
+            image=person.image if Scope.PROFILE in granted else None,
+            name=person.name if Scope.PROFILE in granted else None,
             scopes=[scope for scope in Scope if scope in granted],
         )
 

@@ -23,6 +23,8 @@ LIFETIME_MS = 90 * DAY
 """How long a session lives at most."""
 TOUCH_MS = 5 * MINUTE
 """How exactly last use is recorded: more often is a write per page view."""
+PROOF_MS = 10 * MINUTE
+"""How long a proof of the password serves what it was given for."""
 MOST_PER_PERSON = 50
 COOKIE_LENGTH = 43
 
@@ -39,6 +41,8 @@ class Session:
     expires_at: int
     address: str
     user_agent: str
+    proved_for: bytes | None = None
+    proved_at: int = 0
 
     @classmethod
     def of(cls, row: SessionRow, csrf: str = "") -> "Session":
@@ -51,7 +55,17 @@ class Session:
             expires_at=row.expires_at,
             address=row.address,
             user_agent=row.user_agent,
+            proved_for=row.proved_for,
+            proved_at=row.proved_at,
         )
+
+    def is_proof_for(self, path: str, now: int) -> bool:
+        """Whether the person has just proved who they are for this very address.
+
+        A session alone is not enough where it may be in other hands: browsers send the cookie of a loopback server to
+        whoever listens on another port of the same host.
+        """
+        return self.proved_for == _hash(path) and now - self.proved_at < PROOF_MS
 
 
 class Sessions:
@@ -73,11 +87,12 @@ class Sessions:
         user_agent: str,
         replaces: str | None = None,
         authenticated_at: int | None = None,
+        proved_for: str | None = None,
     ) -> tuple[str, Session]:
         """Sign the person in under a new cookie value, never under one the browser brought (session fixation).
 
         `replaces` is the value it brought; the session behind it ends. `authenticated_at` is when the person proved who
-        they are (milliseconds), where that was before now.
+        they are (milliseconds), where that was before now; `proved_for` the address that waited for it.
         """
         cookie = self.new_cookie()
         now = self._clock.now()
@@ -89,6 +104,8 @@ class Sessions:
             expires_at=now + LIFETIME_MS,
             address=address[:64],
             user_agent=_visible(user_agent)[:256],
+            proved_for=None if proved_for is None else _hash(proved_for),
+            proved_at=now,
         )
         await self._db.write(_start, row, _hash(cookie), None if replaces is None else _hash(replaces))
         return cookie, Session.of(row, csrf_token(cookie))
@@ -104,6 +121,11 @@ class Sessions:
         if now - row.seen_at >= TOUCH_MS:
             await self._db.write(lambda tx: tx.run(table.TOUCH, id=row.id, now=now))
         return Session.of(row, csrf_token(cookie))
+
+    async def prove(self, session_id: str, path: str) -> None:
+        """Note that the person has just proved who they are, for this address."""
+        now, proved_for = self._clock.now(), _hash(path)
+        await self._db.write(lambda tx: tx.run(table.PROVE, id=session_id, proved_for=proved_for, now=now))
 
     async def end(self, cookie: str | None) -> None:
         """Sign out."""
@@ -153,6 +175,7 @@ def _start(tx: Transaction, row: SessionRow, cookie_hash: bytes, replaced_hash: 
         expires_at=row.expires_at,
         address=row.address,
         user_agent=row.user_agent,
+        proved_for=row.proved_for,
     )
     tx.run(table.DELETE_BEYOND, user_id=row.user_id, keep=MOST_PER_PERSON)
     security_events.record(tx, SecurityEvent.SIGNED_IN, row.seen_at, user_id=row.user_id, address=row.address)
@@ -169,8 +192,8 @@ def _find(tx: Transaction, cookie_hash: bytes, now: int) -> SessionRow | None:
     return tx.one(table.FIND, cookie_hash=cookie_hash, now=now, idle_since=now - IDLE_MS)
 
 
-def _hash(cookie: str) -> bytes:
-    return hashlib.sha256(cookie.encode()).digest()
+def _hash(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
 
 
 def _visible(text: str) -> str:

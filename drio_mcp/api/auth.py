@@ -99,7 +99,7 @@ async def userinfo(request: Request) -> Response:
         name=person.name,
         image=person.image,
         email=person.email,
-        is_email_verified=person.subject is not None,  # an upstream provider has verified it, nobody else does
+        is_email_verified=person.is_email_verified,
     )
     return _private(claims)
 

@@ -60,4 +60,9 @@ def _cell(value: Any) -> str:
         case bool():
             return "yes" if value else "no"
         case _:
-            return str(value)
+            return printable(str(value))
+
+
+def printable(text: str) -> str:
+    """The text in one line without what a terminal would act on, whoever wrote it and whenever it came in."""
+    return " ".join("".join(each if each.isprintable() else " " for each in text).split())

@@ -46,6 +46,7 @@ OPEN_PATHS = frozenset(
         "/api/v1/auth/refresh",
         "/api/v1/auth/revoke",
         "/api/v1/auth/jwks",
+        "/api/v1/auth/userinfo",
     }
 )
 """Where scripts of every origin may call (contract section 4), beside metadata and registration management."""

@@ -14,6 +14,7 @@ from drio_mcp.oauth.clients import Client, ClientKind, Clients
 from drio_mcp.oauth.consents import ClientConsents, is_remembered
 from drio_mcp.oauth.grants import new_grant_id
 from drio_mcp.oauth.parameters import Parameters
+from drio_mcp.oauth.redirect_uris import OWN_HOST, is_at_own_host
 from drio_mcp.oauth.resources import find_app, named_resource
 from drio_mcp.oauth.tokens import Kind, Tokens
 from drio_mcp.opaque import Randomness
@@ -50,6 +51,8 @@ class AskingClient:
     """Proven for kind `document`, claimed otherwise."""
     kind: ClientKind
     verified: bool
+    is_public: bool
+    """Whether it does not authenticate, so that another program can use its id."""
     problem: str | None
     """A sentence about something wrong that the person should know before deciding."""
 
@@ -111,6 +114,8 @@ class Authorization:
         parameters = Parameters(pairs)
         client = await self._check_client(parameters)
         redirect_uri, registered = _check_redirect_uri(parameters, client)
+        if is_at_own_host(redirect_uri, self._settings.origin):
+            raise AuthorizationPageError("invalid_request", OWN_HOST)
         try:
             parameters.refuse_repeated()
             _check_response(parameters)
@@ -126,7 +131,7 @@ class Authorization:
         ask = scope_list.requested if app is None else scope_list.requested_of_app
         scopes = ask(parameters.get("scope"))
         return AuthorizationRequest(
-            client=AskingClient(client.id, client.name, client.host, client.kind, client.is_verified, client.problem),
+            client=_asking(client),
             redirect_uri=redirect_uri,
             registered_redirect_uri=registered,
             scopes=scopes,
@@ -136,7 +141,7 @@ class Authorization:
             login_hint=parameters.get("login_hint"),
             max_age=max_age,
             code_challenge=challenge,
-            is_remembered=is_remembered(client, registered),
+            is_remembered=is_remembered(client, registered, self._settings.redirect_schemes),
             resource=resource,
             app=app,
         )
@@ -258,6 +263,18 @@ REFUSALS = {
     "login_required": "Nobody is signed in, and prompt=none forbids to ask",
     "consent_required": "The person has not allowed this yet, and prompt=none forbids to ask",
 }
+
+
+def _asking(client: Client) -> AskingClient:
+    return AskingClient(
+        id=client.id,
+        name=client.name,
+        host=client.host,
+        kind=client.kind,
+        verified=client.is_verified,
+        is_public=not client.is_confidential,
+        problem=client.problem,
+    )
 
 
 def _unknown_client() -> AuthorizationPageError:

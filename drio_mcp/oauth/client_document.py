@@ -11,6 +11,8 @@ from typing import Any, Literal, NoReturn
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from drio_mcp.errors import OAuthError
+from drio_mcp.oauth.client_metadata import web_host_of
+from drio_mcp.oauth.client_names import harmless_name
 from drio_mcp.oauth.redirect_uris import check_redirect_uri
 from drio_mcp.outbound import OutboundError, parse_target
 
@@ -101,9 +103,7 @@ def check_client_id(client_id: str) -> None:
         _refuse("A client id must be written plainly: host in lower case, no default port, and a path")
 
 
-def read_document(
-    client_id: str, content: Any, fetched_at: int, redirect_schemes: Collection[str], problem: str | None = None
-) -> ClientDocument:
+def read_document(client_id: str, content: Any, fetched_at: int, problem: str | None = None) -> ClientDocument:
     """The client that the decoded JSON `content` describes, found at `client_id`.
 
     Raises `ClientDocumentError` with what is wrong in it.
@@ -119,11 +119,13 @@ def read_document(
         _refuse("The client's metadata document names another client_id than its own URL")
     if document.client_secret is not None or document.client_secret_expires_at is not None:
         _refuse("The client's metadata document contains a client secret, which a public document cannot keep")
-    _check_redirect_uris(document.redirect_uris, redirect_schemes)
+    if document.client_uri is not None and web_host_of(document.client_uri) is None:
+        _refuse("The client's metadata document is not valid: client_uri must be an https URL")
+    _check_redirect_uris(document.redirect_uris)
     method = _auth_method(document)
     return ClientDocument(
         client_id=client_id,
-        name=_storable(document.client_name or "")[:MAX_NAME] or parse_target(client_id).authority,
+        name=harmless_name(document.client_name or "", parse_target(client_id).authority, MAX_NAME),
         redirect_uris=tuple(document.redirect_uris),
         token_endpoint_auth_method=method,
         grant_types=tuple(document.grant_types),
@@ -138,16 +140,11 @@ def read_document(
     )
 
 
-def _storable(name: str) -> str:
-    """The name without what no database text holds, U+0000 and lone surrogates; the pages clean it of all else."""
-    return name.encode("utf-8", "ignore").decode().replace("\0", "").strip()
-
-
-def _check_redirect_uris(uris: Collection[str], schemes: Collection[str]) -> None:
+def _check_redirect_uris(uris: Collection[str]) -> None:
     """The rules are those of registration."""
     for uri in uris:
         try:
-            check_redirect_uri(uri, schemes)
+            check_redirect_uri(uri)
         except OAuthError as error:
             raise ClientDocumentError(f"The client's metadata document is not valid. {error.message}") from None
 

@@ -57,7 +57,6 @@ class MetadataDocuments:
         self._db = db
         self._clock = clock
         self._outbound = outbound
-        self._redirect_schemes = frozenset(settings.redirect_schemes)
         self._flights: dict[str, asyncio.Task[Any]] = {}
         self._refusals: OrderedDict[str, tuple[int, str]] = OrderedDict()
 
@@ -121,7 +120,7 @@ class MetadataDocuments:
             raise ClientDocumentError(_WITHDRAWN)
         if response.status == 304:  # RFC 9110 section 15.4.5: the copy is still the present one
             await self._keep(row.client_id, row.body, response, now)
-            return read_document(row.client_id, json.loads(row.body), now, self._redirect_schemes)
+            return read_document(row.client_id, json.loads(row.body), now)
         try:
             document = self._read(row.client_id, response, now)
         except ClientDocumentError as error:
@@ -138,7 +137,7 @@ class MetadataDocuments:
         """The stored copy, with the reason why there is no newer one. Raises when that has been so for too long."""
         if failure is not None and now - row.fetched_at > LONGEST_OUTAGE:
             raise ClientDocumentError(failure)
-        return read_document(row.client_id, json.loads(row.body), row.fetched_at, self._redirect_schemes, failure)
+        return read_document(row.client_id, json.loads(row.body), row.fetched_at, failure)
 
     async def _fetch_keys(self, document: ClientDocument, known: Mapping[str, Any] | None) -> Mapping[str, Any]:
         assert document.jwks_uri is not None
@@ -161,7 +160,7 @@ class MetadataDocuments:
             raise ClientDocumentError(f"The client's metadata could not be fetched. {error.sentence}") from None
 
     def _read(self, client_id: str, response: OutboundResponse, now: int) -> ClientDocument:
-        return read_document(client_id, _json(response), now, self._redirect_schemes)
+        return read_document(client_id, _json(response), now)
 
     async def _keep(self, client_id: str, body: str, response: OutboundResponse, now: int) -> None:
         etag, fresh_until = response.headers.get("etag"), now + lifetime(response.headers)

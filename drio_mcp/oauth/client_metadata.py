@@ -1,7 +1,7 @@
 """Client metadata of RFC 7591 section 2: what a client may say about itself, and what of it is registered."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from drio_mcp.errors import OAuthError
+from drio_mcp.oauth.client_names import harmless_name
 from drio_mcp.oauth.redirect_uris import RedirectUriRefused, check_redirect_uri
 from drio_mcp.outside import is_bounded_key, read_url
 
@@ -41,16 +42,19 @@ Text = Annotated[str, StringConstraints(max_length=2048)]
 
 def _web_address(value: Any) -> Any:
     """A page for people: anything but a web address would be a trap behind a link."""
-    if isinstance(value, str) and not value.startswith(("https://", "http://")):
-        raise ValueError("must be an https URL")
-    if isinstance(value, str) and ((parts := read_url(value)) is None or not parts.hostname):
+    if isinstance(value, str) and web_host_of(value) is None:
         raise ValueError("must be an https URL that can be read, such as https://client.example/about")
     return value
 
 
-def _shorten(value: Any) -> Any:
+def _clean(value: Any) -> Any:
     """RFC 7591 section 2 lets the server replace values: a name is for display, and 200 characters are plenty."""
-    return " ".join(value[: 4 * MAX_NAME].split())[:MAX_NAME] if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    name = harmless_name(value, otherwise="", longest=MAX_NAME)
+    if not name:
+        raise ValueError("must have a character that can be seen")
+    return name
 
 
 WebAddress = Annotated[Text, BeforeValidator(_web_address)]
@@ -65,7 +69,7 @@ class ClientMetadata(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
     redirect_uris: Annotated[tuple[Text, ...], Field(strict=False, min_length=1, max_length=50)]
-    client_name: Annotated[str | None, BeforeValidator(_shorten)] = None
+    client_name: Annotated[str | None, BeforeValidator(_clean)] = None
     grant_types: Annotated[tuple[Text, ...], Field(strict=False, max_length=50)] = GRANT_TYPES
     response_types: Annotated[tuple[Text, ...], Field(strict=False, max_length=50)] = RESPONSE_TYPES
     token_endpoint_auth_method: AuthMethod = "none"  # noqa: S105
@@ -123,6 +127,12 @@ class ClientMetadata(BaseModel):
         return self.model_dump(mode="json", exclude_none=True)
 
 
+def web_host_of(address: Any) -> str | None:
+    """The host of a web address; None for what is none, or cannot be read."""
+    parts = read_url(address)
+    return (parts.hostname or None) if parts is not None and parts.scheme in {"http", "https"} else None
+
+
 def check_key_set(value: Mapping[str, Any]) -> dict[str, Any]:
     """A set of public keys that can be used (RFC 7517 section 5); raises `ValueError` that says what is wrong."""
     keys = value.get("keys")
@@ -141,7 +151,7 @@ def check_key_set(value: Mapping[str, Any]) -> dict[str, Any]:
     return {"keys": keys}
 
 
-def read_metadata(body: Mapping[str, Any], further_schemes: Collection[str] = ()) -> ClientMetadata:
+def read_metadata(body: Mapping[str, Any]) -> ClientMetadata:
     """The metadata in a registration request.
 
     Raises `invalid_client_metadata` or `invalid_redirect_uri` (RFC 7591 section 3.2.2) with what to change.
@@ -154,7 +164,7 @@ def read_metadata(body: Mapping[str, Any], further_schemes: Collection[str] = ()
     except ValidationError as error:
         raise _refusal(error) from None
     for uri in metadata.redirect_uris:
-        check_redirect_uri(uri, further_schemes)
+        check_redirect_uri(uri)
     if len(metadata.text) > MAX_DOCUMENT:
         raise OAuthError("invalid_client_metadata", f"The metadata may have at most {MAX_DOCUMENT} characters in all")
     return metadata

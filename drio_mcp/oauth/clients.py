@@ -13,10 +13,10 @@ from drio_mcp.config import Settings
 from drio_mcp.errors import NotFound
 from drio_mcp.oauth.client_document import ClientDocument, is_document_url
 from drio_mcp.oauth.client_document_fetch import MetadataDocuments
-from drio_mcp.oauth.client_metadata import ClientMetadata, read_metadata
+from drio_mcp.oauth.client_metadata import MAX_NAME, ClientMetadata, read_metadata, web_host_of
+from drio_mcp.oauth.client_names import harmless_name
 from drio_mcp.oauth.redirect_uris import matching
 from drio_mcp.opaque import Randomness, Secret, b64url, new_id
-from drio_mcp.outside import read_url
 from drio_mcp.store import Database, Transaction, consents, grants, security_events
 from drio_mcp.store import clients as table
 from drio_mcp.store.clients import ClientRow
@@ -88,17 +88,17 @@ class Client:
 
     @property
     def name(self) -> str:
-        """As the client calls itself: text from a stranger, of at most 200 characters."""
+        """As the client calls itself: one line from a stranger, of at most 200 characters."""
         if self.document is not None:
             return self.document.name
-        return self.metadata.get("client_name") or self.host or "A client without a name"
+        return harmless_name(self.metadata.get("client_name") or self.host or "", longest=MAX_NAME)
 
     @property
     def host(self) -> str | None:
         """The host that it belongs to: proven for a metadata document, claimed otherwise."""
         if self.document is not None:
             return self.document.host
-        return _host(self.metadata.get("client_uri")) or _host(self.redirect_uris[0])
+        return web_host_of(self.metadata.get("client_uri")) or web_host_of(self.redirect_uris[0])
 
     @property
     def is_confidential(self) -> bool:
@@ -124,11 +124,6 @@ class Client:
         return self.secret_hash is not None and hmac.compare_digest(self.secret_hash, hash_secret(secret.reveal()))
 
 
-def _host(uri: Any) -> str | None:
-    parts = read_url(uri)
-    return parts.hostname if parts is not None and parts.scheme in {"http", "https"} else None
-
-
 def hash_secret(secret: str) -> bytes:
     """What is stored of a client's secret. It has 256 random bits, so a slow hash would protect nothing more."""
     return hashlib.sha256(secret.encode("utf-8", "replace")).digest()
@@ -148,7 +143,6 @@ class Clients:
         self._db = db
         self._clock = clock
         self._randomness = randomness
-        self._schemes = settings.redirect_schemes
         self._documents = documents
 
     async def find(self, client_id: str) -> Client | None:
@@ -164,7 +158,7 @@ class Clients:
         Raises `OAuthError` for metadata that no client may have (RFC 7591 section 3.2.2).
         """
         if not isinstance(metadata, ClientMetadata):
-            metadata = read_metadata(metadata, self._schemes)
+            metadata = read_metadata(metadata)
         row, secret = new_client(metadata, ClientKind.PREREGISTERED, self._clock.now(), self._randomness)
         await self._db.write(table.insert, row)
         return Client.of_row(row), None if secret is None else Secret(secret)
@@ -212,10 +206,16 @@ def uses_secret(metadata: ClientMetadata) -> bool:
 
 
 def remove_client(tx: Transaction, client_id: str, now: int) -> bool:
-    """Delete a client, what people allowed it and what is remembered of that; False when there was none."""
-    tx.run(grants.REVOKE_OF_CLIENT, client_id=client_id, now=now)
+    """Delete a client, what people allowed it and what is remembered of that; False when there was none.
+
+    It is noted where it ends something that a person allowed: a stranger who registers clients and deletes them leaves
+    nothing that lasts, and what was not done is not written as done.
+    """
+    ended = tx.run(grants.REVOKE_OF_CLIENT, client_id=client_id, now=now)
     tx.run(consents.FORGET_CLIENT, client_id=client_id)
-    security_events.record(tx, SecurityEvent.CLIENT_REVOKED, now, client_id=client_id)
+    row = table.find(tx, client_id)
+    if ended or (row is not None and row.kind == ClientKind.PREREGISTERED):
+        security_events.record(tx, SecurityEvent.CLIENT_REVOKED, now, client_id=client_id)
     return tx.run(table.DELETE, id=client_id) == 1
 
 

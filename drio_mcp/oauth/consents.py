@@ -1,8 +1,11 @@
 """Consents: what a person need not be asked again (contract section 4, "Consent page")."""
 
+from collections.abc import Collection
+
 from drio_mcp.clock import DAY
 from drio_mcp.models import Scope
-from drio_mcp.oauth.clients import Client, ClientKind
+from drio_mcp.oauth.clients import Client
+from drio_mcp.oauth.redirect_uris import is_anybodys
 from drio_mcp.store import Database
 from drio_mcp.store import consents as table
 from drio_mcp.store.consents import Place
@@ -11,13 +14,16 @@ KEPT_MS = 400 * DAY
 """After so long without being given anew, a consent is asked for again."""
 
 
-def is_remembered(client: Client, redirect_uri: str) -> bool:
+def is_remembered(client: Client, redirect_uri: str, further_schemes: Collection[str] = ()) -> bool:
     """Whether a decision for this client holds for the next time.
 
-    Only where nobody else can pass for the client (RFC 8252 section 8.6, RFC 6749 section 10.2): it authenticates, its
-    host vouches for it, or the answer goes to an https address that was approved.
+    Only where nobody else can pass for the client (RFC 8252 section 8.6, RFC 6749 section 10.2): the answer goes to an
+    https address that was approved, or it authenticates. A host that vouches for a public client's document vouches
+    for none of the programs that use it. A scheme that any app may have taken is asked about each time.
     """
-    return client.is_confidential or client.kind is ClientKind.DOCUMENT or redirect_uri.startswith("https://")
+    if redirect_uri.startswith("https://"):
+        return True
+    return client.is_confidential and not is_anybodys(redirect_uri, further_schemes)
 
 
 class ClientConsents:

@@ -143,7 +143,10 @@ class Grants:
             raise NotFound("There is no personal token with this id")
 
     async def revoke(self, user_id: str, grant_id: str) -> None:
-        """End one of the person's grants, in every process at once, and ask again next time. Raises `NotFound`."""
+        """End one of the person's grants, in every process at once, and ask again next time. Raises `NotFound`.
+
+        Of a client, all that the person allowed it ends: whoever disconnects it means the client.
+        """
         if not await self._db.write(_revoke_own, user_id, grant_id, self._clock.now()):
             raise NotFound("There is no such connected client")
 
@@ -197,6 +200,7 @@ def _revoke_own(tx: Transaction, user_id: str, grant_id: str, now: int) -> bool:
     if client_id is None:
         return False
     if client_id:
+        tx.run(table.REVOKE_OF_USER_AND_CLIENT, user_id=user_id, client_id=client_id, now=now)
         tx.run(consents.FORGET, user_id=user_id, client_id=client_id)
     security_events.record(
         tx,

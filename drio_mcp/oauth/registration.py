@@ -11,6 +11,7 @@ from drio_mcp.config import Settings
 from drio_mcp.errors import OAuthError, RateLimited, Unauthorized
 from drio_mcp.oauth.client_metadata import ClientMetadata, read_metadata
 from drio_mcp.oauth.clients import ClientKind, hash_secret, new_client, new_secret, remove_client, uses_secret
+from drio_mcp.oauth.redirect_uris import OWN_HOST, RedirectUriRefused, is_at_own_host
 from drio_mcp.opaque import Randomness
 from drio_mcp.store import Database, Transaction, initial_access_tokens, throttle
 from drio_mcp.store import clients as table
@@ -48,7 +49,7 @@ class ClientRegistration:
                 "enter the client with drio-mcp clients create",
                 status=403,
             )
-        metadata = read_metadata(body, self._settings.redirect_schemes)
+        metadata = self._read(body)
         management_token = new_secret("drio_ra_", self._randomness)
         now = self._clock.now()
         row, secret = new_client(
@@ -75,7 +76,7 @@ class ClientRegistration:
             raise OAuthError("invalid_client_metadata", "client_id must be the id of the client that is changed")
         if any(name in given for name in FIXED):
             raise OAuthError("invalid_client_metadata", f"An update must not contain {', '.join(FIXED)}")
-        metadata = read_metadata(given, self._settings.redirect_schemes)
+        metadata = self._read(given)
         fresh_secret = new_secret("drio_cs_", self._randomness)
         row, is_new = await self._db.write(
             _replace, client_id, management_token, metadata, body.get("client_secret"), fresh_secret
@@ -97,6 +98,12 @@ class ClientRegistration:
             )
         )
         return token
+
+    def _read(self, body: Mapping[str, Any]) -> ClientMetadata:
+        metadata = read_metadata(body)
+        if all(is_at_own_host(uri, self._settings.origin) for uri in metadata.redirect_uris):
+            raise RedirectUriRefused(OWN_HOST)
+        return metadata
 
     def _insert(self, tx: Transaction, row: ClientRow, address: str, initial_token: str | None, now: int) -> None:
         if self._settings.registration == "token":

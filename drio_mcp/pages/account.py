@@ -12,15 +12,18 @@ from drio_mcp.accounts.sessions import Session
 from drio_mcp.errors import NotFound, ValidationFailed
 from drio_mcp.middleware.context import address_of, services_of
 from drio_mcp.models import DEFAULT_SCOPES, Scope
+from drio_mcp.oauth.client_names import harmless_name
 from drio_mcp.oauth.grants import GrantSummary
 from drio_mcp.pages.browser import Browser, open_browser
 from drio_mcp.pages.client_consent import access_in_words, destination
-from drio_mcp.pages.client_names import harmless_name
+from drio_mcp.pages.confirming import ELSEWHERE, Problem, confirm_password, confirmation
 from drio_mcp.pages.devices import device_of
-from drio_mcp.pages.forms import problems_by_field, read_own_form
+from drio_mcp.pages.forms import Form, problems_by_field, read_own_form
 from drio_mcp.pages.rendering import page
 
 DAY_SECONDS = 86_400
+TOKENS_PATH = "/account?for=token"
+"""Where a fresh sign-in leads that a personal token waits for."""
 
 DONE = {
     "profile": "Your name was saved.",
@@ -167,18 +170,32 @@ async def create_token(request: Request) -> Response:
         problems["access"] = "Choose what the token may do"
     if form["days"] not in LIFETIMES:
         problems["days"] = "Choose one of these lifetimes"
+    confirming = None if problems else await _confirm(browser, form)
+    if confirming is not None:
+        problems["password"] = confirming.sentence
     if access is None or problems:
         typed = form.filled("label", "access", "days")
-        return await _show(browser, status=400, typed=typed, token_problems=problems)
+        status, headers = (400, {}) if confirming is None else (confirming.status, confirming.headers)
+        return await _show(browser, status=status, headers=headers, typed=typed, token_problems=problems)
     name = harmless_name(form["label"], "A token")
     ttl = int(form["days"]) * DAY_SECONDS
     token = await services_of(request).grants.issue_personal(browser.person.id, access.scopes, ttl, name)
     return await _show(browser, token=token)
 
 
+async def _confirm(browser: Browser, form: Form) -> Problem | None:
+    """A personal token outlives the session: the password is asked again, or a fresh sign-in elsewhere."""
+    session, now = browser.session, services_of(browser.request).clock.now()
+    if browser.person is not None and not browser.person.has_password and session is not None:
+        return None if session.is_proof_for(TOKENS_PATH, now) else Problem(ELSEWHERE)
+    return await confirm_password(browser, form)
+
+
 async def _show(browser: Browser, *, status: int = 200, **context: Any) -> Response:
     assert browser.person is not None
     services = services_of(browser.request)
+    confirm = confirmation(browser, TOKENS_PATH)
+    is_proved = browser.session is not None and browser.session.is_proof_for(TOKENS_PATH, services.clock.now())
     grants = await services.grants.for_user(browser.person.id)
     sessions = await services.sessions.list(browser.person.id)
     return page(
@@ -191,5 +208,6 @@ async def _show(browser: Browser, *, status: int = 200, **context: Any) -> Respo
         sessions=[SessionLine.of(session) for session in sessions],
         access_choices=ACCESS,
         lifetimes=LIFETIMES,
+        confirm=None if is_proved and not confirm.has_password else confirm,
         **{"done": None, "token": None, "token_problems": {}, **context},
     )

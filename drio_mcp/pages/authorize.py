@@ -14,10 +14,12 @@ from drio_mcp.clock import SECOND
 from drio_mcp.errors import BadRequest
 from drio_mcp.middleware.context import services_of
 from drio_mcp.middleware.families import AUTHORIZE
+from drio_mcp.models import Scope
 from drio_mcp.oauth.authorize import AuthorizationRedirectError, AuthorizationRequest
 from drio_mcp.pages import client_consent as consent
 from drio_mcp.pages.browser import Browser, open_browser
-from drio_mcp.pages.forms import MOST_FIELDS, check_own, read_form
+from drio_mcp.pages.confirming import Problem, confirm_password, confirmation
+from drio_mcp.pages.forms import MOST_FIELDS, Form, check_own, read_form
 from drio_mcp.pages.paths import with_query
 from drio_mcp.pages.policy import form_target
 from drio_mcp.pages.rendering import page
@@ -41,12 +43,12 @@ async def authorize(request: Request) -> Response:
 async def _post(request: Request) -> Response:
     """Either the decision of the consent page, or an authorization request sent as a form."""
     form = await read_form(request)
-    if "decision" not in form:
+    if "decision" not in form and "csrf" not in form:
         # OpenID Connect Core section 3.1.2.1. A form of another site brings no SameSite=Lax cookie; a GET does.
         return RedirectResponse(f"{AUTHORIZE}?{(await request.body()).decode('ascii')}", 303)
     browser = await open_browser(request)
     check_own(browser, form)
-    return await _decide(browser, form["decision"], _pairs(request))
+    return await _decide(browser, form, _pairs(request))
 
 
 async def _advance(browser: Browser, checked: AuthorizationRequest, pairs: Pairs) -> Response:
@@ -69,7 +71,7 @@ async def _advance(browser: Browser, checked: AuthorizationRequest, pairs: Pairs
     return _ask(browser, checked, pairs)
 
 
-async def _decide(browser: Browser, decision: str, pairs: Pairs) -> Response:
+async def _decide(browser: Browser, form: Form, pairs: Pairs) -> Response:
     authorization = services_of(browser.request).authorization
     try:
         checked = await authorization.check(pairs)
@@ -79,30 +81,51 @@ async def _decide(browser: Browser, decision: str, pairs: Pairs) -> Response:
         return browser.ask_to_sign_in()
     if not checked.may_be_asked(browser.person.id):
         return _refuse_stranger(browser, pairs)
-    if decision == "allow":
-        url = await authorization.approve(checked, browser.person.id, browser.session.authenticated_at)
-    else:
-        url = await authorization.deny(checked, browser.person.id)
+    if form["decision"] == "deny":
+        return browser.redirect(await authorization.deny(checked, browser.person.id))
+    if needs_proof(browser, checked, pairs):
+        problem = await confirm_password(browser, form)
+        if problem is not None:
+            return _ask(browser, checked, pairs, problem)
+        await services_of(browser.request).sessions.prove(browser.session.id, _path(pairs))
+    if form["decision"] != "allow":
+        return browser.redirect(_path(pairs))
+    url = await authorization.approve(checked, browser.person.id, browser.session.authenticated_at)
     return browser.redirect(url)
+
+
+def needs_proof(browser: Browser, checked: AuthorizationRequest, pairs: Pairs) -> bool:
+    """Whether the password is asked again: what uses connections is not allowed by a session's cookie alone."""
+    session, now = browser.session, services_of(browser.request).clock.now()
+    is_proved = session is not None and session.is_proof_for(_path(pairs), now)
+    return Scope.CONNECTIONS_USE in checked.scopes and not is_proved
 
 
 def _refuse_stranger(browser: Browser, pairs: Pairs) -> Response:
     """An app is its owner's to allow (contract section 8). Whoever has the wrong account open can switch."""
-    path = f"{AUTHORIZE}?{urlencode(pairs)}"
-    switch_path = with_query("/sign-in", next=path, again="1")
+    switch_path = with_query("/sign-in", next=_path(pairs), again="1")
     return page(browser, "not_owner.html", status=403, switch_path=switch_path)
 
 
-def _ask(browser: Browser, checked: AuthorizationRequest, pairs: Pairs) -> Response:
-    path = f"{AUTHORIZE}?{urlencode(pairs)}"
+def _ask(browser: Browser, checked: AuthorizationRequest, pairs: Pairs, problem: Problem | None = None) -> Response:
+    path = _path(pairs)
     return page(
         browser,
         "consent.html",
+        status=200 if problem is None else problem.status,
+        headers=None if problem is None else problem.headers,
         form_targets=(form_target(checked.redirect_uri),),
         action=path,
         switch_path=with_query("/sign-in", next=path, again="1"),
+        confirm=confirmation(browser, path) if needs_proof(browser, checked, pairs) else None,
+        problems={} if problem is None else {"password": problem.sentence},
         **consent.question(checked),
     )
+
+
+def _path(pairs: Pairs) -> str:
+    """The address of this request, in the one spelling that it is compared by."""
+    return f"{AUTHORIZE}?{urlencode(pairs)}"
 
 
 def _is_stale(checked: AuthorizationRequest, authenticated_at: int, now: int) -> bool:

@@ -37,10 +37,11 @@ class Browser:
         """Whether a form with this token was rendered for this browser."""
         return self._is_known and is_csrf_token(self._cookie, token)
 
-    async def sign_in(self, person: Person, authenticated_at: int | None = None) -> None:
+    async def sign_in(self, person: Person, authenticated_at: int | None = None, proved_for: str | None = None) -> None:
         """Start a session under a new cookie, so that one planted beforehand is worth nothing.
 
-        `authenticated_at` (milliseconds) is given where that happened elsewhere, and earlier.
+        `authenticated_at` (milliseconds) is given where that happened elsewhere, and earlier; `proved_for` is the
+        address that the person goes on to.
         """
         self._cookie, self.session = await services_of(self.request).sessions.start(
             person,
@@ -48,6 +49,7 @@ class Browser:
             self.request.headers.get("user-agent", ""),
             replaces=self._cookie,
             authenticated_at=authenticated_at,
+            proved_for=proved_for,
         )
         self.person = person
         self._is_changed = True

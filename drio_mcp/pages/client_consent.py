@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from drio_mcp.config import LOOPBACK_HOSTS
 from drio_mcp.models import DEFAULT_SCOPES, Scope
 from drio_mcp.oauth.authorize import AuthorizationRequest
+from drio_mcp.oauth.client_names import harmless_name, imitates_latin, mixes_scripts, shown_host
 from drio_mcp.oauth.clients import ClientKind
-from drio_mcp.pages.client_names import harmless_name, mixes_scripts, shown_host
+from drio_mcp.oauth.redirect_uris import is_loopback, stays_on_computer
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,12 @@ class Asker:
     host: str | None
     identity: str
     monogram: str
+    is_claimed: bool
+    """Whether nobody vouches for it: name and host are then shown as what it says of itself, never as facts."""
+
+    @property
+    def title(self) -> str:
+        return "an unverified client" if self.is_claimed else self.name
 
 
 FULL = Permission(
@@ -54,7 +60,7 @@ def question(checked: AuthorizationRequest) -> dict[str, Any]:
     name = harmless_name(client.name)
     host = shown_host(client.host) if client.host else None
     return {
-        "client": Asker(name, host, identity(client.kind, host), name[0]),
+        "client": Asker(name, host, identity(client.kind, host), name[0], is_claimed=not client.verified),
         "warnings": warnings(checked, name),
         "permissions": permissions(checked.scopes),
         "destination": destination(checked.redirect_uri),
@@ -76,13 +82,24 @@ def identity(kind: ClientKind, host: str | None) -> str:
 def warnings(checked: AuthorizationRequest, name: str) -> list[str]:
     """What a careful person would want to be told before anything else."""
     found = []
-    if mixes_scripts(name) or mixes_scripts(checked.client.host or ""):
+    client, host = checked.client, checked.client.host or ""
+    if mixes_scripts(name) or mixes_scripts(host):
         found.append("This name mixes letters of different alphabets that look alike. It may imitate another client.")
-    if checked.client.problem:
-        found.append(checked.client.problem)
-    if is_loopback(checked.redirect_uri) and not checked.client.verified:
+    elif not client.verified and (imitates_latin(name) or imitates_latin(host)):
+        found.append(
+            "This name is written in letters of another alphabet that look like Latin ones. It may imitate another "
+            "client."
+        )
+    if client.problem:
+        found.append(client.problem)
+    if client.is_public and stays_on_computer(checked.redirect_uri):
         found.append(
             "Allow this only if you have just started it yourself: any app on this computer can use this name."
+        )
+    elif not client.verified:
+        found.append(
+            f"Nobody has verified this client: it chose its name itself. Allow it only if you know "
+            f"{destination(checked.redirect_uri)} and came from there."
         )
     return found
 
@@ -90,7 +107,7 @@ def warnings(checked: AuthorizationRequest, name: str) -> list[str]:
 def remembered(checked: AuthorizationRequest) -> str:
     """What happens at the next time (contract section 4, "Consent page")."""
     if checked.is_remembered:
-        return "Yes. You are not asked again for the same access"
+        return f"Yes. You are not asked again for the same access at {destination(checked.redirect_uri)}"
     return "No. You are asked each time it connects"
 
 
@@ -120,9 +137,3 @@ def destination(redirect_uri: str) -> str:
     if parts.scheme not in {"http", "https"}:
         return f"an app on this computer that opens {parts.scheme}: links"
     return "an app on this computer" if is_loopback(redirect_uri) else shown_host(host)
-
-
-def is_loopback(redirect_uri: str) -> bool:
-    """Whether the redirect stays on the person's computer (RFC 8252 section 7.3)."""
-    parts = urlsplit(redirect_uri)
-    return parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS

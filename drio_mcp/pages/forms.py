@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
-from drio_mcp.config import LOOPBACK_HOSTS, Settings
+from drio_mcp.config import Settings, is_loopback_name
 from drio_mcp.errors import BadRequest, DrioError, PayloadTooLarge, UnsupportedMediaType, ValidationFailed
 from drio_mcp.middleware.context import services_of
 from drio_mcp.opaque import Secret
@@ -97,7 +97,7 @@ def is_own_origin(origin: str, settings: Settings) -> bool:
     theirs, ours = read_url(origin), read_url(settings.origin)
     if theirs is None or ours is None:
         return False
-    return (theirs.scheme, theirs.port) == (ours.scheme, ours.port) and theirs.hostname in LOOPBACK_HOSTS
+    return (theirs.scheme, theirs.port) == (ours.scheme, ours.port) and is_loopback_name(theirs.hostname or "")
 
 
 def problems_by_field(error: ValidationFailed) -> dict[str, str]:

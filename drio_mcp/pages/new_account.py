@@ -81,7 +81,7 @@ async def sign_up(request: Request) -> Response:
         )
     except (ValidationFailed, RateLimited, Unavailable) as error:
         return await _show_sign_up(browser, onward, form, error)
-    await browser.sign_in(person)
+    await browser.sign_in(person, proved_for=onward)
     return browser.redirect(onward)
 
 

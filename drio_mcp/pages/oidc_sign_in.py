@@ -56,8 +56,9 @@ async def come_back(request: Request) -> Response:
         if failure.reason == "not_ours" and browser.person is not None:
             return browser.redirect("/apps")  # reloaded, or a second tab: the first return signed the person in
         return _explain(request, failure)
-    await browser.sign_in(arrival.person, arrival.authenticated_at)
-    return browser.redirect(own_path(arrival.return_to))
+    onward = own_path(arrival.return_to)
+    await browser.sign_in(arrival.person, arrival.authenticated_at, proved_for=onward)
+    return browser.redirect(onward)
 
 
 def _explain(request: Request, failure: OidcSignInFailed) -> Response:

@@ -39,7 +39,7 @@ async def _submit(browser: Browser) -> Response:
         person = await services.people.sign_in(form["email"], form.secret("password"), address_of(browser.request))
     except (SignInFailed, RateLimited, Unavailable) as error:
         return await _show(browser, onward, form.filled("email"), error)
-    await browser.sign_in(person)
+    await browser.sign_in(person, proved_for=onward)
     return browser.redirect(onward)
 
 

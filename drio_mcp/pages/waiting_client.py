@@ -7,7 +7,7 @@ from starlette.requests import Request
 from drio_mcp.errors import DrioError
 from drio_mcp.middleware.context import services_of
 from drio_mcp.middleware.families import AUTHORIZE
-from drio_mcp.pages.client_names import harmless_name
+from drio_mcp.oauth.client_names import harmless_name
 from drio_mcp.pages.policy import form_target
 
 

@@ -16,9 +16,14 @@ class SessionRow:
     expires_at: int
     address: str
     user_agent: str
+    proved_for: bytes | None = None
+    """A hash of the address that the last proof of the password was for."""
+    proved_at: int = 0
 
 
-COLUMNS = "s.id, s.user_id, s.authenticated_at, s.seen_at, s.expires_at, s.address, s.user_agent"
+COLUMNS = (
+    "s.id, s.user_id, s.authenticated_at, s.seen_at, s.expires_at, s.address, s.user_agent, s.proved_for, s.proved_at"
+)
 
 FIND = Query(
     f"""SELECT {COLUMNS} FROM sessions s JOIN users u ON u.id = s.user_id
@@ -34,9 +39,12 @@ LIST = Query(
 )
 COUNT_LIVE = Query("SELECT count(*) FROM sessions WHERE expires_at > :now AND seen_at > :idle_since", int)
 INSERT = Statement(
-    """INSERT INTO sessions (id, user_id, cookie_hash, authenticated_at, seen_at, expires_at, address, user_agent)
-       VALUES (:id, :user_id, :cookie_hash, :authenticated_at, :now, :expires_at, :address, :user_agent)"""
+    """INSERT INTO sessions (id, user_id, cookie_hash, authenticated_at, seen_at, expires_at, address, user_agent,
+                             proved_for, proved_at)
+       VALUES (:id, :user_id, :cookie_hash, :authenticated_at, :now, :expires_at, :address, :user_agent,
+               :proved_for, :now)"""
 )
+PROVE = Statement("UPDATE sessions SET proved_for = :proved_for, proved_at = :now WHERE id = :id")
 TOUCH = Statement("UPDATE sessions SET seen_at = :now WHERE id = :id AND seen_at < :now")
 DELETE_BY_COOKIE = Statement("DELETE FROM sessions WHERE cookie_hash = :cookie_hash")
 DELETE = Statement("DELETE FROM sessions WHERE id = :id AND user_id = :user_id")

@@ -15,4 +15,6 @@ async def get_me(call: Call, arguments: GetMe) -> Answer:
     if person is None:
         raise Unauthorized(token_sent=True)
     user = User.of(person, call.principal.scopes)
-    return Answer(UserAnswer(user=user), f"Signed in as {user.name} <{user.email}>; scopes: {' '.join(user.scopes)}.")
+    named = [user.name, f"<{user.email}>" if user.email else None]
+    who = " ".join(each for each in named if each) or user.workos_user_id
+    return Answer(UserAnswer(user=user), f"Signed in as {who}; scopes: {' '.join(user.scopes)}.")

@@ -65,7 +65,6 @@ def test_redirect_uris_that_register(http: httpx2.Client, uri: str) -> None:
     [
         "http://app.example/callback",
         "http://127.0.0.1.app.example/",
-        "myapp://callback",
         "javascript:alert(1)",
         "data:text/html,hello",
         "https://app.example/#fragment",

@@ -160,4 +160,6 @@ def test_one_consent_is_not_another(server: RunningServer, http: httpx2.Client, 
         assert browser.open(request_of(client_id, scope="connections:use")).left_to is not None
         assert browser.open(request_of(client_id, resource=resource)).left_to is None
         browser.decide("allow")
+        assert browser.left_to is None, "using connections asks for the password again"
+        browser.submit(button=("decision", "allow"), password=PASSWORD)
         assert browser.open(request_of(client_id, resource=resource)).left_to is not None

@@ -201,12 +201,12 @@ async def test_documents_come_from_public_addresses(documents: MetadataDocuments
 
 def test_a_name_can_be_stored() -> None:
     content = {"client_id": "https://acme.example/c", "redirect_uris": ["https://acme.example/cb"]}
-    assert read_document("https://acme.example/c", {**content, "client_name": "A\0c\ud800me"}, 0, ()).name == "Acme"
+    assert read_document("https://acme.example/c", {**content, "client_name": "A\0c\ud800me"}, 0).name == "Acme"
 
 
 def test_a_client_without_a_name_is_called_by_its_host() -> None:
     content = {"client_id": "https://acme.example/c", "redirect_uris": ["https://acme.example/cb"], "client_name": " "}
-    assert read_document("https://acme.example/c", content, 0, frozenset()).name == "acme.example"
+    assert read_document("https://acme.example/c", content, 0).name == "acme.example"
 
 
 # How long it serves

@@ -53,6 +53,13 @@ async def test_a_confidential_client_is_remembered_whatever_its_port(local: Auth
     assert not await asks(local, client_id, redirect_uri="http://127.0.0.1:6000/cb")
 
 
+async def test_a_scheme_that_any_app_may_have_taken_is_asked_about_each_time(local: AuthServer) -> None:
+    uri = "warp://oauth/callback"
+    client_id = await local.register(redirect_uris=[uri, CALLBACK], token_endpoint_auth_method="client_secret_basic")
+    await local.approve(client_id, redirect_uri=uri)
+    assert await asks(local, client_id, redirect_uri=uri)
+
+
 async def test_consent_is_per_redirect_uri(local: AuthServer) -> None:
     other = "https://client.example/other"
     client_id = await local.register(redirect_uris=[CALLBACK, other])
@@ -73,6 +80,17 @@ async def test_disconnecting_a_client_forgets_the_consent(server: AuthServer) ->
     [grant] = await server.services.grants.for_user(server.user_id)
     await server.services.grants.revoke(server.user_id, grant.id)
     assert await asks(server, client_id)
+
+
+async def test_disconnecting_ends_all_that_the_client_was_allowed(server: AuthServer) -> None:
+    """ "Disconnect" of a client with two grants; another client's stay."""
+    client_id, first = await server.connect()
+    second = await server.redeem(client_id, await server.approve(client_id))
+    _, others = await server.connect()
+    grants = await server.services.grants.for_user(server.user_id)
+    one = next(grant for grant in grants if grant.client_id == client_id)
+    await server.services.grants.revoke(server.user_id, one.id)
+    assert [await server.works(each["access_token"]) for each in (first, second, others)] == [False, False, True]
 
 
 async def test_an_old_consent_is_forgotten(server: AuthServer) -> None:

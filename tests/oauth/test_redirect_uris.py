@@ -2,7 +2,17 @@
 
 import pytest
 
-from drio_mcp.oauth.redirect_uris import RedirectUriRefused, check_redirect_uri, is_loopback, matching
+from drio_mcp.oauth.redirect_uris import (
+    RedirectUriRefused,
+    check_redirect_uri,
+    is_anybodys,
+    is_at_own_host,
+    is_loopback,
+    matching,
+    stays_on_computer,
+)
+
+CALLBACK = "https://client.example/cb"
 
 
 @pytest.mark.parametrize(
@@ -64,7 +74,12 @@ def test_what_may_be_registered(uri: str) -> None:
         "vbscript:x",
         "file:///etc/passwd",
         "blob:https://client.example/x",
-        "myapp://callback",
+        "ms-word:ofe|u|x",
+        "ms-settings:privacy",
+        "mailto:eve@example.com",
+        "tel:+1900",
+        "intent://scan/#Intent;end",
+        "view-source:https://client.example",
         "com.example.app:",
         "/callback",
         "client.example/cb",
@@ -79,11 +94,32 @@ def test_what_may_not_be_registered(uri: str) -> None:
     assert not uri or uri not in caught.value.message
 
 
-def test_the_operator_can_allow_more_schemes() -> None:
-    """`DRIO_REDIRECT_SCHEMES`."""
-    check_redirect_uri("myapp://callback", ("myapp",))
-    with pytest.raises(RedirectUriRefused):
-        check_redirect_uri("javascript:alert(1)", ("javascript",))
+def test_a_scheme_of_one_word_is_anybodys_unless_it_is_known() -> None:
+    """Contract section 4; `DRIO_REDIRECT_SCHEMES` names more that are one app's."""
+    for uri in ("warp://oauth/callback", "raycast:callback", "goose://x"):
+        check_redirect_uri(uri)
+        assert is_anybodys(uri)
+        assert stays_on_computer(uri)
+    assert not is_anybodys("warp://oauth/callback", ("warp",))
+    for uri in ("cursor://anysphere.cursor-mcp/oauth/callback", "com.example.app:/cb", CALLBACK, "http://localhost/cb"):
+        assert not is_anybodys(uri)
+
+
+@pytest.mark.parametrize(
+    ("uri", "origin", "is_own"),
+    [
+        ("http://localhost:5000/cb", "http://localhost:8000", True),
+        ("http://drio.localhost/cb", "http://drio.localhost:8000", True),
+        ("http://127.0.0.1:5000/cb", "http://localhost:8000", False),
+        ("http://localhost:5000/cb", "http://drio.localhost:8000", False),
+        ("http://127.0.0.1:5000/cb", "http://127.0.0.1:8000", False),
+        ("http://[::1]:5000/cb", "http://[::1]:8000", False),
+        ("https://drio.example/cb", "https://drio.example", False),
+    ],
+)
+def test_the_servers_own_loopback_name_is_no_redirect_host(uri: str, origin: str, is_own: bool) -> None:
+    """Cookies ignore ports (RFC 6265 section 8.5); an address stays, because clients use nothing else."""
+    assert is_at_own_host(uri, origin) is is_own
 
 
 def test_loopback_ports_are_free_and_nothing_else_is() -> None:

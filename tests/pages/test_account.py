@@ -20,7 +20,7 @@ async def ada(site: Site, visitor: Visitor) -> Visitor:
 
 async def new_token(visitor: Visitor, **choices: str) -> str:
     page = await visitor.get("/account")
-    answer = await visitor.submit(page, "/account/tokens", label="carrier pigeon", **choices)
+    answer = await visitor.submit(page, "/account/tokens", label="carrier pigeon", password=PASSWORD, **choices)
     assert answer.status_code == 200
     (token,) = {str(found) for found in TOKEN.findall(answer.text)}
     return token
@@ -171,6 +171,31 @@ async def test_a_token_may_do_what_was_chosen(site: Site, ada: Visitor, access: 
     assert (await site.services.bearer.authenticate(token)).scopes == scopes
 
 
+@pytest.mark.parametrize("typed", [{}, {"password": "a wrong password"}])
+async def test_a_token_needs_the_password(site: Site, ada: Visitor, typed: dict[str, str]) -> None:
+    """A token outlives the session, whose cookie alone must not be enough."""
+    page = await ada.get("/account")
+    answer = await ada.submit(page, "/account/tokens", label="carrier pigeon", **typed)
+    assert answer.status_code == 400
+    assert "drio_at_" not in answer.text
+    assert "a wrong password" not in answer.text
+    assert await site.services.grants.personal() == []
+
+
+async def test_who_has_no_password_here_signs_in_again_for_a_token(site: Site, visitor: Visitor) -> None:
+    person = await site.services.people.create("sso@example.com", "Sso", None)
+    cookie, _ = await site.services.sessions.start(person, "192.0.2.1", "Firefox", proved_for="/apps")
+    signed_in = site.visitor(cookie=f"drio_session={cookie}")
+    page = await signed_in.get("/account")
+    assert "Sign in again" in page.text
+    answer = await signed_in.submit(page, "/account/tokens", label="carrier pigeon")
+    assert (answer.status_code, "drio_at_" in answer.text) == (400, False)
+    cookie, _ = await site.services.sessions.start(person, "192.0.2.1", "Firefox", proved_for="/account?for=token")
+    fresh = site.visitor(cookie=f"drio_session={cookie}")
+    answer = await fresh.submit(await fresh.get("/account"), "/account/tokens", label="carrier pigeon")
+    assert "drio_at_" in answer.text
+
+
 async def test_a_token_ends_when_it_was_chosen_to(site: Site, ada: Visitor, clock: FakeClock) -> None:
     token = await new_token(ada, days="7")
     clock.advance(days=7, seconds=-1)
@@ -185,7 +210,9 @@ async def test_a_token_ends_when_it_was_chosen_to(site: Site, ada: Visitor, cloc
 )
 async def test_a_token_that_was_asked_for_wrongly_is_not_made(ada: Visitor, field: str, value: str) -> None:
     page = await ada.get("/account")
-    answer = await ada.submit(page, "/account/tokens", **{"label": "carrier pigeon", field: value})
+    answer = await ada.submit(
+        page, "/account/tokens", **{"label": "carrier pigeon", "password": PASSWORD, field: value}
+    )
     assert answer.status_code == 400
     assert "drio_at_" not in answer.text
     assert "problem" in answer.text

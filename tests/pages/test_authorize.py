@@ -1,6 +1,7 @@
 import asyncio
 import base64
 import hashlib
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,7 +13,7 @@ from drio_mcp.oauth.clients import ClientKind, new_client
 from drio_mcp.opaque import SystemRandomness
 from drio_mcp.store import clients
 from tests.conftest import FakeClock
-from tests.pages.conftest import PASSWORD, Site, Visitor, form_to
+from tests.pages.conftest import PASSWORD, Site, Visitor, form_to, make_site
 
 AUTHORIZE = "/api/v1/auth/authorize"
 LOOPBACK = "http://localhost:33418/callback"
@@ -251,6 +252,110 @@ async def test_the_page_says_who_asks_and_who_vouches_for_it(site: Site, ada: Vi
     assert "entered by whoever runs this server" in entered.text
     assert "Signed in as ada@example.com" in entered.text
     assert "Switch account" in entered.text
+
+
+@pytest.mark.parametrize("name", ["\u0421\u043e\u0501\u0435\u0425", "\u0405\u0441\u043e\u0440\u0435"])
+async def test_a_name_wholly_of_another_alphabet_is_warned_of(site: Site, ada: Visitor, name: str) -> None:
+    page = await ask(ada, question(await register(site, client_name=name, redirect_uris=[WEB]), WEB))
+    assert "may imitate another client" in page.text
+
+
+async def test_what_an_unverified_client_claims_is_shown_as_a_claim(site: Site, ada: Visitor) -> None:
+    """Client named "Claude, claude.ai. Verified: …" with `client_uri=https://claude.ai`."""
+    name = "Claude, claude.ai. Verified: claude.ai vouches for it"
+    client_id = await register(site, client_name=name, client_uri="https://claude.ai", redirect_uris=[WEB])
+    page = await ask(ada, question(client_id, WEB))
+    heading = page.text.partition("<h1>")[2].partition("</h1>")[0]
+    assert heading.startswith("A client that calls itself “")
+    assert "says it is from claude.ai (not checked)" in page.text
+    assert "Nobody has verified this client" in page.text
+    assert page.text.index('role="alert"') < page.text.index("It will be able to")
+    assert "Claude" not in page.text.partition("<title>")[2].partition("</title>")[0]
+
+
+@pytest.mark.parametrize("redirect_uri", [LOOPBACK, "cursor://anysphere.cursor-mcp/oauth/callback", "warp://cb"])
+async def test_every_public_client_on_this_computer_gets_the_warning(
+    site: Site, ada: Visitor, redirect_uri: str
+) -> None:
+    for client_id in (
+        await register(site, redirect_uris=[redirect_uri]),
+        await enter(site, redirect_uris=[redirect_uri]),
+    ):
+        page = await ask(ada, question(client_id, redirect_uri))
+        assert "any app on this computer can use this name" in page.text
+        assert "an app on this computer" in page.text
+
+
+async def test_using_connections_asks_for_the_password_again(site: Site, ada: Visitor) -> None:
+    """A session's cookie alone, which every port of a loopback host is sent, does not allow it."""
+    parameters = question(await register(site, redirect_uris=[WEB]), WEB, scope="openid connections:use")
+    page = await ask(ada, parameters)
+    assert form_to(page, AUTHORIZE).fields["email"] == "ada@example.com"
+    for typed in ({}, {"password": ""}, {"password": "a wrong password"}):
+        answer = await ada.submit(page, AUTHORIZE, decision="allow", **typed)
+        assert answer.status_code == 400
+        assert "location" not in answer.headers
+        assert "a wrong password" not in answer.text
+    answer = await ada.submit(page, AUTHORIZE, decision="allow", password=PASSWORD)
+    assert "code" in returned(answer)
+    silent = await ask(ada, parameters)
+    assert "code" in returned(silent), "what was allowed is remembered as ever"
+
+
+async def test_the_password_may_be_sent_before_the_decision(site: Site, ada: Visitor) -> None:
+    """The Enter key in the field; it never gets into an address."""
+    parameters = question(await register(site), scope="openid connections:use")
+    page = await ask(ada, parameters)
+    answer = await ada.submit(page, AUTHORIZE, password=PASSWORD)
+    assert answer.status_code == 303
+    assert "password" not in answer.headers["location"]
+    page = await ada.get(answer.headers["location"])
+    assert "password" not in form_to(page, AUTHORIZE).fields
+    assert "code" in returned(await ada.submit(page, AUTHORIZE, decision="allow"))
+
+
+async def test_a_proof_serves_the_request_that_it_was_given_for(site: Site, visitor: Visitor, clock: FakeClock) -> None:
+    """Whoever has just signed in on the way here is not asked twice; another client, or later, is."""
+    await site.person()
+    parameters = question(await register(site), scope="openid connections:use")
+    page = await visitor.get(AUTHORIZE, params=parameters, follow_redirects=True)
+    answer = await visitor.submit(page, "/sign-in", email="ada@example.com", password=PASSWORD)
+    consent = await visitor.get(answer.headers["location"])
+    assert "password" not in form_to(consent, AUTHORIZE).fields
+    other = await ask(visitor, question(await register(site), scope="openid connections:use"))
+    assert "password" in form_to(other, AUTHORIZE).fields
+    clock.advance(minutes=10)
+    answer = await visitor.submit(consent, AUTHORIZE, decision="allow")
+    assert answer.status_code == 400
+
+
+async def test_guessing_the_password_at_the_consent_page_is_counted(site: Site, ada: Visitor) -> None:
+    page = await ask(ada, question(await register(site), scope="connections:use"))
+    answers = [await ada.submit(page, AUTHORIZE, decision="allow", password=f"guess {n}") for n in range(11)]
+    assert [answer.status_code for answer in answers] == [400] * 10 + [429]
+    assert "retry-after" in answers[-1].headers
+
+
+async def test_denying_needs_no_password(site: Site, ada: Visitor) -> None:
+    page = await ask(ada, question(await register(site), scope="connections:use"))
+    assert returned(await ada.submit(page, AUTHORIZE, decision="deny"))["error"] == "access_denied"
+
+
+async def test_the_servers_own_host_name_is_no_redirect(tmp_path: Path, clock: FakeClock) -> None:
+    """`DRIO_PUBLIC_URL=http://drio.localhost:8000`: a listener on another port of that name would get the cookie."""
+    site = make_site(tmp_path, clock, public_url="http://drio.localhost:8000")
+    async with site.services.db:
+        await site.person()
+        visitor = site.visitor()
+        await visitor.sign_in()
+        own, other = "http://drio.localhost:5001/cb", "http://127.0.0.1:5001/cb"
+        client_id = await register(site, redirect_uris=[own, other])
+        refused = await ask(visitor, question(client_id, own))
+        assert (refused.status_code, "location" in refused.headers) == (400, False)
+        assert "127.0.0.1" in refused.text
+        assert (await ask(visitor, question(client_id, other))).status_code == 200
+        alone = await visitor.client.post("/api/v1/auth/register", json={"redirect_uris": [own]})
+        assert alone.json()["error"] == "invalid_redirect_uri"
 
 
 async def test_the_page_says_what_each_scope_allows(site: Site, ada: Visitor) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from drio_mcp.pages.client_names import harmless_name, mixes_scripts, shown_host
+from drio_mcp.oauth.client_names import harmless_name, imitates_latin, mixes_scripts, shown_host
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,13 @@ def test_an_international_host_is_shown_in_its_ascii_form() -> None:
     assert shown_host("claude.ai") == "claude.ai"
     assert shown_host("cl\u0430ude.ai") == "xn--clude-5ve.ai"
     assert shown_host("\u0430" * 100 + ".ai") == "an unreadable host name"
+
+
+@pytest.mark.parametrize("name", ["СоԁеХ", "Ѕсоре", "Сора ԌРТ", "ᏟᎪᏞᎬ", "Ορορο"])
+def test_words_wholly_of_another_alphabet_that_look_latin_are_noticed(name: str) -> None:
+    assert imitates_latin(harmless_name(name))
+
+
+@pytest.mark.parametrize("name", ["Claude", "Клиент 2", "Πελάτης", "日本 MCP", "Редактор кода", ""])
+def test_words_that_do_not_look_latin_are_not(name: str) -> None:
+    assert not imitates_latin(name)
