@@ -16,7 +16,7 @@ from drio_mcp.oauth.client_names import harmless_name
 from drio_mcp.oauth.grants import GrantSummary
 from drio_mcp.pages.browser import Browser, open_browser
 from drio_mcp.pages.client_consent import access_in_words, destination
-from drio_mcp.pages.confirming import ELSEWHERE, Problem, confirm_password, confirmation
+from drio_mcp.pages.confirming import ELSEWHERE, Unproven, confirm_password, confirmation
 from drio_mcp.pages.devices import device_of
 from drio_mcp.pages.forms import Form, problems_by_field, read_own_form
 from drio_mcp.pages.rendering import page
@@ -183,11 +183,11 @@ async def create_token(request: Request) -> Response:
     return await _show(browser, token=token)
 
 
-async def _confirm(browser: Browser, form: Form) -> Problem | None:
+async def _confirm(browser: Browser, form: Form) -> Unproven | None:
     """A personal token outlives the session: the password is asked again, or a fresh sign-in elsewhere."""
     session, now = browser.session, services_of(browser.request).clock.now()
     if browser.person is not None and not browser.person.has_password and session is not None:
-        return None if session.is_proof_for(TOKENS_PATH, now) else Problem(ELSEWHERE)
+        return None if session.is_proof_for(TOKENS_PATH, now) else Unproven(ELSEWHERE)
     return await confirm_password(browser, form)
 
 

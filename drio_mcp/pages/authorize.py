@@ -18,7 +18,7 @@ from drio_mcp.models import Scope
 from drio_mcp.oauth.authorize import AuthorizationRedirectError, AuthorizationRequest
 from drio_mcp.pages import client_consent as consent
 from drio_mcp.pages.browser import Browser, open_browser
-from drio_mcp.pages.confirming import Problem, confirm_password, confirmation
+from drio_mcp.pages.confirming import Unproven, confirm_password, confirmation
 from drio_mcp.pages.forms import MOST_FIELDS, Form, check_own, read_form
 from drio_mcp.pages.paths import with_query
 from drio_mcp.pages.policy import form_target
@@ -107,7 +107,7 @@ def _refuse_stranger(browser: Browser, pairs: Pairs) -> Response:
     return page(browser, "not_owner.html", status=403, switch_path=switch_path)
 
 
-def _ask(browser: Browser, checked: AuthorizationRequest, pairs: Pairs, problem: Problem | None = None) -> Response:
+def _ask(browser: Browser, checked: AuthorizationRequest, pairs: Pairs, problem: Unproven | None = None) -> Response:
     path = _path(pairs)
     return page(
         browser,

@@ -27,7 +27,7 @@ class Confirmation:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class Unproven:
     """Why it is not proved, to stand beside the field."""
 
     sentence: str
@@ -46,21 +46,21 @@ def confirmation(browser: Browser, path: str) -> Confirmation:
     return Confirmation(person.has_password, oidc.host if is_elsewhere else None, again)
 
 
-async def confirm_password(browser: Browser, form: Form) -> Problem | None:
+async def confirm_password(browser: Browser, form: Form) -> Unproven | None:
     """None when the form holds the person's password. Wrong ones count like failed sign-ins."""
     person = browser.person
     assert person is not None
     if not person.has_password:
-        return Problem(ELSEWHERE)
+        return Unproven(ELSEWHERE)
     if not form["password"]:
-        return Problem(ASKED)
+        return Unproven(ASKED)
     people = services_of(browser.request).people
     try:
         await people.verify_password(person.id, form.secret("password"), address_of(browser.request))
     except SignInFailed:
-        return Problem(NOT_YOURS)
+        return Unproven(NOT_YOURS)
     except RateLimited as error:
-        return Problem(error.message, error.status, {"Retry-After": str(error.retry_after)})
+        return Unproven(error.message, error.status, {"Retry-After": str(error.retry_after)})
     except Unavailable as error:
-        return Problem(error.message, error.status)
+        return Unproven(error.message, error.status)
     return None
