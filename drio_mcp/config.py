@@ -1,6 +1,8 @@
 """Settings: read once from `DRIO_…` environment variables, then frozen. No other module reads the environment."""
 
 import os
+import re
+from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,6 +15,11 @@ from drio_mcp.errors import StartupError
 from drio_mcp.opaque import Secret
 
 CommaSeparated = Annotated[tuple[str, ...], NoDecode]
+
+RESEMBLANCE = 0.85
+"""How alike (`difflib`, the common prefix included) the names of a variable and of the setting that it means are."""
+LIKE_A_NAME = re.compile(r"[A-Za-z0-9_]{1,60}")
+OF_KUBERNETES = re.compile(r"DRIO_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?)")
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -266,11 +273,30 @@ def secret_variables() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith("DRIO_SECRET_")}
 
 
+def unknown_variables() -> dict[str, str | None]:
+    """Variables that look like settings and are none, each with the setting that it resembles.
+
+    Those of secrets are other ones, and so are those that Kubernetes sets for a service of the name `drio`.
+    """
+    known = {f"DRIO_{name.upper()}" for name in Settings.model_fields}
+    unknown = [name for name in os.environ if name.upper().startswith("DRIO_") and name.upper() not in known]
+    return {
+        name: next(iter(get_close_matches(name.upper(), known, 1, RESEMBLANCE)), None)
+        for name in sorted(unknown)
+        if not name.startswith("DRIO_SECRET_") and not OF_KUBERNETES.fullmatch(name)
+    }
+
+
 def load_settings(**overrides: Any) -> Settings:
     """The settings from the environment, `overrides` first.
 
-    Raises `StartupError` with one sentence that names the variable, the value's problem and a right example.
+    Raises `StartupError` with one sentence that names the variable, the value's problem and a right example, also for
+    a variable whose name is nearly that of a setting.
     """
+    for name, meant in unknown_variables().items():
+        if meant is not None:
+            shown = name if LIKE_A_NAME.fullmatch(name) else "A variable"
+            raise StartupError(f"{shown} is no setting of drio-mcp: {meant} is; rename it, or unset it")
     try:
         return Settings(**overrides)
     except ValidationError as error:

@@ -35,6 +35,24 @@ def test_only_settings_that_exist_are_named(file: Path) -> None:
     assert own_names(file.read_text()) <= SETTINGS | {"DRIO_"}
 
 
+def test_the_unit_finds_the_python_that_uv_fetched(tmp_path: Path) -> None:
+    """`ProtectHome` hides root's home, where uv puts it by itself: the documented command names another place."""
+    unit = (DEPLOY / "drio-mcp.service").read_text()
+    assert "ProtectHome=yes" in unit
+    [command] = re.findall(r"^make -C /opt/drio-mcp (install .*)$", (ROOT / "docs" / "deployment.md").read_text(), re.M)
+    seen = tmp_path / "seen"
+    uv = tmp_path / "uv"
+    uv.write_text(f'#!/bin/sh\necho "$UV_PYTHON_INSTALL_DIR" >> {seen}\nexit 1\n')
+    uv.chmod(0o755)
+    makefile = tmp_path / "clone"
+    makefile.mkdir()
+    shutil.copy(ROOT / "Makefile", makefile)
+    environment = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    subprocess.run(["make", "-C", str(makefile), *command.split()], env=environment, capture_output=True, check=False)
+    assert seen.read_text().splitlines() == ["/opt/drio-mcp/.python"]
+    assert "ExecStart=/opt/drio-mcp/.venv/bin/drio-mcp serve" in unit
+
+
 @pytest.fixture
 def compose() -> dict[str, Any]:
     loaded: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())

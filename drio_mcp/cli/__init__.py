@@ -64,8 +64,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         status = cli.main(arguments, prog_name="drio-mcp", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as shown:
-        click.echo(shown.format_message(), err=True)
-        return WRONG_USAGE
+        is_bare = shown.ctx is not None and shown.ctx.parent is None
+        click.echo(shown.format_message(), err=not is_bare)
+        return 0 if is_bare else WRONG_USAGE
     except click.UsageError as wrong:
         path = wrong.ctx.command_path if wrong.ctx else "drio-mcp"
         return _fail(f"{wrong.format_message().rstrip('.')}; see {path} --help", WRONG_USAGE)

@@ -29,9 +29,11 @@ class ServeCommand(click.Command):
 @click.command(cls=ServeCommand)
 def serve() -> None:
     """Start the server: MCP, REST, the authorization server and the pages, on one port."""
-    from drio_mcp.config import load_settings
+    from drio_mcp.config import LIKE_A_NAME, load_settings, unknown_variables
 
     settings = load_settings()
+    for name in filter(LIKE_A_NAME.fullmatch, unknown_variables()):
+        click.echo(f"drio-mcp: {name} is no setting of drio-mcp and is left aside", err=True)
     with ExitStack() as sockets:
         listener = sockets.enter_context(
             listen(settings.host, settings.port, host_setting="DRIO_HOST", port_setting="DRIO_PORT")

@@ -73,6 +73,55 @@ def test_a_group_without_a_command_shows_its_help_and_is_status_2(drio: Drio) ->
     assert "disable" in result.err
 
 
+def test_the_bare_command_shows_its_help(drio: Drio) -> None:
+    result = drio()
+    assert (result.status, result.err) == (0, "")
+    assert result.out.startswith("Usage: drio-mcp ")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("DRIO_PUBLIC_ULR", "DRIO_PUBLIC_URL"),
+        ("DRIO_PUBLICURL", "DRIO_PUBLIC_URL"),
+        ("DRIO_DATABASE", "DRIO_DATABASE_URL"),
+        ("DRIO_SIGN_UP", "DRIO_SIGNUP"),
+        ("DRIO_SECRETS_DIR", "DRIO_SECRET_DIR"),
+        ("DRIO_PROT", "DRIO_PORT"),
+        ("DRIO_LOGS", "DRIO_LOG"),
+        ("DRIO_TRUSTED_PROXY", "DRIO_TRUSTED_PROXIES"),
+        ("drio_pubilc_url", "DRIO_PUBLIC_URL"),
+    ],
+)
+def test_a_mistyped_setting_stops_the_start_and_names_the_nearest(
+    drio: Drio, monkeypatch: pytest.MonkeyPatch, typed: str, meant: str
+) -> None:
+    monkeypatch.setenv(typed, "a-value-of-mine")
+    result = drio("users", "list")
+    assert (result.status, result.out) == (1, "")
+    assert result.err == f"drio-mcp: {typed} is no setting of drio-mcp: {meant} is; rename it, or unset it\n"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "DRIO_SECRET_LINEAR",
+        "DRIO_SECRET_LINEAR_ORIGINS",
+        "DRIO_DOMAIN",
+        "DRIO_UPSTREAM",
+        "DRIO_TOKEN",
+        "DRIO_SERVICE_HOST",
+        "DRIO_SERVICE_PORT_HTTP",
+        "DRIO_PORT_8000_TCP",
+        "DRIO_PORT_8000_TCP_ADDR",
+    ],
+)
+def test_variables_of_others_do_not(drio: Drio, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Secrets, a program's own, the proxy's of deploy/, and what Kubernetes sets for a service called drio."""
+    monkeypatch.setenv(name, "something")
+    assert drio("users", "list").status == 0
+
+
 def test_a_wrong_setting_is_status_1_and_one_sentence(drio: Drio, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DRIO_PORT", "http")
     result = drio("users", "list")

@@ -2,6 +2,7 @@
 
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,10 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
+from drio_mcp.cli.demo import stage
 from drio_mcp.cli.demo.service import DemoService
 from drio_mcp.cli.demo.stage import settings_of
+from drio_mcp.errors import StartupError
 from drio_mcp.opaque import SystemRandomness
 from tests.conftest import FakeClock
 from tests.helpers.browser import Browser
@@ -82,3 +85,19 @@ def test_the_demo_takes_no_setting_from_the_environment(tmp_path: Path, monkeypa
     settings = settings_of(tmp_path, 8000, service)
     assert (settings.public_url, settings.keys, settings.signup) == ("", None, "closed")
     assert settings.outbound_allow == ("127.0.0.1:9000",)
+
+
+def test_where_the_usual_port_is_taken_another_is_found_and_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(stage, "USUAL_PORT", port)
+        with stage._our_socket(None) as ours:
+            found = ours.getsockname()[1]
+        assert capsys.readouterr().out == f"Port {port} is taken, so this runs on port {found}.\n"
+        assert found != port
+        with pytest.raises(StartupError):  # a port that was asked for is not exchanged
+            stage._our_socket(port)

@@ -8,7 +8,9 @@ import click
 
 @click.command()
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Where the server listens."
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="Where the server listens. Default: 8000, or a free one where it is taken.",
 )
 @click.option(
     "--lifetime",
@@ -18,7 +20,7 @@ import click
     metavar="SECONDS",
     help="How long the service's tokens live.",
 )
-def demo(port: int, lifetime: int) -> None:
+def demo(port: int | None, lifetime: int) -> None:
     """Try it: a server with an account, and a small service to connect to it. All of it is gone at the end.
 
     Settings of the environment are left aside, so that nothing of yours is touched.

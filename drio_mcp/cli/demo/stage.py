@@ -22,11 +22,13 @@ from drio_mcp.clock import SECOND, SystemClock, rfc3339
 from drio_mcp.config import Settings
 from drio_mcp.connections.record.answers import ConnectAuth
 from drio_mcp.connections.record.history import Actor
+from drio_mcp.errors import StartupError
 from drio_mcp.models import DEFAULT_SCOPES
 from drio_mcp.opaque import Secret, SystemRandomness, b64url
 from drio_mcp.services import Services, build_services
 from drio_mcp.store import history
 
+USUAL_PORT = 8000
 EMAIL = "demo@example.com"
 TOKEN_SECONDS = 86_400
 LOOK_SECONDS = 0.25
@@ -52,18 +54,30 @@ The same over REST:
 What happens:"""
 
 
-def perform(folder: Path, port: int, lifetime: int) -> None:
-    """Serve until a signal comes."""
+def perform(folder: Path, port: int | None, lifetime: int) -> None:
+    """Serve until a signal comes. Without a port it is 8000, or a free one where another program has that."""
     with contextlib.ExitStack() as sockets:
-        ours, theirs = (
-            sockets.enter_context(listen("127.0.0.1", each, host_setting="--port", port_setting="--port"))
-            for each in (port, 0)
-        )
+        ours, theirs = sockets.enter_context(_our_socket(port)), sockets.enter_context(_listen(0))
         service = DemoService(_origin(theirs), lifetime, SystemClock(), SystemRandomness())
         services = build_services(settings_of(folder, ours.getsockname()[1], service))
         app = create_app(services.settings, services=services)
         logging.getLogger("drio_mcp").setLevel(logging.WARNING)
         DemoServer(app, services, service, theirs.getsockname()[1]).run(sockets=[ours, theirs])
+
+
+def _our_socket(port: int | None) -> socket.socket:
+    if port is not None:
+        return _listen(port)
+    try:
+        return _listen(USUAL_PORT)
+    except StartupError:
+        free = _listen(0)
+        click.echo(f"Port {USUAL_PORT} is taken, so this runs on port {free.getsockname()[1]}.")
+        return free
+
+
+def _listen(port: int) -> socket.socket:
+    return listen("127.0.0.1", port, host_setting="--port", port_setting="--port")
 
 
 def settings_of(folder: Path, port: int, service: DemoService) -> Settings:
