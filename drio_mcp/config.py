@@ -37,6 +37,7 @@ EXAMPLES = {
     "database_url": "postgresql://drio@localhost/drio",
     "registration": "open",
     "registration_limit": "100",
+    "client_documents": "off",
     "signup": "closed",
     "oidc_issuer": "https://login.example.com",
     "oidc_client_id": "client_123",
@@ -80,6 +81,11 @@ class Settings(BaseSettings):
     )
     registration_limit: int = Field(
         default=100, ge=1, description="Registrations that one address may make in 10 minutes."
+    )
+    client_documents: Literal["on", "off"] = Field(
+        default="on",
+        description="`off`: client ID metadata documents are neither offered nor fetched, for a server that cannot "
+        "reach the outside.",
     )
     signup: Literal["open", "closed"] = Field(
         default="closed", description="`open` lets anyone create an account at `/sign-up`."
@@ -143,7 +149,7 @@ class Settings(BaseSettings):
             raise ValueError("must not end with a slash")
         if value and urlsplit(value).path:
             raise ValueError("must be an origin, without a path")
-        return value
+        return _as_browsers_write(value)
 
     @field_validator("metrics")
     @classmethod
@@ -252,6 +258,17 @@ class Settings(BaseSettings):
     def is_loopback(self) -> bool:
         """Whether the public URL points at this computer."""
         return _is_loopback(urlsplit(self.origin).hostname or "")
+
+
+def _as_browsers_write(origin: str) -> str:
+    """The one spelling that browsers send in `Origin` and clients compare: lower case, no default port."""
+    if not origin:
+        return origin
+    parts = urlsplit(origin)
+    host = parts.hostname or ""
+    bracketed = f"[{host}]" if ":" in host else host
+    port = "" if parts.port in {None, 443 if parts.scheme == "https" else 80} else f":{parts.port}"
+    return f"{parts.scheme}://{bracketed}{port}"
 
 
 def _is_loopback(host: str) -> bool:

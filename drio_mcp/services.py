@@ -197,7 +197,9 @@ class Services:
     @cached_property
     def _client_authentication(self) -> ClientAuthentication:
         keys = ClientKeys(self.clock, self.outbound, self._client_documents)
-        return ClientAuthentication(self.clients, ClientAssertions(self.clock, self.settings, self.clients, keys))
+        return ClientAuthentication(
+            self.db, self.clients, ClientAssertions(self.clock, self.settings, self.clients, keys)
+        )
 
     # Connections: the record, and connecting
 

@@ -7,7 +7,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from drio_mcp.accounts.people import network_of
 from drio_mcp.api.oauth_requests import (
     authorization_of,
     presented_token,
@@ -18,7 +17,7 @@ from drio_mcp.api.oauth_requests import (
 from drio_mcp.api.responses import json_response, oauth_error
 from drio_mcp.errors import Unauthorized
 from drio_mcp.middleware.bearer import require_scope
-from drio_mcp.middleware.context import address_of, services_of
+from drio_mcp.middleware.context import asker_of, services_of
 from drio_mcp.middleware.families import ROOT_REGISTER, ROOT_TOKEN
 from drio_mcp.models import Scope
 from drio_mcp.oauth.userinfo import userinfo as userinfo_claims
@@ -57,9 +56,10 @@ async def introspect(request: Request) -> Response:
 async def register(request: Request) -> Response:
     """POST /api/v1/auth/register (RFC 7591)."""
     body = await read_metadata_object(request)
-    address = network_of(address_of(request))
     try:
-        registered = await services_of(request).client_registration.register(body, address, presented_token(request))
+        registered = await services_of(request).client_registration.register(
+            body, asker_of(request), presented_token(request)
+        )
     except Unauthorized as error:
         return _unauthorized(error)
     return _private(registered, 201)

@@ -5,6 +5,7 @@ from typing import cast
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
+from drio_mcp.accounts.people import network_of
 from drio_mcp.models import Principal
 from drio_mcp.outbound import work_for
 from drio_mcp.services import Services
@@ -18,6 +19,11 @@ def request_id_of(scope: Scope) -> str:
 def address_of(request: HTTPConnection) -> str:
     """The client's address, as far as trusted proxies tell it."""
     return cast("str", request.scope["state"]["address"])
+
+
+def asker_of(request: HTTPConnection) -> str:
+    """The network that the address belongs to, for limits: a single IPv6 subscriber owns a whole /64."""
+    return network_of(address_of(request))
 
 
 def principal_of(request: HTTPConnection) -> Principal:

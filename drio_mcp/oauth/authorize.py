@@ -10,6 +10,7 @@ from drio_mcp.errors import OAuthError
 from drio_mcp.models import Scope
 from drio_mcp.oauth import pkce
 from drio_mcp.oauth import scopes as scope_list
+from drio_mcp.oauth.client_document import ClientDocumentUnreachable
 from drio_mcp.oauth.clients import Client, ClientKind, Clients
 from drio_mcp.oauth.consents import ClientConsents, is_remembered
 from drio_mcp.oauth.grants import new_grant_id
@@ -106,13 +107,15 @@ class Authorization:
         self._consents = consents
         self._tokens = tokens
 
-    async def check(self, pairs: Iterable[tuple[str, str]]) -> AuthorizationRequest:
+    async def check(self, pairs: Iterable[tuple[str, str]], asker: str = "") -> AuthorizationRequest:
         """The request in `pairs`, the decoded query parameters in their order. Nothing is stored.
+
+        `asker` is the network that it comes from, for its share of client documents that are fetched.
 
         Raises `AuthorizationPageError` or `AuthorizationRedirectError`.
         """
         parameters = Parameters(pairs)
-        client = await self._check_client(parameters)
+        client = await self._check_client(parameters, asker)
         redirect_uri, registered = _check_redirect_uri(parameters, client)
         if is_at_own_host(redirect_uri, self._settings.origin):
             raise AuthorizationPageError("invalid_request", OWN_HOST)
@@ -227,12 +230,14 @@ class Authorization:
             detail=scope_list.to_text(request.scopes),
         )
 
-    async def _check_client(self, parameters: Parameters) -> Client:
+    async def _check_client(self, parameters: Parameters, asker: str) -> Client:
         client_id = parameters.get("client_id")
         if client_id is None or "client_id" in parameters.repeated:
             raise AuthorizationPageError("invalid_request", "The address names no client_id, or several")
         try:
-            client = await self._clients.find(client_id)
+            client = await self._clients.find(client_id, asker)
+        except ClientDocumentUnreachable as error:
+            raise AuthorizationPageError(error.error, f"{error.message}. {UNREACHABLE}") from None
         except OAuthError as error:
             raise AuthorizationPageError(error.error, error.message) from None
         if client is None:
@@ -258,6 +263,10 @@ def _place(request: AuthorizationRequest, user_id: str) -> consents.Place:
     return consents.Place(user_id, request.client.id, request.registered_redirect_uri, audience)
 
 
+UNREACHABLE = (
+    "Nothing is wrong with the client. Try again in some minutes; if it stays, connect the client anew without its "
+    "document, or ask whoever runs this server to set DRIO_CLIENT_DOCUMENTS=off, so that clients register themselves"
+)
 REFUSALS = {
     "access_denied": "The person did not allow the access",
     "login_required": "Nobody is signed in, and prompt=none forbids to ask",

@@ -65,7 +65,7 @@ class ClientAssertions:
             _refuse("iss and sub of client_assertion must both be the client_id")  # RFC 7523 section 3 items 1 and 2
         if client_id is not None and client_id != subject:
             _refuse("client_id is not the subject of client_assertion")
-        client = await self._clients.find(subject) if "\0" not in subject else None
+        client = await self._clients.find_known(subject) if "\0" not in subject else None
         if client is None:
             _refuse("There is no client with this client_id; register again")
         if client.auth_method != "private_key_jwt":

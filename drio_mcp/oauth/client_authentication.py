@@ -13,7 +13,7 @@ from drio_mcp.oauth.client_document import ClientDocumentError, is_document_url
 from drio_mcp.oauth.clients import Client, Clients
 from drio_mcp.oauth.parameters import Parameters
 from drio_mcp.opaque import Secret
-from drio_mcp.store import Transaction, client_assertions
+from drio_mcp.store import Database, Transaction, client_assertions
 from drio_mcp.store import clients as table
 
 Identify = Callable[[Transaction], Client]
@@ -66,7 +66,8 @@ def _read_basic(authorization: str | None) -> tuple[str, str] | None:
 class ClientAuthentication:
     """Says which client a request comes from."""
 
-    def __init__(self, clients: Clients, assertions: ClientAssertions) -> None:
+    def __init__(self, db: Database, clients: Clients, assertions: ClientAssertions) -> None:
+        self._db = db
         self._clients = clients
         self._assertions = assertions
 
@@ -78,7 +79,8 @@ class ClientAuthentication:
         """
         if credentials.assertion is not None:
             verified = await self._assertions.verify(credentials.assertion, credentials.client_id)
-            return partial(_identify_by_assertion, verified)
+            await self._db.write(_record_assertion, verified)
+            return lambda tx: verified.client
         assert credentials.client_id is not None
         if is_document_url(credentials.client_id):
             client = await self._find_document(credentials.client_id)
@@ -87,9 +89,9 @@ class ClientAuthentication:
         return partial(_identify, credentials.client_id, credentials.secret)
 
     async def _find_document(self, client_id: str) -> Client:
-        client = await self._clients.find(client_id)
+        client = await self._clients.find_known(client_id)
         if client is None:
-            raise ClientDocumentError("There is no client with this client_id")
+            raise ClientDocumentError("There is no client with this client_id; authorize first")
         return client
 
 
@@ -102,11 +104,10 @@ def _identify(client_id: str, secret: Secret | None, tx: Transaction) -> Client:
     return client
 
 
-def _identify_by_assertion(verified: VerifiedAssertion, tx: Transaction) -> Client:
-    """RFC 7523 section 3 item 7: an assertion is good once."""
+def _record_assertion(tx: Transaction, verified: VerifiedAssertion) -> None:
+    """RFC 7523 section 3 item 7: an assertion is good once, also where the request that it came with then fails."""
     if not client_assertions.record(tx, verified.client.id, verified.jti, verified.expires_at):
         _refuse("client_assertion was used before; sign a new one with a new jti")
-    return verified.client
 
 
 def _check_secret(client: Client, secret: Secret | None) -> None:

@@ -30,6 +30,10 @@ class ClientDocumentError(OAuthError):
         super().__init__("invalid_client", description, status=401)
 
 
+class ClientDocumentUnreachable(ClientDocumentError):
+    """Its host does not serve it at the moment, or not to us: nothing is known against the client."""
+
+
 @dataclass(frozen=True, slots=True)
 class ClientDocument:
     """A client as its own document describes it. A logo is not among it: it would be loaded from anywhere."""

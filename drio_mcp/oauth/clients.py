@@ -145,12 +145,29 @@ class Clients:
         self._randomness = randomness
         self._documents = documents
 
-    async def find(self, client_id: str) -> Client | None:
-        """The client, or None. Raises `invalid_client` when its document cannot be used."""
+    async def find(self, client_id: str, asker: str = "") -> Client | None:
+        """The client, or None. Raises `invalid_client` when its document cannot be used.
+
+        `asker` is the network that asks, for its share of what is fetched.
+        """
         if is_document_url(client_id):
-            return Client.of_document(await self._documents.fetch(client_id))
+            return Client.of_document(await self._documents.fetch(client_id, asker))
         row = await self._db.read(table.find, client_id)
         return None if row is None else Client.of_row(row)
+
+    async def find_known(self, client_id: str) -> Client | None:
+        """The client, or None also for a document that was never read and that nobody allowed anything.
+
+        For endpoints where a client can only come back: naming junk there makes us ask no host.
+        """
+        if is_document_url(client_id) and not await self._was_here(client_id):
+            return None
+        return await self.find(client_id)
+
+    async def _was_here(self, client_id: str) -> bool:
+        if await self._documents.is_stored(client_id):
+            return True
+        return await self._db.read(lambda tx: tx.one(grants.ANY_OF_CLIENT, client_id=client_id)) is not None
 
     async def create(self, metadata: ClientMetadata | dict[str, Any]) -> tuple[Client, Secret | None]:
         """Enter a client (`drio-mcp clients create`); the secret, if it has one, is told this one time.

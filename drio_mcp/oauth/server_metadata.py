@@ -67,7 +67,7 @@ class PublishedMetadata:
             "introspection_endpoint_auth_methods_supported": CONFIDENTIAL_METHODS,
             "introspection_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
             "authorization_response_iss_parameter_supported": True,
-            "client_id_metadata_document_supported": True,
+            "client_id_metadata_document_supported": self._settings.client_documents == "on",
             "protected_resources": [self._settings.resource],
         }
         if self._settings.registration == "off":

@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl, urlsplit
 from starlette.requests import Request
 
 from drio_mcp.errors import DrioError
-from drio_mcp.middleware.context import services_of
+from drio_mcp.middleware.context import asker_of, services_of
 from drio_mcp.middleware.families import AUTHORIZE
 from drio_mcp.oauth.client_names import harmless_name
 from drio_mcp.pages.policy import form_target
@@ -20,7 +20,8 @@ async def client_behind(request: Request, path: str) -> tuple[str | None, tuple[
     if parts.path != AUTHORIZE:
         return None, ()
     try:
-        checked = await services_of(request).authorization.check(parse_qsl(parts.query, keep_blank_values=True))
+        pairs = parse_qsl(parts.query, keep_blank_values=True)
+        checked = await services_of(request).authorization.check(pairs, asker_of(request))
     except (DrioError, ValueError):
         return None, ()
     return harmless_name(checked.client.name), (form_target(checked.redirect_uri),)

@@ -127,6 +127,7 @@ REVOKE_PERSONAL = Query(
        WHERE id = :id AND client_id IS NULL AND state <> 'revoked' RETURNING user_id""",
     str,
 )
+ANY_OF_CLIENT = Query("SELECT id FROM grants WHERE client_id = :client_id LIMIT 1", str)
 INSERT = Statement(
     """INSERT INTO grants (id, user_id, client_id, client_name, state, secret, generation, used_generation, scopes,
                            resource, redirect_uri, code_challenge, nonce, authenticated_at, created_at, rotated_at,

@@ -10,14 +10,23 @@ import pytest
 
 from drio_mcp.config import Settings
 from drio_mcp.oauth.client_document import ClientDocumentError, check_client_id, read_document
-from drio_mcp.oauth.client_document_fetch import FETCHES_PER_HOST, MetadataDocuments
+from drio_mcp.oauth.client_document_fetch import FETCHES_OF_ONE, FETCHES_PER_HOST, OWN_SHARE, MetadataDocuments
+from drio_mcp.oauth.known_documents import CLIENTS
 from drio_mcp.outbound import Outbound
 from drio_mcp.store import Database
 from tests.conftest import FakeClock
 from tests.upstreams import Fault, Upstream, answers, html_error, redirects, upstream, waits
 from tests.upstreams.tls import CertificateAuthority
 
+JSON = {"Content-Type": "application/json"}
 KEY = {"kty": "EC", "crv": "P-256", "kid": "one", "x": "a", "y": "b"}
+
+
+class NoNames:
+    """A resolver of a machine that is offline."""
+
+    async def resolve(self, host: str, port: int) -> list[str]:
+        raise OSError("offline")
 
 
 @pytest.fixture(scope="module")
@@ -141,13 +150,30 @@ async def test_a_document_that_is_not_valid(documents: MetadataDocuments, host: 
         (html_error(200), "not JSON"),
         (html_error(403), "403"),
         (html_error(500), "500"),
-        (answers(200, b'{"client_id": '), "not JSON"),
+        (answers(200, b'{"client_id": ', JSON), "not JSON"),
+        (answers(200, b"{}", {"Content-Type": "text/html"}), "not JSON"),
+        (answers(200, b"{}", {"Content-Type": "text/plain; x=application/json"}), "not JSON"),
+        (answers(200, '{"client_id": "x"}'.encode("utf-16"), JSON), "not JSON"),
+        (answers(200, '{"client_id": "\ud800"}'.encode("utf-8", "surrogatepass"), JSON), "not JSON"),
         (answers(200, ["x"]), "not valid"),
         (answers(200, {"client_id": "x" * 6000}), "larger"),
         (redirects("https://acme.example/elsewhere.json"), "redirect"),
         (redirects("/other.json", 308), "redirect"),
     ],
-    ids=["page", "403", "500", "cut", "list", "over 5 KiB", "redirect away", "redirect near"],
+    ids=[
+        "page",
+        "403",
+        "500",
+        "cut",
+        "html",
+        "plain",
+        "utf-16",
+        "surrogate",
+        "list",
+        "over 5 KiB",
+        "redirect away",
+        "redirect near",
+    ],
 )
 async def test_an_answer_that_is_no_document(documents: MetadataDocuments, host: Host, fault: Fault, says: str) -> None:
     host.answers_with(fault)
@@ -345,6 +371,73 @@ async def test_first_fetches_from_one_host_are_limited_and_known_documents_are_n
     assert "Too many" in await refusal(documents, f"{host.upstream.origin}/more.json")
     clock.advance(minutes=55)
     assert (await documents.fetch(host.client_id)).problem is None
+
+
+@pytest.mark.parametrize("body", [b'{"client_id": ', '{"client_id": "x"}'.encode("utf-16")])
+async def test_what_is_no_json_is_remembered_like_any_refusal(
+    documents: MetadataDocuments, host: Host, body: bytes
+) -> None:
+    host.answers_with(answers(200, body, JSON))
+    assert await refusal(documents, host.client_id) == await refusal(documents, host.client_id)
+    assert host.fetches == 1
+
+
+async def test_one_networks_junk_locks_nobody_elses_client_out(documents: MetadataDocuments, host: Host) -> None:
+    """Twenty anonymous `/authorize?client_id=https://HOST/junkN`, from many networks: the real client still gets in."""
+    for number in range(3 * FETCHES_PER_HOST):
+        with pytest.raises(ClientDocumentError):
+            await documents.fetch(f"{host.upstream.origin}/{number}.json", f"198.51.100.{number % 12}")
+    before = host.fetches
+    assert before <= FETCHES_PER_HOST + 12 * OWN_SHARE
+    assert (await documents.fetch(host.client_id, "203.0.113.9")).name == "Acme"
+
+
+async def test_one_network_has_its_share_of_all_hosts_together(documents: MetadataDocuments, host: Host) -> None:
+    refused = []
+    for number in range(FETCHES_OF_ONE + 5):
+        with pytest.raises(ClientDocumentError) as raised:
+            await documents.fetch(f"https://10.0.0.{number}/client.json", "198.51.100.1")
+        refused.append("Too many" in raised.value.message)
+    assert refused == [False] * FETCHES_OF_ONE + [True] * 5
+
+
+# Where hosts do not answer us
+
+
+@pytest.mark.parametrize("client_id", sorted(CLIENTS))
+async def test_a_well_known_client_gets_in_while_its_host_fails(
+    documents: MetadataDocuments, database: Database, clock: FakeClock, client_id: str
+) -> None:
+    """Offline, or a host that refuses data centres: the built-in copy, which says so."""
+    async with Outbound(Settings(), resolver=NoNames()) as outbound:
+        client = await MetadataDocuments(database, clock, outbound, Settings()).fetch(client_id)
+    assert client.client_id == client_id
+    assert client.token_endpoint_auth_method == "none"
+    assert client.problem is not None
+    assert "A copy that came with this server" in client.problem
+
+
+async def test_switched_off_nothing_is_fetched(database: Database, clock: FakeClock, host: Host) -> None:
+    """`DRIO_CLIENT_DOCUMENTS=off`: well-known clients are known, the rest is told to register."""
+    settings = Settings(client_documents="off", outbound_allow=(host.upstream.host_port,))
+    async with Outbound(settings, resolver=NoNames()) as outbound:
+        documents = MetadataDocuments(database, clock, outbound, settings)
+        assert "registers itself" in await refusal(documents, host.client_id)
+        known = await documents.fetch("https://claude.ai/oauth/claude-code-client-metadata")
+        assert (known.name, known.problem) == ("Claude Code", None)
+    assert host.fetches == 0
+
+
+async def test_switched_off_who_is_in_stays_in(
+    documents: MetadataDocuments, host: Host, database: Database, clock: FakeClock
+) -> None:
+    await documents.fetch(host.client_id)
+    clock.advance(days=2)
+    settings = Settings(client_documents="off")
+    async with Outbound(settings, resolver=NoNames()) as outbound:
+        later = MetadataDocuments(database, clock, outbound, settings)
+        assert (await later.fetch(host.client_id)).name == "Acme"
+    assert host.fetches == 1
 
 
 async def test_many_askers_share_one_fetch(documents: MetadataDocuments, host: Host) -> None:

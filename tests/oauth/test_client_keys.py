@@ -86,7 +86,7 @@ async def elsewhere(
         clients = Clients(database, clock, SystemRandomness(), settings, documents)
         assertions = ClientAssertions(clock, settings, clients, ClientKeys(clock, outbound, documents))
         calls = host.log.count("elsewhere")
-        yield Elsewhere(host, clients, ClientAuthentication(clients, assertions), clock, database, calls)
+        yield Elsewhere(host, clients, ClientAuthentication(database, clients, assertions), clock, database, calls)
 
 
 def public(*keys: ECKey) -> dict[str, Any]:
@@ -142,6 +142,9 @@ async def test_a_document_names_a_client_that_signs(elsewhere: Elsewhere) -> Non
     url = f"{elsewhere.host.origin}/client.json"
     method = {"token_endpoint_auth_method": "private_key_jwt", "jwks": public(FIRST)}
     elsewhere.serves({"client_id": url, "redirect_uris": [CALLBACK], **method})
+    with refused("invalid_client", 401):
+        await elsewhere.identify(url, FIRST, "1")  # nobody has allowed it anything: its host is not even asked
+    await elsewhere.clients.find(url)
     client = await elsewhere.identify(url, FIRST, "1")
     assert (client.id, client.is_confidential) == (url, True)
     with refused("invalid_client", 401):

@@ -53,3 +53,10 @@ def test_openid_configuration_has_all_that_its_standard_requires() -> None:
 def test_registration_is_advertised_only_where_it_works() -> None:
     assert "registration_endpoint" in PublishedMetadata(Settings(registration="token")).authorization_server()
     assert "registration_endpoint" not in PublishedMetadata(Settings(registration="off")).openid_configuration()
+
+
+def test_documents_are_not_offered_where_they_are_switched_off() -> None:
+    """`DRIO_CLIENT_DOCUMENTS=off`."""
+    settings = Settings(public_url=ORIGIN, client_documents="off")
+    document = PublishedMetadata(settings).authorization_server()
+    assert document["client_id_metadata_document_supported"] is False
