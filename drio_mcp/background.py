@@ -1,4 +1,4 @@
-"""Periodic jobs: each is a method of a capability; here is only when it runs."""
+"""Periodic jobs and steady streams: each is a method of a capability; here is only when it runs."""
 
 import asyncio
 import contextlib
@@ -15,9 +15,16 @@ from drio_mcp.store import idempotency, throttle
 log = logging.getLogger("drio_mcp.background")
 
 
+STREAM = SECOND
+"""How often a steady stream looks whether something is due: each run works until nothing is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Something to do about every `every` milliseconds; `run` takes the present moment in milliseconds."""
+    """Something to do about every `every` milliseconds; `run` takes the present moment in milliseconds.
+
+    Streams begin with the program: what became due while nothing ran waits no longer.
+    """
 
     name: str
     every: int
@@ -32,11 +39,11 @@ def jobs(services: Services) -> list[Job]:
         Job("forget sign-ins that never came back", HOUR, services.oidc_sign_in.sweep),
         Job("forget ended links", HOUR, services.links.prune),
         Job("forget consents that never came back", HOUR, services.provider_consent.prune),
-        Job("renew upstream tokens", MINUTE, services.token_refresh.refresh_due),
-        Job("validate connections", MINUTE, services.validation.validate_due),
+        Job("renew upstream tokens", STREAM, services.token_refresh.refresh_due),
+        Job("validate connections", STREAM, services.validation.validate_due),
         Job("forget old history", HOUR, services.history.prune),
         Job("renew client secrets", 10 * MINUTE, services.provider_registrations.renew_due),
-        Job("delete removed connections", MINUTE, services.removals.sweep),
+        Job("delete removed connections", STREAM, services.removals.sweep),
         Job("deliver webhooks", SECOND, services.deliveries.deliver_due),
         Job("forget old messages", HOUR, services.deliveries.prune),
         Job("forget ended grants", HOUR, services.grants.sweep),
@@ -52,7 +59,7 @@ def jobs(services: Services) -> list[Job]:
 @contextlib.asynccontextmanager
 async def running(services: Services) -> AsyncIterator[None]:
     """Run every job while the context is open."""
-    tasks = [asyncio.create_task(_repeat(job, services), name=job.name) for job in jobs(services)]
+    tasks = [asyncio.create_task(repeat(job, services), name=job.name) for job in jobs(services)]
     try:
         yield
     finally:
@@ -61,10 +68,13 @@ async def running(services: Services) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _repeat(job: Job, services: Services) -> None:
-    while True:
+async def repeat(job: Job, services: Services) -> None:
+    """Run a job over and over."""
+    if job.every > STREAM:
         await asyncio.sleep(delay(job.every, services.randomness) / SECOND)
+    while True:
         await run_once(job, services.clock.now())
+        await asyncio.sleep(delay(job.every, services.randomness) / SECOND)
 
 
 async def run_once(job: Job, now: int) -> None:

@@ -1,10 +1,11 @@
 """Periodic jobs: all of them run, none stops the others, and processes do not run them in step."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from drio_mcp.background import Job, delay, jobs, run_once, running
+from drio_mcp.background import STREAM, Job, delay, jobs, repeat, run_once, running
 from drio_mcp.clock import DAY, HOUR
 from drio_mcp.config import Settings
 from drio_mcp.opaque import Secret, SystemRandomness
@@ -54,6 +55,25 @@ async def test_jobs_stop_with_the_program(tmp_path: Path) -> None:
     services = build_services(Settings(data_dir=tmp_path), randomness=SystemRandomness())
     async with services.running(), running(services):
         pass
+
+
+async def test_streams_begin_with_the_program_and_periodic_jobs_later(tmp_path: Path, clock: FakeClock) -> None:
+    """What became due while nothing ran is not kept waiting for a minute more."""
+    began = asyncio.Event()
+
+    async def run(now: int) -> None:
+        began.set()
+
+    services = build_services(Settings(data_dir=tmp_path), clock=clock, passwords=cheap_passwords())
+    stream = asyncio.create_task(repeat(Job("stream", STREAM, run), services))
+    await asyncio.wait_for(began.wait(), 0.5)
+    stream.cancel()
+    began.clear()
+    periodic = asyncio.create_task(repeat(Job("periodic", HOUR, run), services))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not began.is_set()
+    periodic.cancel()
 
 
 @pytest.mark.parametrize(("byte", "factor"), [(0x00, 0.75), (0x80, 1.0), (0xFF, 1.25)])

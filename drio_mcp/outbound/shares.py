@@ -114,8 +114,16 @@ class Admission:
         self._waiting_of: Counter[str] = Counter()
 
     @property
-    def under_way(self) -> int:
-        return self._in_all
+    def has_room(self) -> bool:
+        """Whether anybody at all could be let in."""
+        return self._in_all < self._share.in_all
+
+    def enter(self, account: str, host: str) -> bool:
+        """Let one more in where its shares allow, without waiting; `leave` lets it out again."""
+        is_fit = self._fits(account, host)
+        if is_fit:
+            self._enter(account, host)
+        return is_fit
 
     @asynccontextmanager
     async def turn(self, account: str, host: str) -> AsyncIterator[None]:
@@ -127,7 +135,7 @@ class Admission:
         try:
             yield
         finally:
-            self._leave(account, host)
+            self.leave(account, host)
 
     def _fits(self, account: str, host: str) -> bool:
         share = self._share
@@ -147,7 +155,8 @@ class Admission:
         self._to[host] += 1
         self._of_to[account, host] += 1
 
-    def _leave(self, account: str, host: str) -> None:
+    def leave(self, account: str, host: str) -> None:
+        """One that was let in has ended."""
         self._in_all -= 1
         _lower(self._of, account)
         _lower(self._to, host)
@@ -166,7 +175,7 @@ class Admission:
                 await turn
         except BaseException as error:
             if turn.done() and not turn.cancelled():
-                self._leave(account, host)  # it was let in at the very moment in which it gave up
+                self.leave(account, host)  # it was let in at the very moment in which it gave up
             elif entry in self._waiting:
                 self._waiting.remove(entry)
             if isinstance(error, TimeoutError):

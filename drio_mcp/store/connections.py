@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from drio_mcp.store import validations
 from drio_mcp.store.database import ChangedRow, Query, Statement, Transaction, about_to_change
 
 
@@ -33,6 +34,15 @@ class Owner:
 
     user_id: str
     is_operator: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShareRow:
+    """Whose share work on a connection is of, and what tells the host that it will ask."""
+
+    user_id: str
+    config: str
+    is_disabled: int
 
 
 COLUMNS = (
@@ -90,6 +100,12 @@ UPDATE = Statement(
               updated_at = :updated_at
        WHERE id = :id AND version = :version - 1"""
 )
+FIND_SHARE = Query(
+    """SELECT apps.user_id, connections.config, users.is_disabled
+       FROM connections JOIN apps ON apps.id = connections.app_id JOIN users ON users.id = apps.user_id
+       WHERE connections.id = :id""",
+    ShareRow,
+)
 CLEAR_DEFAULT = Query(
     """UPDATE connections SET is_default = 0, version = version + 1, updated_at = :now
        WHERE app_id = :app_id AND is_default = 1 AND id <> :id RETURNING id""",
@@ -140,12 +156,13 @@ def insert(tx: Transaction, row: ConnectionRow) -> None:
     """Add a connection; raises `UniqueViolation` when its key is taken."""
     about_to_change(tx, ChangedRow(KIND, row.id, row.app_id))
     tx.run(INSERT, **asdict(row))
+    validations.follow(tx, row.id, row.status, row.updated_at)
 
 
 def update(tx: Transaction, row: ConnectionRow) -> bool:
     """Write what can change; False when another change came first. `row.version` is one more than the stored one."""
     about_to_change(tx, ChangedRow(KIND, row.id, row.app_id))
-    return (
+    is_changed = (
         tx.run(
             UPDATE,
             id=row.id,
@@ -163,6 +180,9 @@ def update(tx: Transaction, row: ConnectionRow) -> bool:
         )
         == 1
     )
+    if is_changed:
+        validations.follow(tx, row.id, row.status, row.updated_at)
+    return is_changed
 
 
 def delete(tx: Transaction, row: ConnectionRow) -> None:

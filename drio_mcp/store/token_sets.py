@@ -33,7 +33,14 @@ COLUMNS = (
 )
 
 FIND = Query(f"SELECT {COLUMNS} FROM token_sets WHERE connection_id = :connection_id", TokenSetRow)  # noqa: S608
-LIST_DUE = Query("SELECT connection_id FROM token_sets WHERE due_at <= :now ORDER BY due_at LIMIT :limit", str)
+CLAIM_DUE = Query(
+    """UPDATE token_sets SET due_at = :until
+       WHERE connection_id IN (SELECT connection_id FROM token_sets WHERE due_at <= :now ORDER BY due_at LIMIT :limit)
+         AND due_at <= :now
+       RETURNING connection_id""",
+    str,
+)
+"""Takes what is due and moves it on in one statement: who claims at the same moment finds it not due any more."""
 COUNT_DUE = Query("SELECT count(*) FROM token_sets WHERE due_at <= :now", int)
 PUT = Statement(
     f"""INSERT INTO token_sets ({COLUMNS})
@@ -62,7 +69,15 @@ GIVE_UP = Statement(
               lease_until = NULL, attempted_at = NULL
        WHERE connection_id = :connection_id AND generation = :generation AND lease_fence = :fence"""
 )
-POSTPONE = Statement("UPDATE token_sets SET due_at = :due_at WHERE connection_id = :connection_id AND due_at <= :now")
+RELEASE = Statement(
+    """UPDATE token_sets SET lease_until = NULL, attempted_at = NULL
+       WHERE connection_id = :connection_id AND generation = :generation AND lease_fence = :fence"""
+)
+"""Gives a lease back under which nothing was sent."""
+FORGET_DUE = Statement("UPDATE token_sets SET due_at = NULL WHERE connection_id = :connection_id")
+POSTPONE = Statement(
+    "UPDATE token_sets SET due_at = :due_at WHERE connection_id = :connection_id AND due_at IS NOT NULL"
+)
 REMOVE = Statement("DELETE FROM token_sets WHERE connection_id = :connection_id")
 
 

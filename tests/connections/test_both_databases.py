@@ -4,10 +4,10 @@ import asyncio
 from pathlib import Path
 
 from drio_mcp.clock import HOUR
-from drio_mcp.connections.health.validation import FIRST_MS
 from drio_mcp.connections.record.history import Event, record_use
 from drio_mcp.connections.record.schemas import HistoryQuery, Status
 from drio_mcp.store import Transaction
+from drio_mcp.store.validations import FIRST_MS
 from tests.conftest import FakeClock
 from tests.connections.place import place_at
 from tests.upstreams import KeyedApi, answers, upstream

@@ -1,10 +1,8 @@
 """Validation by evidence: on demand, in the background by due date, and when a use was refused.
 
-One process looks at a connection at a time (a row lease), and due dates are spread, so that many connections made at
-once are not looked at at once for ever after.
+One process looks at a connection at a time (a claim moves its due date on), and due dates are spread, so that many
+connections made at once are not looked at at once for ever after.
 """
-
-import asyncio
 
 from drio_mcp.clock import HOUR, MINUTE, Clock, rfc3339
 from drio_mcp.connections.catalog.providers import Providers
@@ -14,23 +12,19 @@ from drio_mcp.connections.health.findings import Examination
 from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.answers import ValidationAnswer, ValidationCheck
 from drio_mcp.connections.record.connection import Connection
+from drio_mcp.connections.record.due_work import Due, DueWork, Schedule
 from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.record.schemas import Status
-from drio_mcp.connections.record.status import WORKING
 from drio_mcp.errors import NotFound
 from drio_mcp.opaque import Randomness
+from drio_mcp.outbound import OutboundBusy
 from drio_mcp.store import Database, Transaction, validations
 
 EVERY_MS = 12 * HOUR
 EVERY_WHEN_DEGRADED_MS = 30 * MINUTE
-FIRST_MS = MINUTE
-"""When a connection is looked at that nobody has looked at yet."""
-LEASE_MS = 2 * MINUTE
-"""Longer than an examination can take."""
-BATCH = 20
-AT_ONCE = 5
+CLAIMED_MS = 2 * MINUTE
+"""When a connection is due again that is being looked at: longer than an examination can take."""
 JOB = Actor.job("validation")
-WATCHED = WORKING | {Status.PENDING}
 
 
 class Validation:
@@ -49,6 +43,8 @@ class Validation:
         self._randomness = randomness
         self._providers = providers
         self._examiner = examiner
+        self._schedule = Schedule(db, clock, validations.CLAIM_DUE, validations.POSTPONE, CLAIMED_MS)
+        self._due = DueWork("validate connections", self._schedule, self._look)
 
     async def validate(self, actor: Actor, app_id: str, id_or_key: str, *, dry_run: bool = False) -> ValidationAnswer:
         """Look at the connection now. A dry run asks only what changes nothing, and writes nothing.
@@ -69,40 +65,32 @@ class Validation:
         )
 
     async def validate_due(self, now: int) -> int:
-        """Look at the connections whose time has come, and give how many that were."""
-        await self._db.write(lambda tx: tx.run(validations.PLAN, due_at=now + FIRST_MS, limit=BATCH))
-        due = await self._db.read(lambda tx: tx.all(validations.LIST_DUE, now=now, limit=BATCH))
-        slots = asyncio.Semaphore(AT_ONCE)
-
-        async def look(connection_id: str) -> bool:
-            async with slots:
-                return await self._look(connection_id, now)
-
-        return sum(await asyncio.gather(*(look(each) for each in due)))
+        """Look at all connections whose time has come, and give how many that were."""
+        return await self._due.drain(now)
 
     async def doubt(self, connection_id: str) -> None:
         """A use was refused: look at the connection soon. What one call was refused may be that call's own fault."""
         now = self._clock.now()
         await self._db.write(lambda tx: tx.run(validations.HASTEN, connection_id=connection_id, now=now))
 
-    async def _look(self, connection_id: str, now: int) -> bool:
-        """Look at one, unless another process is at it."""
-        if await self._db.write(self._claim, connection_id, now) is None:
-            return False
-        examination = await self._examiner.examine(connection_id)
+    async def _look(self, due: Due) -> None:
+        """Look at one. What raises here is no evidence against the connection: it is looked at again later."""
+        try:
+            examination = await self._examiner.examine(due.connection_id)
+        except OutboundBusy:
+            raise
+        except Exception:
+            await self._schedule.put_off([due], self._clock.now() + EVERY_WHEN_DEGRADED_MS)
+            raise
         if examination is not None:
             await self._db.write(self._conclude, JOB, examination)
-        return True
-
-    def _claim(self, tx: Transaction, connection_id: str, now: int) -> str | None:
-        return tx.one(validations.CLAIM, connection_id=connection_id, now=now, until=now + LEASE_MS)
 
     def _conclude(self, tx: Transaction, actor: Actor, examination: Examination) -> Connection | None:
         now = self._clock.now()
         connection = conclude(tx, actor, examination, now)
         if connection is None:
             return None
-        if connection.row.status in WATCHED:
+        if connection.row.status in validations.WATCHED:
             tx.run(validations.PUT, connection_id=connection.id, due_at=self._next(connection, now))
         else:
             tx.run(validations.REMOVE, connection_id=connection.id)

@@ -4,6 +4,8 @@ Nothing is copied aside and no secret outlives its row: until the time is up the
 enables it meanwhile, through any door, has brought it back. REST and tools delete at once (contract section 3).
 """
 
+import asyncio
+import logging
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -15,8 +17,11 @@ from drio_mcp.connections.record.history import Actor, Event, record
 from drio_mcp.connections.record.schemas import ConnectionPatch, Status
 from drio_mcp.connections.removal.delete import Deletion
 from drio_mcp.errors import NotFound, PreconditionFailed
+from drio_mcp.outbound import acting_for
 from drio_mcp.store import Database, Transaction, removals
 from drio_mcp.store.removals import RemovalRow
+
+log = logging.getLogger("drio_mcp.connections")
 
 WINDOW_MS = 10 * MINUTE
 MOST_AT_ONCE = 100
@@ -45,10 +50,16 @@ class Removals:
         return {row.connection_id: row.due_at for row in rows}
 
     async def sweep(self, now: int) -> int:
-        """Delete what is due; returns how many."""
+        """Delete all that is due, several at once; returns how many. What fails for one stops no other."""
         count = 0
-        for row in await self._db.read(lambda tx: tx.all(removals.LIST_DUE, now=now, limit=MOST_AT_ONCE)):
-            count += await self._finish(row)
+        while rows := await self._db.read(lambda tx: tx.all(removals.LIST_DUE, now=now, limit=MOST_AT_ONCE)):
+            outcomes = await asyncio.gather(*map(self._finish, rows), return_exceptions=True)
+            for failure in (each for each in outcomes if isinstance(each, Exception)):
+                log.error("a removed connection was not deleted", exc_info=failure)
+            deleted = sum(outcome is True for outcome in outcomes)
+            count += deleted
+            if deleted == 0:
+                break
         return count
 
     def _remove(self, tx: Transaction, actor: Actor, app_id: str, auth_id: str) -> int:
@@ -85,6 +96,10 @@ class Removals:
 
     async def _finish(self, removal: RemovalRow) -> bool:
         """Delete the connection, unless somebody enabled it or it changes at this very moment."""
+        with acting_for(removal.user_id, is_job=True):
+            return await self._delete(removal)
+
+    async def _delete(self, removal: RemovalRow) -> bool:
         actor = Actor(removal.user_id, "person", removal.actor_name)
         app_id, auth_id = removal.app_id, removal.connection_id
         with suppress(NotFound, PreconditionFailed):

@@ -16,6 +16,7 @@ refresh token is tried again, which is what the grace period of providers that r
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -24,6 +25,7 @@ from drio_mcp.connections.config_types import ConfigType
 from drio_mcp.connections.diagnosis_codes import CODES, Code, Fault
 from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.connection import Connection
+from drio_mcp.connections.record.due_work import Due, DueWork, Schedule
 from drio_mcp.connections.record.history import Actor, Event
 from drio_mcp.connections.upstream.stored_tokens import ACCESS_TOKEN, ORPHAN, REFRESH_TOKEN, Held, StoredTokens
 from drio_mcp.connections.upstream.token_answers import Refusal, TokenSet
@@ -32,6 +34,7 @@ from drio_mcp.connections.upstream.token_requests import TokenClient, UpstreamTo
 from drio_mcp.connections.upstream.unstored_answers import UnstoredAnswers
 from drio_mcp.foundations import Foundations
 from drio_mcp.opaque import Secret
+from drio_mcp.outbound import OutboundBusy
 from drio_mcp.store import Transaction, token_sets
 from drio_mcp.store.token_sets import TokenSetRow
 from drio_mcp.vault import SealBroken
@@ -44,7 +47,8 @@ AHEAD_MS = 10 * MINUTE
 """How long before its end a token is renewed by the background job, at most."""
 BACKOFF_MS = 30 * SECOND
 LONGEST_BACKOFF_MS = HOUR
-BATCH = 50
+CLAIMED_MS = 2 * MINUTE
+"""When a set is due again that is being renewed: longer than both of the token client's tries, and the lease."""
 JOB = Actor.job("token renewal")
 
 
@@ -122,6 +126,8 @@ class TokenRefresh:
         self._pause = pause
         self._on_step = on_step
         self._under_way: dict[str, asyncio.Task[None]] = {}
+        schedule = Schedule(self._db, self._clock, token_sets.CLAIM_DUE, token_sets.POSTPONE, CLAIMED_MS)
+        self._due = DueWork("renew upstream tokens", schedule, self._refresh_one)
 
     def keep(
         self, tx: Transaction, actor: Actor, connection: Connection, tokens: TokenSet, event: Event = Event.CONNECTED
@@ -157,13 +163,12 @@ class TokenRefresh:
         return 0 if row is None else row.generation
 
     async def refresh_due(self, now: int) -> int:
-        """Renew what runs out soon, and give how many connections were looked at."""
-        due = await self._db.read(lambda tx: tx.all(token_sets.LIST_DUE, now=now, limit=BATCH))
-        outcomes = await asyncio.gather(*(self.refresh(each) for each in due), return_exceptions=True)
-        for failure in outcomes:
-            if isinstance(failure, BaseException) and not isinstance(failure, Fault):
-                raise failure
-        return len(due)
+        """Renew all that runs out soon, and give how many connections were looked at."""
+        return await self._due.drain(now)
+
+    async def _refresh_one(self, due: Due) -> None:
+        with suppress(Fault):  # it is told to the connection, whose next time is set
+            await self.refresh(due.connection_id)
 
     async def _refresh_or_make_do(self, connection_id: str, row: TokenSetRow | None, *, has_token: bool) -> None:
         """Renew; a token that still lives is good enough when its provider cannot be reached just now."""
@@ -179,10 +184,22 @@ class TokenRefresh:
         if attempt is None:
             return
         self._on_step(RefreshStep.BEFORE_CALL)
-        if attempt.refresh_token is None:
-            answer = await self._client.client_credentials(attempt.endpoint, attempt.scopes)
-        else:
-            answer = await self._client.refresh(attempt.endpoint, attempt.refresh_token)
+        try:
+            if attempt.refresh_token is None:
+                answer = await self._client.client_credentials(attempt.endpoint, attempt.scopes)
+            else:
+                answer = await self._client.refresh(attempt.endpoint, attempt.refresh_token)
+        except OutboundBusy:  # we had no room, so that nothing was sent
+            held = attempt.held
+            await self._db.write(
+                lambda tx: tx.run(
+                    token_sets.RELEASE,
+                    connection_id=attempt.connection_id,
+                    generation=held.generation,
+                    fence=held.fence,
+                )
+            )
+            raise
         self._on_step(RefreshStep.AFTER_CALL)
         if isinstance(answer, Refusal):
             adopted = await self._db.write(self._refused, attempt, answer)
@@ -244,7 +261,7 @@ class TokenRefresh:
         if connection is None:
             return _gone()
         if connection.is_disabled:
-            tx.run(token_sets.POSTPONE, connection_id=connection_id, due_at=None, now=self._clock.now())
+            tx.run(token_sets.FORGET_DUE, connection_id=connection_id)
             return Fault(Code.DISABLED)
         row = tx.one(token_sets.FIND, connection_id=connection_id) or self._first_row(tx, connection)
         if row is None:

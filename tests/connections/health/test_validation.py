@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from drio_mcp.clock import DAY, HOUR, MINUTE
-from drio_mcp.connections.health.validation import EVERY_MS, FIRST_MS
+from drio_mcp.clock import DAY, HOUR
+from drio_mcp.connections.health.validation import CLAIMED_MS, EVERY_MS
 from drio_mcp.connections.record.answers import ValidationAnswer
 from drio_mcp.connections.record.schemas import Status
 from drio_mcp.store import Query, Transaction, validations
+from drio_mcp.store.validations import FIRST_MS
 from tests.conftest import FakeClock
 from tests.connections.broken import Scene, keyed, machine, mcp, oauth
 from tests.connections.place import place_at
@@ -267,7 +268,7 @@ async def test_the_job_looks_at_what_nobody_has_looked_at(tmp_path: Path, clock:
 
 
 async def test_one_process_looks_at_a_time(tmp_path: Path, clock: FakeClock) -> None:
-    """The row's lease: of many jobs at once, one asks the provider."""
+    """The claim: of many jobs at once, one asks the provider."""
     async with keyed(tmp_path, clock) as scene:
         await run_job(scene)
         clock.advance(milliseconds=FIRST_MS)
@@ -276,18 +277,17 @@ async def test_one_process_looks_at_a_time(tmp_path: Path, clock: FakeClock) -> 
         assert scene.provider.log.count("probe") == 2
 
 
-async def test_a_lease_of_a_dead_process_runs_out(tmp_path: Path, clock: FakeClock) -> None:
+async def test_what_a_dead_process_had_claimed_comes_back(tmp_path: Path, clock: FakeClock) -> None:
     async with keyed(tmp_path, clock) as scene:
         await run_job(scene)
         clock.advance(milliseconds=FIRST_MS)
 
         def claim(tx: Transaction) -> Any:
-            now = clock.now()
-            return tx.one(validations.CLAIM, connection_id=scene.auth.id, now=now, until=now + 2 * MINUTE)
+            return tx.all(validations.CLAIM_DUE, now=clock.now(), until=clock.now() + CLAIMED_MS, limit=10)
 
-        assert await scene.here.services.db.write(claim) == scene.auth.id
+        assert await scene.here.services.db.write(claim) == [scene.auth.id]
         assert await run_job(scene) == 0
-        clock.advance(minutes=2)
+        clock.advance(milliseconds=CLAIMED_MS)
         assert await run_job(scene) == 1
 
 

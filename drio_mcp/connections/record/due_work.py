@@ -1,0 +1,208 @@
+"""A steady stream of due work: claimed in small batches, shared by all processes, a bounded number under way.
+
+What is claimed is due again later by that very statement: no other process takes it meanwhile, one whose work raises
+has been moved on, and what a process had under way when it died comes back by itself. Accounts and hosts have shares,
+so that a hundred hanging hosts in front delay nobody behind them: what finds no place waits in a short queue of its
+own, and what exceeds that is put off without having been tried.
+"""
+
+import asyncio
+import json
+import logging
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from drio_mcp.clock import HOUR, MINUTE, SECOND, Clock
+from drio_mcp.outbound import OutboundBusy, acting_for
+from drio_mcp.outbound.shares import Admission, Share
+from drio_mcp.outside import read_url
+from drio_mcp.store import Database, Transaction, connections
+from drio_mcp.store.database import Query, Statement
+
+log = logging.getLogger("drio_mcp.connections")
+
+SHARE = Share(in_all=256, of_account=96, to_host=128)
+"""Below those of the outbound calls, so that who asks for something now finds room beside the jobs."""
+BATCH = 32
+QUEUED = 64
+"""Claimed and waiting for a place, of one account at one host."""
+QUEUED_IN_ALL = 256
+LOOK_AGAIN_SECONDS = 1.0
+DISABLED_MS = 12 * HOUR
+"""After which it is looked again whether the owner's account is still disabled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """One connection whose time has come: whose it is, and the host that will be asked ("" where none is known)."""
+
+    connection_id: str
+    account: str
+    host: str
+
+
+def put_off_until(now: int, number: int) -> int:
+    """When the `number`th of those that were put off is due again (milliseconds): spread, so that few come at once."""
+    return now + min(2 * SECOND + 20 * number, MINUTE)
+
+
+class Schedule:
+    """The due dates of one kind of work: a table with `connection_id` and `due_at`."""
+
+    def __init__(self, db: Database, clock: Clock, claim: Query[str], postpone: Statement, claimed_ms: int) -> None:
+        """`claim` takes what is due and moves it on by `claimed_ms`, longer than the work on one can take."""
+        self._db = db
+        self._clock = clock
+        self._claim_due = claim
+        self._postpone = postpone
+        self._claimed_ms = claimed_ms
+        self._put_off = 0
+        self.now = 0
+        """What is due by then (milliseconds) is due, even where the clock does not say so yet."""
+
+    async def claim(self, limit: int) -> Sequence[Due]:
+        """Up to so many that are due, nobody else's from now on."""
+        return await self._db.write(self._claim, max(self.now, self._clock.now()), limit)
+
+    async def put_off(self, dues: Sequence[Due], until: int | None = None) -> None:
+        """Let them be due again a little later, or at `until`. Nothing was tried, so nothing is said about them."""
+        now = self._clock.now()
+
+        def put_off(tx: Transaction) -> None:
+            for due in dues:
+                self._put_off = self._put_off + 1 if until is None else self._put_off
+                later = put_off_until(now, self._put_off) if until is None else until
+                tx.run(self._postpone, connection_id=due.connection_id, due_at=later)
+
+        await self._db.write(put_off)
+
+    def begin(self, now: int) -> None:
+        """A drain begins."""
+        self.now, self._put_off = now, 0
+
+    def _claim(self, tx: Transaction, now: int, limit: int) -> Sequence[Due]:
+        """Those of disabled accounts are moved on and left alone."""
+        claimed = []
+        for connection_id in tx.all(self._claim_due, now=now, until=now + self._claimed_ms, limit=limit):
+            share = tx.one(connections.FIND_SHARE, id=connection_id)
+            if share is None:
+                continue
+            config = json.loads(share.config)
+            asked = read_url(config.get("token_endpoint") or config.get("api_base_url"))
+            due = Due(connection_id, share.user_id, asked.netloc if asked is not None else "")
+            if share.is_disabled:
+                tx.run(self._postpone, connection_id=connection_id, due_at=now + DISABLED_MS)
+            else:
+                claimed.append(due)
+        return claimed
+
+
+class DueWork:
+    """Works off what is due, one drain after the other."""
+
+    def __init__(
+        self,
+        name: str,
+        schedule: Schedule,
+        do: Callable[[Due], Awaitable[object]],
+        share: Share = SHARE,
+    ) -> None:
+        self._name = name
+        self._schedule = schedule
+        self._do = do
+        self._places = Admission(share)
+        self._queues: OrderedDict[tuple[str, str], deque[Due]] = OrderedDict()
+        self._queued = 0
+        self._running: set[asyncio.Task[None]] = set()
+        self._ended = asyncio.Event()
+        self._done = 0
+        self._turn = asyncio.Lock()
+
+    async def drain(self, now: int) -> int:
+        """Work on what is due by `now`, or becomes due meanwhile, until there is nothing more; gives how many.
+
+        What fails for one connection is logged and stops no other.
+        """
+        async with self._turn:
+            return await self._drain(now)
+
+    async def _drain(self, now: int) -> int:
+        self._schedule.begin(now)
+        self._done, is_empty, is_choked = 0, False, False
+        try:
+            while True:
+                self._start_what_fits()
+                if not is_empty and not is_choked and self._queued < QUEUED_IN_ALL and self._places.has_room:
+                    claimed = await self._schedule.claim(BATCH)
+                    is_empty = not claimed
+                    is_choked = await self._take(claimed)
+                elif self._running:
+                    is_empty = await self._something_ended() and is_empty
+                    is_choked = False
+                elif is_empty:
+                    return self._done
+        finally:
+            await self._stop()
+
+    async def _take(self, claimed: Sequence[Due]) -> bool:
+        """Queue them by account and host; those whose queue is too long are put off. Whether there were such."""
+        too_many = []
+        for due in claimed:
+            queue = self._queues.setdefault((due.account, due.host), deque())
+            if len(queue) < QUEUED:
+                queue.append(due)
+                self._queued += 1
+            else:
+                too_many.append(due)
+        if too_many:
+            await self._schedule.put_off(too_many)
+        return bool(too_many)
+
+    def _start_what_fits(self) -> None:
+        for key in list(self._queues):
+            queue = self._queues[key]
+            while queue and self._places.enter(*key):
+                self._queued -= 1
+                task = asyncio.create_task(self._work(queue.popleft()))
+                self._running.add(task)
+                task.add_done_callback(self._note_end)
+            if queue:
+                self._queues.move_to_end(key)  # whoever had to wait now comes after the others, next time before
+            else:
+                del self._queues[key]
+
+    async def _work(self, due: Due) -> None:
+        try:
+            with acting_for(due.account, is_job=True):
+                await self._do(due)
+        except OutboundBusy:
+            await self._schedule.put_off([due])  # we were busy; nothing was asked, and nothing follows
+        except Exception as error:
+            log.error("background work on a connection failed", exc_info=error, extra={"fields": {"job": self._name}})
+        finally:
+            self._done += 1
+            self._places.leave(due.account, due.host)
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._ended.set()
+        if not task.cancelled():
+            task.exception()
+
+    async def _something_ended(self) -> bool:
+        """Wait for a place to become free; False when it is time to look whether more has become due."""
+        self._ended.clear()
+        try:
+            async with asyncio.timeout(LOOK_AGAIN_SECONDS):
+                await self._ended.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _stop(self) -> None:
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        self._queues.clear()
+        self._queued = 0

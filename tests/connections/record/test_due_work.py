@@ -1,0 +1,244 @@
+"""The stream of due work: bounded, fair to accounts and hosts, and stopped by no single connection."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from drio_mcp.clock import HOUR
+from drio_mcp.connections.record.due_work import BATCH, QUEUED, Due, DueWork, Schedule, put_off_until
+from drio_mcp.connections.record.schemas import Status
+from drio_mcp.outbound import OutboundBusy
+from drio_mcp.outbound.shares import Share, current_caller
+from drio_mcp.store import Query, Statement, Transaction, validations
+from tests.conftest import FakeClock
+from tests.connections.place import place_at
+from tests.helpers.logs import captured_log
+from tests.upstreams import KeyedApi, upstream
+from tests.upstreams.api import KEY
+
+SHARE = Share(in_all=24, of_account=8, to_host=16)
+DISABLE = Statement("UPDATE users SET is_disabled = :is_disabled WHERE id = :id")
+DUE = Query("SELECT due_at FROM validations WHERE connection_id = :id", int)
+
+
+class List(Schedule):
+    """What is due, in memory."""
+
+    def __init__(self, dues: Sequence[Due]) -> None:
+        self.waiting = list(dues)
+        self.later: list[str] = []
+        self.claims = 0
+
+    async def claim(self, limit: int) -> Sequence[Due]:
+        self.claims += 1
+        claimed, self.waiting = self.waiting[:limit], self.waiting[limit:]
+        return claimed
+
+    async def put_off(self, dues: Sequence[Due], until: int | None = None) -> None:
+        self.later += [due.connection_id for due in dues]
+
+    def begin(self, now: int) -> None:
+        return
+
+
+def dues(count: int, account: str, host: str) -> list[Due]:
+    return [Due(f"{account}-{number}", account, host) for number in range(count)]
+
+
+def work(schedule: Schedule, do: Callable[[Due], Awaitable[object]]) -> DueWork:
+    return DueWork("tests", schedule, do, SHARE)
+
+
+async def test_all_of_it_is_worked_off_in_small_batches() -> None:
+    seen: Counter[str] = Counter()
+
+    async def do(due: Due) -> None:
+        seen[due.connection_id] += 1
+        assert current_caller().account == due.account
+        assert current_caller().is_job
+        await asyncio.sleep(0)
+
+    schedule = List(dues(500, "ada", "a.example"))
+    while schedule.waiting:
+        await work(schedule, do).drain(0)
+    assert set(seen.values()) == {1}
+    assert len(seen) + len(schedule.later) == 500
+    assert schedule.claims >= 500 / BATCH
+
+
+async def test_hanging_hosts_in_front_delay_nobody_behind_them() -> None:
+    """105 connections of one account whose token endpoints hang, and one of somebody else's behind them."""
+    done, hanging = asyncio.Event(), asyncio.Event()
+    under_way = most = 0
+
+    async def do(due: Due) -> None:
+        nonlocal under_way, most
+        if due.account == "ada":
+            done.set()
+            return
+        under_way += 1
+        most = max(most, under_way)
+        await hanging.wait()
+        under_way -= 1
+
+    front = [Due(f"m-{number}", "mallory", f"host{number}.example") for number in range(105)]
+    schedule = List([*front, Due("a", "ada", "good.example")])
+    drain = asyncio.create_task(work(schedule, do).drain(0))
+    await asyncio.wait_for(done.wait(), 5)
+    assert most == SHARE.of_account
+    hanging.set()
+    assert await drain == 106
+    assert schedule.later == []
+
+
+async def test_many_at_one_slow_host_leave_room_and_are_put_off_not_tried() -> None:
+    done, hanging = asyncio.Event(), asyncio.Event()
+    tried: list[str] = []
+
+    async def do(due: Due) -> None:
+        tried.append(due.connection_id)
+        if due.host == "good.example":
+            done.set()
+            return
+        await hanging.wait()
+
+    slow = [Due(f"s-{number}", f"account{number % 9}", "slow.example") for number in range(900)]
+    schedule = List([*slow, Due("a", "ada", "good.example")])
+    drain = asyncio.create_task(work(schedule, do).drain(0))
+    for _ in range(2_000):
+        await asyncio.sleep(0)
+    hanging.set()
+    await drain
+    assert done.is_set()
+    assert not {*tried} & {*schedule.later}
+    assert len(tried) <= 900 + 1
+    assert len(tried) > QUEUED
+
+
+async def test_what_raises_stops_nothing_else() -> None:
+    """25 connections whose check raises, in front of one that works."""
+    seen: list[str] = []
+
+    async def do(due: Due) -> None:
+        seen.append(due.connection_id)
+        if due.account == "broken":
+            raise RuntimeError("with a value in it")
+
+    schedule = List([*dues(25, "broken", "b.example"), Due("a", "ada", "good.example")])
+    with captured_log() as stream:
+        assert await work(schedule, do).drain(0) == 26
+    assert "a" in seen
+    assert stream.getvalue().count("RuntimeError") == 25
+    assert "with a value in it" not in stream.getvalue()
+
+
+async def test_our_own_want_of_room_puts_off() -> None:
+    async def do(due: Due) -> None:
+        raise OutboundBusy
+
+    schedule = List(dues(3, "ada", "a.example"))
+    await work(schedule, do).drain(0)
+    assert sorted(schedule.later) == ["ada-0", "ada-1", "ada-2"]
+
+
+async def test_what_becomes_due_meanwhile_is_done_too() -> None:
+    release = asyncio.Event()
+    schedule = List(dues(1, "ada", "slow.example"))
+
+    async def do(due: Due) -> None:
+        if due.host == "slow.example":
+            schedule.waiting += dues(1, "bob", "good.example")
+            await release.wait()
+        else:
+            release.set()
+
+    assert await asyncio.wait_for(work(schedule, do).drain(0), 10) == 2
+
+
+async def test_the_end_of_the_program_ends_what_is_under_way() -> None:
+    ended = asyncio.Event()
+
+    async def do(due: Due) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    drain = asyncio.create_task(work(List(dues(1, "ada", "a.example")), do).drain(0))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    drain.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await drain
+    assert ended.is_set()
+
+
+def test_those_put_off_do_not_come_back_together() -> None:
+    moments = [put_off_until(0, number) for number in range(5_000)]
+    assert moments == sorted(moments)
+    assert 1_000 <= moments[0] <= 5_000
+    assert moments[-1] <= 60_000
+
+
+# On real tables
+
+
+async def test_a_connection_is_planned_for_exactly_while_it_is_watched(
+    database_url: str, tmp_path: Path, clock: FakeClock
+) -> None:
+    with upstream(KeyedApi()) as provider:
+        async with place_at(tmp_path, clock, provider, database_url=database_url) as here:
+            config = {"headerName": "X-Api-Key", "apiKey": KEY, "apiBaseUrl": f"{provider.origin}/v1/me"}
+            auth = await here.create(providerKey="custom-api-key", config=config, status="valid")
+
+            async def due() -> int | None:
+                return await here.services.db.read(lambda tx: tx.one(DUE, id=auth.id))
+
+            assert await due() == clock.now() + validations.FIRST_MS
+            clock.advance(minutes=5)
+            await here.update(auth, name="Another")
+            assert await due() == clock.now() - 4 * 60_000, "a change that ends nothing plans nothing anew"
+            await here.update(auth, status="disabled")
+            assert await due() is None
+            await here.update(auth, status="valid")
+            assert await due() == clock.now() + validations.FIRST_MS
+
+
+async def test_two_claims_at_once_take_each_connection_once(
+    database_url: str, tmp_path: Path, clock: FakeClock
+) -> None:
+    async with place_at(tmp_path, clock, database_url=database_url) as here:
+        ids = {
+            (await here.create(providerKey="custom-bearer", config={"accessToken": "x"}, status="valid")).id
+            for _ in range(12)
+        }
+        clock.advance(milliseconds=validations.FIRST_MS)
+        db = here.services.db
+        schedules = [Schedule(db, clock, validations.CLAIM_DUE, validations.POSTPONE, HOUR) for _ in range(4)]
+        claimed = await asyncio.gather(*(each.claim(5) for each in schedules))
+        taken = [due.connection_id for found in claimed for due in found]
+        assert len(taken) == len(set(taken))
+        assert {*taken} <= ids
+        assert {due.account for found in claimed for due in found} == {here.actor.user_id}
+
+
+async def test_a_disabled_account_is_left_alone(tmp_path: Path, clock: FakeClock) -> None:
+    with upstream(KeyedApi()) as provider:
+        async with place_at(tmp_path, clock, provider) as here:
+            config = {"headerName": "X-Api-Key", "apiKey": KEY, "apiBaseUrl": f"{provider.origin}/v1/me"}
+            auth = await here.create(providerKey="custom-api-key", config=config, status="valid")
+
+            def disable(tx: Transaction, is_disabled: int) -> None:
+                tx.run(DISABLE, id=here.actor.user_id, is_disabled=is_disabled)
+
+            await here.services.db.write(disable, 1)
+            clock.advance(milliseconds=validations.FIRST_MS)
+            assert await here.services.validation.validate_due(clock.now()) == 0
+            assert provider.log.entries == []
+            await here.services.db.write(disable, 0)
+            clock.advance(days=1)
+            assert await here.services.validation.validate_due(clock.now()) == 1
+            assert (await here.get(auth)).status == Status.VALID
