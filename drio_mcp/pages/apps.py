@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from drio_mcp.accounts.apps import App, CreateApp, UpdateApp
 from drio_mcp.accounts.people import Person
-from drio_mcp.connections.record.schemas import ConnectionQuery, Status
+from drio_mcp.connections.record.schemas import AuthConnection, ConnectionQuery, Status
 from drio_mcp.errors import Problem, ValidationFailed
 from drio_mcp.middleware.context import services_of
 from drio_mcp.middleware.validation import problems_of
@@ -46,18 +46,23 @@ async def show_app(browser: Browser, person: Person) -> Response:
     services, query = services_of(browser.request), browser.request.query_params
     app = await services.apps.get(person.id, browser.request.path_params["appId"])
     status = next((each for each in Status if each == query.get("status")), None)
-    wish = ConnectionQuery(status=status, cursor=query.get("cursor", "")[:200] or None)
-    found = await services.connections.list(person.id, app.id, wish)
+    words = query.get("q", "").strip()[:100]
+    wanted = ConnectionQuery(status=status, cursor=query.get("cursor", "")[:200] or None)
+    found, cursor = await _connections(browser, person, app, wanted, words)
     path = f"/apps/{app.id}"
     removed = await services.removals.due(app.id)
+    shown = [(each, path_of(each), state_of(each), removed.get(each.id)) for each in found]
+    shown.sort(key=lambda each: each[2].urgency if each[3] is None else 2)
     return page(
         browser,
         "app.html",
         section="apps",
         app=app,
-        connections=[(each, path_of(each), state_of(each), removed.get(each.id)) for each in found.auth],
-        more=with_query(path, status=status or "", cursor=found.next_cursor) if found.next_cursor else None,
+        connections=shown,
+        waiting=sum(state.needs_person for _, _, state, due in shown if due is None),
+        more=with_query(path, status=status or "", cursor=cursor) if cursor else None,
         chosen=status,
+        words=words,
         statuses=LABELS,
         done=DONE.get(query.get("done", "")),
     )
@@ -94,6 +99,23 @@ async def delete_app(browser: Browser, person: Person) -> Response:
         problems = {"name": "That is not its name"}
         return await _ask_about_app(browser, person, app, 400, form.filled("name"), problems)
     return await _ask_about_app(browser, person, app)
+
+
+async def _connections(
+    browser: Browser, person: Person, app: App, wanted: ConnectionQuery, words: str
+) -> tuple[list[AuthConnection], str | None]:
+    """A page of the app's connections and the cursor of the next; with `words`, all that have them in their names."""
+    connections = services_of(browser.request).connections
+    found = await connections.list(person.id, app.id, wanted)
+    if not words:
+        return list(found.auth), found.next_cursor
+    everything = list(found.auth)
+    while found.next_cursor is not None:
+        found = await connections.list(person.id, app.id, wanted.model_copy(update={"cursor": found.next_cursor}))
+        everything += found.auth
+    sought = words.casefold().split()
+    named = [(each, f"{each.name} {each.key} {each.provider_name}".casefold()) for each in everything]
+    return [each for each, name in named if all(word in name for word in sought)], None
 
 
 def _patch_of(form: Form) -> UpdateApp:

@@ -3,7 +3,6 @@
 Contract section 3, `connect.url`: one form, one button that goes on, and at the end a page of ours with the result.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from drio_mcp.connections.connecting.links import LinkView, OriginsMoved
-from drio_mcp.connections.diagnosis_codes import Code, Fault
+from drio_mcp.connections.diagnosis_codes import Fault
 from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.record.schemas import AuthConnection, Status
 from drio_mcp.connections.record.status import WORKING
@@ -24,6 +23,7 @@ from drio_mcp.pages.forms import check_own, problems_by_field, read_form
 from drio_mcp.pages.policy import form_target
 from drio_mcp.pages.provider_scopes import scope_in_words
 from drio_mcp.pages.rendering import page
+from drio_mcp.pages.sentences import last_error_of, sentence_for, service_of
 
 ENDED = (
     "It was used already, is older than 30 minutes, or belongs to another account. Your assistant can give you a new "
@@ -37,13 +37,6 @@ NOT_OURS = (
     "The provider's answer belongs to no connection that is under way in this browser. It may have come twice, too "
     "late, or for another account. Nothing was changed."
 )
-
-
-TO_THE_PERSON: Mapping[str, str] = {
-    Code.CONSENT_DENIED: "You did not allow access, or the provider did not",
-    Code.REAUTHORIZATION_REQUIRED: "The provider no longer honours what you allowed; allow it anew",
-}
-"""The sentences of `lastError` that speak of whoever reads this page."""
 
 
 async def connect(request: Request) -> Response:
@@ -173,16 +166,17 @@ def _warning(view: LinkView) -> str | None:
 
 def _told(auth: AuthConnection) -> dict[str, Any]:
     """The result in plain words: a headline, why it is not better, and whether trying again makes sense."""
-    code, _, reason = (auth.last_error or "").partition(": ")
-    reason = TO_THE_PERSON.get(code, reason)
+    code, details = last_error_of(auth)
+    reason = sentence_for(auth, code) if code is not None else ""
+    told = {"service": service_of(auth), "reason": reason, "details": details, "can_retry": False}
     if auth.status in WORKING:
-        return {"title": "Connected", "is_done": True, "reason": reason, "can_retry": False}
+        return {"title": "Connected", "is_done": True, **told}
     if auth.status == Status.DISABLED:
-        return {"title": "This connection is disabled", "is_done": False, "reason": reason, "can_retry": False}
+        return {"title": "This connection is disabled", "is_done": False, **told}
     if auth.status == Status.PENDING and auth.config.type not in CONSENTED:
         untested = reason and f"It could not be tested yet. {reason}"
-        return {"title": "Saved", "is_done": True, "reason": untested, "can_retry": False}
-    return {"title": "Not connected yet", "is_done": False, "reason": reason, "can_retry": True}
+        return {"title": "Saved", "is_done": True, **told, "reason": untested}
+    return {"title": "Not connected yet", "is_done": False, **told, "can_retry": True}
 
 
 def _message(browser: Browser, status: int, title: str, message: str) -> Response:

@@ -19,7 +19,7 @@ from drio_mcp.errors import DrioError, NotFound, PreconditionFailed, ValidationF
 from drio_mcp.middleware.context import services_of
 from drio_mcp.pages import settings_form as settings
 from drio_mcp.pages.browser import Browser
-from drio_mcp.pages.connection_state import entry_label, path_of, state_of, takes_entry
+from drio_mcp.pages.connection_state import SIGN_INS, entry_label, path_of, state_of, takes_entry
 from drio_mcp.pages.forms import Form, read_own_form
 from drio_mcp.pages.history_words import line_of
 from drio_mcp.pages.paths import with_query
@@ -240,6 +240,7 @@ async def _show(
         auth=found.auth,
         path=found.path,
         state=state_of(found.auth),
+        sign_in_words=SIGN_INS[found.auth.config.type],
         due=(await services.removals.due(found.app.id)).get(found.auth.id),
         takes_entry=takes_entry(found.auth),
         entry_label=entry_label(found.auth),

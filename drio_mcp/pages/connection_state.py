@@ -8,6 +8,7 @@ from drio_mcp.connections.diagnosis_codes import CODES, Code, Mender, Remedy
 from drio_mcp.connections.record.schemas import AuthConnection, Status
 from drio_mcp.connections.record.status import WORKING
 from drio_mcp.connections.upstream.persons_part import CONSENTED
+from drio_mcp.pages.sentences import last_error_of, sentence_for, service_of
 
 LABELS: Mapping[Status, str] = {
     Status.DRAFT: "Draft",
@@ -33,12 +34,17 @@ REASONS: Mapping[Status, str] = {
 }
 """Why, where the connection itself has recorded nothing."""
 
-TO_THE_PERSON: Mapping[Code, str] = {
-    Code.AWAITING_CONSENT: "You have not allowed it yet, or not entered its secret",
-    Code.CONSENT_DENIED: "You, or the provider, refused the authorization",
-    Code.REAUTHORIZATION_REQUIRED: "The provider no longer honours what you allowed: allow it anew",
+SIGN_INS: Mapping[ConfigType, str] = {
+    ConfigType.OAUTH: "You allow it at the service (OAuth)",
+    ConfigType.MCP_OAUTH: "You allow it at the service (OAuth for MCP servers)",
+    ConfigType.OAUTH_CLIENT_CREDENTIALS: "With an id and a secret of its own, without a person",
+    ConfigType.API_KEY_HEADER: "With a key",
+    ConfigType.API_KEY_QUERY: "With a key in the address",
+    ConfigType.BEARER: "With a token",
+    ConfigType.BASIC: "With a user name and a password",
+    ConfigType.NONE: "Open to everybody; nothing is sent",
 }
-"""Where the sentence of `codes.CODES` speaks about the person who reads this."""
+"""How a type of connection signs in, for people."""
 
 WHO: Mapping[Mender, str] = {
     Mender.PERSON: "You can mend this now",
@@ -61,12 +67,27 @@ class PageStep:
 class State:
     """One connection's state as the pages show it."""
 
+    service: str
     status: Status
     label: str
     reason: str
     code: Code | None
     who: str | None
     step: PageStep | None
+    details: str
+    """What was recorded, in the words of the provider or of the protocol; empty where nothing was."""
+
+    @property
+    def needs_person(self) -> bool:
+        """Whether its person has something to do about it."""
+        return self.step is not None and self.step.action != "check" and self.status is not Status.DISABLED
+
+    @property
+    def urgency(self) -> int:
+        """Where it stands in a list: what has worked and needs its person first, then what was never finished."""
+        if not self.needs_person:
+            return 2
+        return 1 if self.status in {Status.DRAFT, Status.PENDING} else 0
 
 
 def path_of(auth: AuthConnection) -> str:
@@ -76,18 +97,12 @@ def path_of(auth: AuthConnection) -> str:
 
 def state_of(auth: AuthConnection) -> State:
     """What to tell of the connection as it reads."""
-    code, sentence = last_error_of(auth)
-    reason = sentence or ("Its secret has not been entered yet" if lacks_secret(auth) else REASONS[auth.status])
-    if code is not None and sentence == CODES[code].summary:
-        reason = TO_THE_PERSON.get(code, sentence)
-    who = WHO.get(CODES[code].actor) if code is not None else None
-    return State(auth.status, LABELS[auth.status], reason, code, who, step_of(auth, code))
-
-
-def last_error_of(auth: AuthConnection) -> tuple[Code | None, str]:
-    """The parts of `lastError`, which reads `code: sentence`."""
-    code, _, sentence = (auth.last_error or "").partition(": ")
-    return (Code(code), sentence) if code in CODES else (None, auth.last_error or "")
+    code, details = last_error_of(auth)
+    if code is not None:
+        reason, who = sentence_for(auth, code), WHO.get(CODES[code].actor)
+    else:
+        reason, who = "Its secret has not been entered yet" if lacks_secret(auth) else REASONS[auth.status], None
+    return State(service_of(auth), auth.status, LABELS[auth.status], reason, code, who, step_of(auth, code), details)
 
 
 def step_of(auth: AuthConnection, code: Code | None) -> PageStep | None:

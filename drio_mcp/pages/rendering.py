@@ -1,17 +1,24 @@
 """Templates into responses."""
 
+import re
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
+from zlib import crc32
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from drio_mcp.clock import DAY, HOUR, MINUTE, rfc3339
 from drio_mcp.middleware.context import services_of
 from drio_mcp.pages.browser import Browser
 from drio_mcp.pages.policy import content_security_policy
 from drio_mcp.pages.static import asset_url
+
+MONTH = 30 * DAY
+UNITS = (("day", DAY), ("hour", HOUR), ("minute", MINUTE))
+HUES = 12
 
 
 @cache
@@ -24,8 +31,9 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    loaded.filters["date"] = date_of
-    loaded.filters["moment"] = moment_of
+    for each in (date_of, relative, hue, initials):
+        loaded.filters[each.__name__.removesuffix("_of")] = each
+    loaded.filters["rfc3339"] = lambda moment: rfc3339(milliseconds_of(moment))
     loaded.globals["asset"] = asset_url
     return loaded
 
@@ -61,12 +69,38 @@ def bare_page(request: Request, template: str, status: int, headers: dict[str, s
     return HTMLResponse(html, status, {"Content-Security-Policy": content_security_policy(), **headers})
 
 
-def date_of(milliseconds: int) -> str:
+def milliseconds_of(moment: int | str) -> int:
+    """A moment in milliseconds, which the API writes as RFC 3339."""
+    return moment if isinstance(moment, int) else round(datetime.fromisoformat(moment).timestamp() * 1000)
+
+
+def date_of(moment: int | str) -> str:
     """A moment for people, such as `15 March 2026, 12:00 UTC`."""
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
+    when = datetime.fromtimestamp(milliseconds_of(moment) / 1000, UTC)
+    return f"{when.day} {when:%B %Y, %H:%M} UTC"
 
 
-def moment_of(text: str) -> str:
-    """The same of a moment as the API writes it (RFC 3339)."""
-    return date_of(round(datetime.fromisoformat(text).timestamp() * 1000))
+def relative(moment: int | str, now: int) -> str:
+    """How far away a moment is: `5 minutes ago`, `in 2 hours`; beyond a month its day, such as `15 March 2026`."""
+    away = milliseconds_of(moment) - now
+    distance = abs(away)
+    if distance < MINUTE:
+        return "in a moment" if away > 0 else "just now"
+    if distance >= MONTH:
+        return date_of(moment).partition(",")[0]
+    unit, length = next((name, length) for name, length in UNITS if distance >= length)
+    count = round(distance / length)
+    words = f"{count} {unit}{'' if count == 1 else 's'}"
+    return f"in {words}" if away > 0 else f"{words} ago"
+
+
+def initials(name: str) -> str:
+    """One or two letters that stand for a name."""
+    words = [word for word in re.split(r"[\W_]+", name) if word]
+    letters = words[0][0] + words[1][0] if len(words) > 1 else name[:2] if words else "?"
+    return letters.upper()
+
+
+def hue(name: str) -> int:
+    """One of `HUES` colours, always the same for a name; their look is in the stylesheet."""
+    return crc32(name.encode()) % HUES

@@ -6,7 +6,10 @@ from typing import Any
 from drio_mcp.accounts import Person
 from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.record.schemas import AuthConnection, ConnectionPatch, CreateAuthConnection
+from drio_mcp.store import Statement
 from tests.pages.conftest import Site, Visitor
+
+FOUND = Statement("UPDATE connections SET status = :status, last_error = :last_error WHERE id = :id")
 
 OAUTH: dict[str, Any] = {
     "name": "HubSpot",
@@ -57,6 +60,10 @@ class Console:
     async def change(self, auth: AuthConnection, **patch: Any) -> None:
         body = ConnectionPatch.model_validate(patch)
         await self.site.services.connections.update(self.actor, self.app_id, auth.id, body)
+
+    async def record(self, auth: AuthConnection, status: str, last_error: str) -> None:
+        """Write what a check would have found."""
+        await self.site.services.db.write(lambda tx: tx.run(FOUND, id=auth.id, status=status, last_error=last_error))
 
     async def all(self) -> tuple[AuthConnection, ...]:
         return (await self.site.services.connections.list(self.person.id, self.app_id)).auth

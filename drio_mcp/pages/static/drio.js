@@ -10,3 +10,23 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
     setTimeout(() => { button.textContent = label; }, 2000);
   });
 }
+
+// The server knows no time zones: where scripts run, the exact time that is told is the local one.
+for (const moment of document.querySelectorAll("time[datetime]")) {
+  const when = new Date(moment.dateTime);
+  if (!Number.isNaN(when.getTime())) {
+    moment.title = when.toLocaleString(undefined, { dateStyle: "full", timeStyle: "long" });
+  }
+}
+
+// Lists shorten as one types; without this script the form asks the server.
+for (const field of document.querySelectorAll("input[data-filters]")) {
+  const items = document.querySelectorAll(`#${field.dataset.filters} > li`);
+  field.addEventListener("input", () => {
+    const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+    for (const item of items) {
+      const text = item.textContent.toLowerCase();
+      item.hidden = !words.every((word) => text.includes(word));
+    }
+  });
+}
