@@ -72,6 +72,7 @@ from drio_mcp.opaque import Randomness, SystemRandomness
 from drio_mcp.outbound import Outbound, Purpose
 from drio_mcp.store import Transaction, key_checks, migrate, open_database
 from drio_mcp.store.database import ChangedRow
+from drio_mcp.store.folder import make_private
 from drio_mcp.vault import Keyring, Vault
 
 
@@ -404,6 +405,7 @@ def build_services(
     """
     clock = clock or SystemClock()
     randomness = randomness or SystemRandomness()
+    make_private(settings.data_dir)
     keyring = Keyring.find(settings, randomness)
     db = open_database(settings, clock, admission(keyring))
     foundations = Foundations(settings, clock, randomness, db, keyring, Vault(keyring, randomness), Outbound(settings))

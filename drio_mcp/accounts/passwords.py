@@ -1,11 +1,14 @@
 """Passwords: argon2id (RFC 9106), with so few computed at once that a flood of them cannot take the process down."""
 
 import asyncio
+from base64 import b64encode
 from collections.abc import Callable
+from secrets import token_bytes
 from typing import TypeVar
 
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.low_level import ARGON2_VERSION
 
 from drio_mcp.errors import Problem, Unavailable, ValidationFailed
 from drio_mcp.opaque import Secret
@@ -51,7 +54,7 @@ class Passwords:
         self._turn = asyncio.Semaphore(at_once)
         self._room = at_once + waiting
         self._inside = 0
-        self._decoy: str | None = None
+        self._decoy = _decoy(time_cost, memory_cost, parallelism)
 
     async def hash(self, password: Secret) -> str:
         """The hash in PHC string form, of a password that `check_strength` took.
@@ -76,15 +79,10 @@ class Passwords:
 
     def _matches(self, plain: str, stored: str | None) -> bool:
         try:
-            self._hasher.verify(stored or self._decoy_hash(), plain)
+            self._hasher.verify(stored or self._decoy, plain)
         except (VerificationError, InvalidHashError):
             return False
         return stored is not None
-
-    def _decoy_hash(self) -> str:
-        if self._decoy is None:
-            self._decoy = self._hasher.hash("a password that nobody has")
-        return self._decoy
 
     async def _compute(self, work: Callable[[], T]) -> T:
         if self._inside >= self._room:
@@ -96,6 +94,13 @@ class Passwords:
                 return await _finish(asyncio.get_running_loop().run_in_executor(None, work))
         finally:
             self._inside -= 1
+
+
+def _decoy(time_cost: int, memory_cost: int, parallelism: int) -> str:
+    """A hash that no password has, in PHC string form: chosen, not computed, so that the first unknown address after a
+    start takes no longer than any other."""
+    salt, digest = (b64encode(token_bytes(count)).decode().rstrip("=") for count in (16, 32))
+    return f"$argon2id$v={ARGON2_VERSION}$m={memory_cost},t={time_cost},p={parallelism}${salt}${digest}"
 
 
 async def _finish(work: "asyncio.Future[T]") -> T:

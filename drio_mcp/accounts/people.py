@@ -8,7 +8,7 @@ from drio_mcp.accounts import passwords as rules
 from drio_mcp.accounts.apps import first_app
 from drio_mcp.accounts.passwords import Passwords
 from drio_mcp.accounts.texts import clean_email, clean_name
-from drio_mcp.clock import MINUTE, Clock
+from drio_mcp.clock import HOUR, MINUTE, Clock
 from drio_mcp.errors import DrioError, Problem, RateLimited, ValidationFailed
 from drio_mcp.opaque import Randomness, Secret, new_id
 from drio_mcp.store import (
@@ -17,6 +17,7 @@ from drio_mcp.store import (
     UniqueViolation,
     account_links,
     apps,
+    known_networks,
     security_events,
     sessions,
     setup_links,
@@ -31,8 +32,16 @@ ACCOUNT_LIMIT = 10
 """Failures for one account from one address in a window (contract section 6)."""
 ADDRESS_LIMIT = 50
 """Failures from one address in a window, whatever the accounts (contract section 6)."""
+CEILING_MS = HOUR
+CEILING = 100
+"""Failures for one account in an hour from all addresses together: whoever has many addresses must not guess for ever.
+Where the person has signed in before, they still get in."""
 SIGN_UP_LIMIT = 20
 """Accounts that one address may ask for in a window."""
+
+
+CEILING_BUCKET = "sign-in-ceiling"
+TOO_MANY = "Too many attempts to sign in; wait a little and try again"
 
 
 class EmailTaken(ValidationFailed):
@@ -210,14 +219,21 @@ def _count_attempt(tx: Transaction, email: str, address: str, now: int) -> UserR
     """Take one of the attempts left before the password is looked at: guessing in parallel gets no more of them."""
     for bucket, key, limit in _windows(email, address):
         if throttle.hit(tx, bucket, key, now, WINDOW_MS) > limit:
-            raise RateLimited(
-                throttle.retry_after(tx, bucket, key, now), "Too many attempts to sign in; wait a little and try again"
-            )
-    return tx.one(users.FIND_BY_EMAIL, email=email)
+            raise RateLimited(throttle.retry_after(tx, bucket, key, now), TOO_MANY)
+    row = tx.one(users.FIND_BY_EMAIL, email=email)
+    is_over = throttle.hit(tx, CEILING_BUCKET, email, now, CEILING_MS) > CEILING
+    if is_over and not (row is not None and known_networks.is_known(tx, row.id, network_of(address))):
+        raise RateLimited(throttle.retry_after(tx, CEILING_BUCKET, email, now), TOO_MANY)
+    return row
 
 
 def _note_failure(tx: Transaction, row: UserRow | None, address: str, now: int) -> None:
-    """What was typed is not noted: it may be a password in the wrong field."""
+    """What was typed is not noted: it may be a password in the wrong field.
+
+    Attempts at nobody's account are noted once a window and network, and kept for a day: strangers fill no log.
+    """
+    if row is None and throttle.hit(tx, "sign-in-nobody", network_of(address), now, WINDOW_MS) > 1:
+        return
     user_id = None if row is None else row.id
     security_events.record(tx, SecurityEvent.SIGN_IN_FAILED, now, user_id=user_id, address=address[:64])
 
@@ -225,6 +241,7 @@ def _note_failure(tx: Transaction, row: UserRow | None, address: str, now: int) 
 def _forget_attempt(tx: Transaction, email: str, address: str) -> None:
     for bucket, key, _ in _windows(email, address):
         throttle.give_back(tx, bucket, key)
+    throttle.give_back(tx, CEILING_BUCKET, email)
 
 
 def _succeed(tx: Transaction, row: UserRow, renewed: str | None, email: str, address: str, now: int) -> UserRow:
@@ -232,6 +249,7 @@ def _succeed(tx: Transaction, row: UserRow, renewed: str | None, email: str, add
     _forget_attempt(tx, email, address)
     if tx.run(users.RECORD_SIGN_IN, id=row.id, now=now) != 1:
         raise SignInFailed
+    known_networks.keep(tx, row.id, network_of(address), now)
     if renewed is not None:
         tx.run(users.REHASH, id=row.id, old=row.password_hash, new=renewed)
     return replace(row, signed_in_at=now)

@@ -69,6 +69,9 @@ LIST_AFTER = Query(
         WHERE at > :at OR (at = :at AND id > :id) ORDER BY at, id LIMIT :limit""",  # noqa: S608
     SecurityEventRow,
 )
+DELETE_ANONYMOUS = Statement(
+    """DELETE FROM security_events WHERE at > :after AND at <= :before AND user_id IS NULL AND event = :event"""
+)
 DELETE_OLD = Statement("DELETE FROM security_events WHERE at <= :before")
 
 
@@ -98,5 +101,7 @@ def record(
 
 
 def prune(tx: Transaction, now: int) -> int:
-    """Delete what is older than `KEPT_MS`; gives how many."""
-    return tx.run(DELETE_OLD, before=now - KEPT_MS)
+    """Delete what is older than `KEPT_MS`, and after a day what strangers tried on nobody's account; gives how many."""
+    event, before = SecurityEvent.SIGN_IN_FAILED, now - DAY
+    anonymous = tx.run(DELETE_ANONYMOUS, after=before - 7 * DAY, before=before, event=event)
+    return anonymous + tx.run(DELETE_OLD, before=now - KEPT_MS)

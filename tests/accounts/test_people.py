@@ -3,9 +3,11 @@ from typing import Literal
 
 import pytest
 from argon2 import PasswordHasher
+from argon2.exceptions import VerifyMismatchError
 
 from drio_mcp.accounts import Apps, Directory, EmailTaken, Passwords, People, Sessions, SignInFailed
-from drio_mcp.accounts.people import network_of
+from drio_mcp.accounts.audit import Audit
+from drio_mcp.accounts.people import CEILING, network_of
 from drio_mcp.errors import NotFound, RateLimited, Unavailable, ValidationFailed
 from drio_mcp.opaque import Secret, SystemRandomness
 from drio_mcp.store import Database, users
@@ -227,3 +229,53 @@ async def test_strangers_sign_up_as_plain_people_and_not_without_end(people: Peo
 )
 def test_what_counts_as_one_address(address: str, network: str) -> None:
     assert network_of(address) == network
+
+
+async def test_guesses_from_many_networks_have_a_ceiling_and_the_owner_gets_in(
+    any_database: Database, clock: FakeClock, randomness: SystemRandomness, passwords: Passwords
+) -> None:
+    """A hundred failures an hour for one account, from many /64; from the owner's usual network the password works."""
+    people = People(any_database, clock, randomness, passwords)
+    await people.create("ada@example.com", "Ada", RIGHT)
+    await people.sign_in("ada@example.com", RIGHT, "2001:db8:ada::1")
+    for number in range(CEILING):
+        with pytest.raises(SignInFailed):
+            await people.sign_in("ada@example.com", WRONG, f"2001:db8:{number:x}::1")
+    with pytest.raises(RateLimited) as caught:
+        await people.sign_in("ada@example.com", RIGHT, "2001:db8:ffff::1")
+    assert 0 < caught.value.retry_after <= 3600
+    with pytest.raises(RateLimited):
+        await people.sign_in("ADA@example.com ", WRONG, "192.0.2.77")
+    assert (await people.sign_in("ada@example.com", RIGHT, "2001:db8:ada::2")).email == "ada@example.com"
+    clock.advance(hours=1)
+    await people.sign_in("ada@example.com", RIGHT, "2001:db8:ffff::1")
+
+
+async def test_the_ceiling_does_not_tell_who_has_an_account(people: People) -> None:
+    for number in range(CEILING):
+        with pytest.raises(SignInFailed):
+            await people.sign_in("nobody@example.com", WRONG, f"2001:db8:{number:x}::1")
+    with pytest.raises(RateLimited):
+        await people.sign_in("nobody@example.com", WRONG, "2001:db8:ffff::1")
+
+
+async def test_the_first_unknown_address_takes_no_extra_hash() -> None:
+    """The decoy is chosen at the start, and verifying against it is one computation like any other."""
+    passwords = Passwords(time_cost=1, memory_cost=8, parallelism=1)
+    hasher = PasswordHasher(1, 8, 1)
+    assert not hasher.check_needs_rehash(passwords._decoy)
+    with pytest.raises(VerifyMismatchError):
+        hasher.verify(passwords._decoy, "a password that nobody has")
+    assert not await passwords.verify(RIGHT, None)
+
+
+async def test_attempts_at_nobodys_account_leave_nothing_that_lasts(
+    people: People, database: Database, clock: FakeClock
+) -> None:
+    for number in range(8):
+        with pytest.raises(SignInFailed):
+            await people.sign_in(f"nobody{number}@example.com", WRONG, HOME)
+    audit = Audit(database)
+    assert len([line async for line in audit.lines()]) == 1
+    clock.advance(days=1)
+    assert await audit.prune(clock.now()) == 1
