@@ -5,8 +5,10 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from time import perf_counter
 
 from drio_mcp.clock import HOUR, MINUTE, SECOND
+from drio_mcp.metrics import JOB_RUNS, JOBS, JobState
 from drio_mcp.middleware.logs import fields
 from drio_mcp.opaque import Randomness
 from drio_mcp.services import Services
@@ -79,10 +81,15 @@ async def repeat(job: Job, services: Services) -> None:
 
 async def run_once(job: Job, now: int) -> None:
     """Run a job; a failure is logged and the next turn tries again."""
+    state, began = JOBS.setdefault(job.name, JobState(job.every)), perf_counter()
     try:
         await job.run(now)
+        state.is_failed = False
     except Exception as error:
+        state.is_failed = True
         log.error("job failed", exc_info=error, extra=fields(job=job.name))
+    state.ran_at, state.seconds = now, perf_counter() - began
+    JOB_RUNS.add(job.name, "failed" if state.is_failed else "ok")
 
 
 def delay(every: int, randomness: Randomness) -> float:

@@ -6,6 +6,7 @@ values, all of them ours: never an address, an id, a path or anything that was s
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 Labels = tuple[str | int, ...]
 
@@ -67,5 +68,21 @@ COMMIT_BATCH = Histogram(
     "drio_database_commit_decisions", "Decisions that shared a commit (SQLite).", (1, 2, 4, 8, 16, 32, 64, 128)
 )
 
-COUNTERS = (REQUESTS, TOKEN_REQUESTS, REUSE_REVOCATIONS, UPSTREAM_CALLS)
+JOB_RUNS = Counter("drio_job_runs", "Turns of the periodic jobs: ok, or failed.", ("job", "outcome"))
+
+COUNTERS = (JOB_RUNS, REQUESTS, TOKEN_REQUESTS, REUSE_REVOCATIONS, UPSTREAM_CALLS)
 HISTOGRAMS = (REQUEST_SECONDS, UPSTREAM_SECONDS, COMMIT_BATCH)
+
+
+@dataclass(slots=True)
+class JobState:
+    """What a job of this process did last: when (milliseconds), for how long (seconds), and whether it failed."""
+
+    every: int
+    ran_at: int | None = None
+    seconds: float = 0.0
+    is_failed: bool = False
+
+
+JOBS: dict[str, JobState] = {}
+"""The jobs of this process, by name, for the page of operators."""

@@ -10,6 +10,7 @@ from drio_mcp.accounts.account_links import AccountLinks
 from drio_mcp.accounts.audit import Audit
 from drio_mcp.accounts.directory import Directory
 from drio_mcp.accounts.oidc import OidcSignIn
+from drio_mcp.accounts.overview import Overview
 from drio_mcp.clock import Clock, SystemClock
 from drio_mcp.config import Settings, secret_variables
 from drio_mcp.connections.catalog.authorization_servers import AuthorizationServers
@@ -111,6 +112,10 @@ class Services:
     @cached_property
     def directory(self) -> Directory:
         return Directory(self.db, self.clock, self.ownership)
+
+    @cached_property
+    def overview(self) -> Overview:
+        return Overview(self.db, self.clock)
 
     @cached_property
     def account_links(self) -> AccountLinks:

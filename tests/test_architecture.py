@@ -24,6 +24,7 @@ ROOMS = {
     "clock",
     "config",
     "connections",
+    "doctor",
     "errors",
     "foundations",
     "events",

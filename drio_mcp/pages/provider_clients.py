@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from drio_mcp.accounts.apps import App
+from drio_mcp.accounts.directory import Administrator
 from drio_mcp.accounts.people import Person
 from drio_mcp.connections.catalog.authorization_servers import AuthorizationServer
 from drio_mcp.connections.catalog.providers import GENERICS, Provider, ProviderFacts
@@ -23,10 +24,11 @@ from drio_mcp.connections.upstream.provider_client import (
     UpdateProviderClient,
 )
 from drio_mcp.errors import Conflict, NotFound, ValidationFailed
-from drio_mcp.middleware.context import services_of
+from drio_mcp.middleware.context import address_of, services_of
 from drio_mcp.middleware.validation import problems_of
 from drio_mcp.pages.browser import Browser
 from drio_mcp.pages.forms import Form, read_own_form
+from drio_mcp.pages.operator_area import AREAS
 from drio_mcp.pages.paths import with_query
 from drio_mcp.pages.rendering import page
 from drio_mcp.pages.signed_in import actor_of, signed_in
@@ -84,6 +86,9 @@ def placed(show: Show) -> Callable[[Request], Awaitable[Response]]:
             )
         if not person.is_operator:
             raise NotFound
+        if browser.request.method != "POST":
+            by = Administrator(person.id, address_of(browser.request))
+            await services_of(browser.request).directory.note_look(by, "provider-clients")
         return await show(browser, person, ClientsPlace(None))
 
     endpoint.__doc__ = show.__doc__
@@ -99,6 +104,8 @@ async def list_clients(browser: Browser, person: Person, place: ClientsPlace) ->
         browser,
         "provider_clients.html",
         section=place.section,
+        area="provider-clients",
+        areas=AREAS,
         place=place,
         clients=[(each, _names(browser, each)) for each in found.provider_clients],
         origins=ORIGINS,

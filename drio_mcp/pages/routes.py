@@ -3,7 +3,17 @@
 from starlette.routing import Route
 
 from drio_mcp.middleware.families import AUTHORIZE, CALLBACK, ROOT_AUTHORIZE
-from drio_mcp.pages import account, apps, connect, connection, new_connection, provider_clients, webhooks
+from drio_mcp.pages import (
+    account,
+    apps,
+    connect,
+    connection,
+    new_connection,
+    operator,
+    operator_people,
+    provider_clients,
+    webhooks,
+)
 from drio_mcp.pages import oidc_sign_in as upstream
 from drio_mcp.pages.authorize import authorize
 from drio_mcp.pages.landing import start_page
@@ -55,6 +65,14 @@ PAGES = [
     Route("/apps/{appId}/webhooks/new", webhooks.new_webhook, methods=["GET", "POST"]),
     Route("/apps/{appId}/webhooks/{webhookId}", webhooks.show_webhook, methods=["GET", "POST"]),
     Route("/apps/{appId}/webhooks/{webhookId}/delete", webhooks.delete_webhook, methods=["GET", "POST"]),
+    Route("/operator", operator.show_overview),
+    Route("/operator/people", operator_people.show_people, methods=["GET", "POST"]),
+    Route("/operator/people/{userId}", operator_people.show_person, methods=["GET", "POST"]),
+    Route("/operator/connections", operator.show_connections),
+    Route("/operator/clients", operator.show_clients),
+    Route("/operator/grants", operator.show_grants),
+    Route("/operator/jobs", operator.show_jobs),
+    Route("/operator/doctor", operator.show_doctor),
     Route("/connect/{token}", connect.connect, methods=["GET", "POST"]),
     Route("/connect/callback/{authId}", connect.come_back),
     Route("/connect/result/{authId}", connect.result),

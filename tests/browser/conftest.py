@@ -68,3 +68,18 @@ def signed_in(browser: "Browser", scene: Scene) -> Any:
         opened.page.click("button:has-text('Sign in')")
         opened.page.wait_for_url("**/apps")
         return opened.page.context.storage_state()
+
+
+@pytest.fixture(scope="module")
+def operator(browser: "Browser", scene: Scene) -> Any:
+    """The cookies of an operator."""
+    from tests.browser.window import LIGHT, window
+
+    boss = scene.server.add_person(is_operator=True)
+    with window(browser, LIGHT) as opened:
+        opened.page.goto(f"{scene.server.url}/sign-in")
+        opened.page.fill("[name=email]", boss.email)
+        opened.page.fill("[name=password]", PASSWORD)
+        opened.page.click("button:has-text('Sign in')")
+        opened.page.wait_for_url("**/apps")
+        return opened.page.context.storage_state()

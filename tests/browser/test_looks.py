@@ -84,6 +84,20 @@ INSIDE: Mapping[str, Address] = {
 }
 
 
+OPERATORS: Mapping[str, Address] = {
+    "operator": lambda scene: "/operator",
+    "operator-people": lambda scene: "/operator/people",
+    "operator-person": lambda scene: f"/operator/people/{scene.someone.person.id}",
+    "operator-connections": lambda scene: "/operator/connections",
+    "operator-connection-list": lambda scene: "/operator/connections?status=valid&provider=custom-oauth",
+    "operator-clients": lambda scene: "/operator/clients",
+    "operator-grants": lambda scene: "/operator/grants",
+    "operator-provider-clients": lambda scene: "/operator/provider-clients",
+    "operator-jobs": lambda scene: "/operator/jobs",
+    "operator-doctor": lambda scene: "/operator/doctor?run=1",
+}
+
+
 @pytest.fixture(scope="module")
 def strangers(browser: Browser) -> Iterator[list[Window]]:
     """A window of each look, in which nobody is signed in."""
@@ -110,5 +124,20 @@ def test_a_page_before_sign_in(strangers: list[Window], scene: Scene, name: str)
 def test_a_page_of_somebody(windows: list[Window], scene: Scene, name: str) -> None:
     url = scene.server.url + INSIDE[name](scene)
     for each in windows:
+        each.open(url)
+        each.check(name)
+
+
+@pytest.fixture(scope="module")
+def desks(browser: Browser, operator: Any) -> Iterator[list[Window]]:
+    """A window of each look, in which an operator is signed in."""
+    with ExitStack() as opened:
+        yield [opened.enter_context(window(browser, look, operator)) for look in LOOKS]
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_a_page_of_operators(desks: list[Window], scene: Scene, name: str) -> None:
+    url = scene.server.url + OPERATORS[name](scene)
+    for each in desks:
         each.open(url)
         each.check(name)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from drio_mcp.cli.doctor import network
-from drio_mcp.cli.doctor.network import HttpExchange
+from drio_mcp.doctor import network
+from drio_mcp.doctor.network import HttpExchange
 from tests.helpers.server import running_server
 from tests.upstreams.openid import OpenIdProvider
 from tests.upstreams.serving import upstream

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from drio_mcp.accounts.oidc.failures import OidcSignInFailed
 from drio_mcp.accounts.oidc.provider import OidcProvider
-from drio_mcp.cli.doctor.finding import Finding, failed, ok
-from drio_mcp.cli.doctor.network import HttpExchange, get
 from drio_mcp.clock import SystemClock
 from drio_mcp.config import Settings
+from drio_mcp.doctor.finding import Finding, failed, ok
+from drio_mcp.doctor.network import HttpExchange, get
 from drio_mcp.outbound import Outbound
 
 CHECK = "sign-in provider"

@@ -8,8 +8,8 @@ from pathlib import Path
 from time import perf_counter
 
 from drio_mcp.accounts import Passwords
-from drio_mcp.cli.doctor.finding import Finding, failed, ok, warning
 from drio_mcp.config import Settings
+from drio_mcp.doctor.finding import Finding, failed, ok, warning
 from drio_mcp.errors import StartupError
 from drio_mcp.opaque import Secret
 from drio_mcp.vault import Keyring

@@ -7,7 +7,7 @@ import click
 from drio_mcp.cli.output import as_json, print_json
 
 if TYPE_CHECKING:
-    from drio_mcp.cli.doctor.finding import Finding
+    from drio_mcp.doctor.finding import Finding
 
 MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failed": ("✗", "red")}
 
@@ -19,7 +19,7 @@ def doctor(as_json: bool) -> int:
 
     Exit status 1 when something fails; a warning is none.
     """
-    from drio_mcp.cli.doctor.examination import examine
+    from drio_mcp.doctor.examination import examine
 
     findings = examine()
     if as_json:

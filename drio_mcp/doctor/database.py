@@ -4,9 +4,9 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from drio_mcp.cli.doctor.finding import Finding, failed, ok, warning
 from drio_mcp.clock import SystemClock
 from drio_mcp.config import Settings
+from drio_mcp.doctor.finding import Finding, failed, ok, warning
 from drio_mcp.errors import StartupError
 from drio_mcp.services import admission
 from drio_mcp.store import backup, migrate

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Iterator
 
-from drio_mcp.cli.doctor import database, machine, network, provider
-from drio_mcp.cli.doctor.finding import Finding, failed, ok
 from drio_mcp.config import Settings, load_settings
+from drio_mcp.doctor import database, machine, network, provider
+from drio_mcp.doctor.finding import Finding, failed, ok
 from drio_mcp.errors import StartupError
 
 
@@ -16,8 +16,13 @@ def examine() -> list[Finding]:
     except StartupError as error:
         problem, _, change = error.message.partition("; ")
         return [failed("settings", problem, change or "correct the variable and run doctor again")]
-    found = [ok("settings", f"the public URL is {settings.origin}"), *_inside(settings)]
-    return [*found, *asyncio.run(_outside(settings))]
+    return asyncio.run(examine_running(settings))
+
+
+async def examine_running(settings: Settings) -> list[Finding]:
+    """The same for settings that were taken already, from a program that runs."""
+    found = await asyncio.to_thread(lambda: list(_inside(settings)))
+    return [ok("settings", f"the public URL is {settings.origin}"), *found, *await _outside(settings)]
 
 
 def _inside(settings: Settings) -> Iterator[Finding]:

@@ -7,9 +7,9 @@ from email.utils import parsedate_to_datetime
 from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
-from drio_mcp.cli.doctor.finding import Finding, failed, ok, warning
 from drio_mcp.clock import SECOND, SystemClock
 from drio_mcp.config import Settings
+from drio_mcp.doctor.finding import Finding, failed, ok, warning
 from drio_mcp.outbound import Outbound, OutboundError, OutboundResponse
 
 FORGED = "203.0.113.77"
