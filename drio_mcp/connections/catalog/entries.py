@@ -112,6 +112,8 @@ def _contradictions(entry: CatalogEntry) -> Iterator[str]:
     ):
         if unknown := places(text) - known - ENGINE_VALUES - KEY_VALUES:
             yield f"{path} names {{{min(unknown)}}}, which is neither a variable nor a fact"
+    if twice := variables & facts.keys():
+        yield f"{min(twice)} is a variable and a fact; it can be one of the two"
     if clash := known & (ENGINE_VALUES | KEY_VALUES):
         yield f"variables and facts must not be called {min(clash)}"
     for url in (entry.api.base_url, entry.token_endpoint, entry.refresh_request.url, *entry.api_origins):

@@ -253,5 +253,5 @@ def preset(facts: ProviderFacts | None, given: ConfigInput | None) -> dict[str, 
 
 def key_parts_of(entry: CatalogEntry) -> dict[str, str]:
     """How the provider makes a credential of what a person enters, as far as that is not the usual."""
-    parts: dict[str, str] = entry.key_parts.model_dump(exclude_defaults=True)
+    parts: dict[str, str] = entry.key_parts.model_dump(exclude_defaults=True, by_alias=False)
     return parts if entry.api.path_prefix is None else parts | {"path_prefix": entry.api.path_prefix}

@@ -101,22 +101,23 @@ class UpstreamRevocation:
     def _revocation_endpoint(
         self, tx: Transaction, connection: Connection, rules: ProviderRules
     ) -> tuple[str | None, str | None]:
-        """By the metadata, else by the catalog; only where that speaks for the token endpoint in use.
+        """By the catalog, else by the metadata; only where that speaks for the token endpoint in use.
 
         With the origin for which the token is opened: the catalog vouches for its own, metadata for nobody else's.
         """
         used = connection.config.get("token_endpoint")
+        if rules.is_vouched:
+            asked = rules.entry.revocation.request
+            own = (asked.url if asked is not None else None) or rules.entry.revocation_endpoint or ""
+            values = {**rules.values, "client_id": connection.config.get("client_id", "")}
+            if url := templates.filled(own, values):
+                return url, origin_of(str(used))
         upstream = tx.one(upstreams.FIND, connection_id=connection.id)
         server: dict[str, Any] = json.loads(upstream.server) if upstream is not None else {}
         if used is not None and server.get("token_endpoint") == used and server.get("revocation_endpoint"):
             found = str(server["revocation_endpoint"])
             return found, origin_of(found)
-        if not rules.is_vouched:
-            return None, None
-        asked = rules.entry.revocation.request
-        own = asked.url if asked is not None else None
-        values = {**rules.values, "client_id": connection.config.get("client_id", "")}
-        return templates.filled(own or rules.entry.revocation_endpoint or "", values) or None, origin_of(str(used))
+        return None, None
 
     async def _revoke(self, grant: Grant) -> None:
         """RFC 7009 section 2.1. Ways to authenticate are tried in turn; any other answer is the last."""

@@ -47,8 +47,12 @@ class TokenEndpoints:
         if not preferred and rules.entry.token_endpoint_auth_method is not None:
             preferred = (rules.entry.token_endpoint_auth_method,)
         secret = self._client_secret(tx, connection, origin_of(url))
+        endpoint = UpstreamTokenEndpoint.with_methods(url, client_id, secret, preferred)
+        known = rules.entry.token_endpoint_auth_method if rules.is_vouched else None
+        if known is not None and known in endpoint.auth_methods:
+            endpoint = replace(endpoint, auth_methods=(known,))  # another way would only blur what is refused
         return replace(
-            UpstreamTokenEndpoint.with_methods(url, client_id, secret, preferred),
+            endpoint,
             resource=upstream.resource if upstream else None,
             audience=config.get("audience"),
             redirect_uri=redirect_uri(self._settings, connection.id),

@@ -49,7 +49,7 @@ class UpstreamTokenEndpoint:
     ) -> "UpstreamTokenEndpoint":
         """The endpoint with the methods in the order in which they are worth trying."""
         known: tuple[AuthMethod, ...] = ("client_secret_basic", "client_secret_post")
-        if client_secret is None:
+        if client_secret is None or preferred == ("none",):
             methods: tuple[AuthMethod, ...] = ("none",)
         else:
             methods = tuple(sorted(known, key=lambda method: method not in preferred)) if preferred else known

@@ -1,0 +1,119 @@
+"""An entry that is changed in one fact fails at the provider that the true entry makes: no fact is mere decoration."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drio_mcp.connections.catalog.entries import raw_entries
+from drio_mcp.errors import DrioError
+from tests.conftest import FakeClock
+from tests.simulators.flows import Flow, place_in
+from tests.simulators.world import World
+
+RAW = {raw["key"]: raw for raw in raw_entries()}
+
+MUTANTS: list[tuple[str, str, Any]] = [
+    ("tiktok", "authorization.names", None),
+    ("tiktok", "tokenRequest.names", None),
+    ("tiktok", "scopes", ["user.info.profile"]),
+    ("linear", "scopeSeparator", " "),
+    ("slack-user", "authorization.scopeParameter", None),
+    ("withings", "tokenAnswer.accessToken", "/access_token"),
+    ("slack", "tokenAnswer.succeededWith", ["true"]),
+    ("slack", "pkce", "S256"),
+    ("tiktok-ads", "authorization.codeParameter", None),
+    ("tiktok-ads", "authorization.omit", None),
+    ("tiktok-ads", "tokenRequest.body", None),
+    ("tiktok-ads", "tokenRequest.omit", None),
+    ("tiktok-ads", "headerName", None),
+    ("apollo-oauth", "authorization.fragment", None),
+    ("google-gmail", "authorizationParams", {}),
+    ("microsoft-outlook", "authorization.prompt", "always"),
+    ("microsoft-ads", "refreshRequest.fields", None),
+    ("notion", "tokenEndpointAuthMethod", "client_secret_post"),
+    ("notion", "tokenRequest.body", None),
+    ("notion", "api.headers", None),
+    ("figma", "refreshRequest.url", None),
+    ("figma", "refreshRequest.omit", None),
+    ("clover", "refreshRequest.authMethod", None),
+    ("deezer", "tokenRequest.method", None),
+    ("deezer", "queryParamName", None),
+    ("instagram", "upgradeRequest", None),
+    ("instagram", "tokens.renewedWith", "refresh_token"),
+    ("instagram", "refreshRequest.names", None),
+    ("shopify", "headerName", None),
+    ("soundcloud", "headerPrefix", None),
+    ("braintree", "tokenAnswer.refreshToken", None),
+    ("square", "tokenAnswer.expires", None),
+    ("square", "tokenRequest.headers", None),
+    ("gitlab", "refreshRequest.fields", None),
+    ("gong-oauth", "codeRequest.body", None),
+    ("bigcommerce", "codeRequest.fields", None),
+    ("bigcommerce", "facts.0.source", "token"),
+    ("jira", "facts.0.at", "/1/id"),
+    ("jira", "lookup.url", "https://api.atlassian.com/elsewhere"),
+    ("mailchimp", "lookup.headers", None),
+    ("mailchimp", "facts.0.pattern", "[0-9]{9}"),
+    ("xero", "api.headers", None),
+    ("stackexchange", "api.query", None),
+    ("salesforce", "api.baseUrl", "https://login.salesforce.com"),
+    ("pipedrive", "facts.0.at", "/domain"),
+    ("github", "tokenEndpoint", "https://github.com/login/oauth/token"),
+    ("linear", "scopeRules.implies", None),
+    ("hubspot", "scopeRules.isReported", None),
+    ("tiktok", "revocation.request.names", None),
+    ("slack", "revocation.request.authMethod", None),
+]
+
+
+def mutated(raw: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """The entry with another value at the path; None takes it away."""
+    changed = copy.deepcopy(raw)
+    *way, last = path.split(".")
+    place: Any = changed
+    for step in way:
+        place = place[int(step)] if step.isdigit() else place[step]
+    if value is None:
+        place.pop(last, None)
+    else:
+        place[last] = value
+    return changed
+
+
+async def lives(flow: Flow) -> bool:
+    """Whether the entry comes through all of a connection's life."""
+    auth = await flow.connected()
+    if auth.status != "valid" or await flow.call(auth) != 200 or await flow.validated(auth) != "ok":
+        return False
+    if (await flow.place.get(auth)).status != "valid":
+        return False
+    if (flow.raw.get("tokens") or {}).get("renewedWith") != "nothing":
+        before = set(flow.provider.living)
+        ends = max(end for end in flow.provider.living.values() if end is not None)
+        flow.place.clock.advance(milliseconds=ends - flow.place.clock.now() - 5_000)
+        if await flow.call(auth) != 200 or not set(flow.provider.living) > before:
+            return False
+    await flow.place.services.deletion.delete(flow.place.actor, flow.place.app_id, auth.id)
+    return bool(flow.provider.revoked) or not (flow.raw.get("revocation") or {}).get("request")
+
+
+@pytest.mark.parametrize(("key", "path", "value"), MUTANTS, ids=lambda each: str(each)[:40])
+async def test_a_mutated_entry_fails(key: str, path: str, value: Any, tmp_path: Path, world: World) -> None:
+    mutant = mutated(RAW[key], path, value)
+    assert mutant != RAW[key], "this mutation changes nothing"
+    async with place_in(tmp_path, FakeClock(), world, [mutant]) as place:
+        flow = Flow(place, world, RAW[key])
+        try:
+            survives = await lives(flow)
+        except (AssertionError, DrioError):  # the person does not even get to the provider's page and back
+            survives = False
+    assert not survives
+
+
+@pytest.mark.parametrize("key", sorted({key for key, _, _ in MUTANTS}))
+async def test_the_true_entry_lives(key: str, tmp_path: Path, world: World) -> None:
+    """What the mutants are held against."""
+    async with place_in(tmp_path, FakeClock(), world, [RAW[key]]) as place:
+        assert await lives(Flow(place, world, RAW[key]))
