@@ -51,6 +51,7 @@ def create_app(
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with (
             services.running(),
+            services.loop_watch.running(),
             mcp.running(),
             background.running(services),
             metrics.shown(services, metrics_listener),

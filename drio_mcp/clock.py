@@ -8,6 +8,8 @@ SECOND = 1_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
+LATEST = 253_402_300_799_000
+"""The last second of the year 9999, which RFC 3339 can still write."""
 
 
 class Clock(Protocol):

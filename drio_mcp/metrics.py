@@ -4,8 +4,11 @@
 values, all of them ours: never an address, an id, a path or anything that was submitted. docs/operations.md lists all.
 """
 
+import asyncio
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 Labels = tuple[str | int, ...]
@@ -70,8 +73,12 @@ COMMIT_BATCH = Histogram(
 
 JOB_RUNS = Counter("drio_job_runs", "Turns of the periodic jobs: ok, or failed.", ("job", "outcome"))
 
+LOOP_TURN_SECONDS = Histogram(
+    "drio_event_loop_turn_seconds", "How long turns of the event loop kept others waiting.", SECONDS
+)
+
 COUNTERS = (JOB_RUNS, REQUESTS, TOKEN_REQUESTS, REUSE_REVOCATIONS, UPSTREAM_CALLS)
-HISTOGRAMS = (REQUEST_SECONDS, UPSTREAM_SECONDS, COMMIT_BATCH)
+HISTOGRAMS = (REQUEST_SECONDS, UPSTREAM_SECONDS, COMMIT_BATCH, LOOP_TURN_SECONDS)
 
 
 @dataclass(slots=True)
@@ -86,3 +93,47 @@ class JobState:
 
 JOBS: dict[str, JobState] = {}
 """The jobs of this process, by name, for the page of operators."""
+
+BEAT_SECONDS = 0.05
+REMEMBERED_SECONDS = 60.0
+
+
+class LoopWatch:
+    """The longest turn of the event loop, which is how long everybody else was kept waiting.
+
+    A beat that should come every `BEAT_SECONDS` comes late by what the turn before it took: a handful of wake-ups a
+    second, and at most one beat of a turn is missed.
+    """
+
+    def __init__(self) -> None:
+        self._late: deque[tuple[float, float]] = deque()
+        """Moments and lateness of the last minute, each later than all that follow it."""
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Watch while the context is open."""
+        loop = asyncio.get_running_loop()
+        self._next = loop.call_later(BEAT_SECONDS, self._beat, loop, loop.time() + BEAT_SECONDS)
+        try:
+            yield
+        finally:
+            self._next.cancel()
+
+    def longest(self, now: float) -> float:
+        """Seconds that the longest turn of the last minute took, at least."""
+        while self._late and self._late[0][0] < now - REMEMBERED_SECONDS:
+            self._late.popleft()
+        return self._late[0][1] if self._late else 0.0
+
+    def note(self, now: float, late: float) -> None:
+        """One beat came `late` seconds late."""
+        LOOP_TURN_SECONDS.observe(late)
+        while self._late and self._late[-1][1] <= late:
+            self._late.pop()
+        self._late.append((now, late))
+        self.longest(now)
+
+    def _beat(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
+        now = loop.time()
+        self.note(now, max(0.0, now - due))
+        self._next = loop.call_later(BEAT_SECONDS, self._beat, loop, now + BEAT_SECONDS)

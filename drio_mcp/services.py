@@ -50,6 +50,7 @@ from drio_mcp.errors import Unavailable
 from drio_mcp.events import Deliveries, Outbox, Webhooks
 from drio_mcp.events.changes import Snapshot
 from drio_mcp.foundations import Foundations
+from drio_mcp.metrics import LoopWatch
 from drio_mcp.oauth.authorize import Authorization
 from drio_mcp.oauth.bearer import Bearer
 from drio_mcp.oauth.client_assertions import ClientAssertions
@@ -98,6 +99,7 @@ class Services:
         self.keyring = foundations.keyring
         self.vault = foundations.vault
         self.outbound = foundations.outbound
+        self.loop_watch = LoopWatch()
         self.db.watcher = Outbox(self.clock, self.randomness, self._look).watch
         self._passwords = passwords or Passwords()
         self._catalog = catalog or Catalog()

@@ -1,8 +1,9 @@
 """`/metrics`: the numbers of `drio_mcp.metrics`, and some of the database, as Prometheus' text (DRIO_METRICS)."""
 
+import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from functools import cache
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -61,11 +62,14 @@ async def exposition(services: Services) -> bytes:
 
     gauges = await services.db.read(_gauges, services.clock.now())
     registry, numbers = _registry()
-    numbers.gauges = gauges
+    longest = services.loop_watch.longest(asyncio.get_running_loop().time())
+    numbers.gauges = gauges | {
+        "drio_event_loop_longest_turn_seconds": ("The longest turn of the event loop in the last minute.", longest)
+    }
     return generate_latest(registry)
 
 
-def _gauges(tx: Transaction, now: int) -> dict[str, tuple[str, int]]:
+def _gauges(tx: Transaction, now: int) -> dict[str, tuple[str, float]]:
     """By name: what it is, and how many."""
     live = tx.one(sessions.COUNT_LIVE, now=now, idle_since=now - IDLE_MS) or 0
     due = tx.one(token_sets.COUNT_DUE, now=now) or 0
@@ -79,7 +83,7 @@ class Numbers:
     """Collects for prometheus_client."""
 
     def __init__(self) -> None:
-        self.gauges: dict[str, tuple[str, int]] = {}
+        self.gauges: Mapping[str, tuple[str, float]] = {}
 
     def collect(self) -> "Iterator[Metric]":
         from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, StrictStr, WithJsonSchema
 
 from drio_mcp.opaque import Secret
+from drio_mcp.outside import read_url
 
 LONGEST_NAME = 120
 LONGEST_URL = 2_048
@@ -48,8 +49,8 @@ def is_plain(text: str) -> bool:
 
 def origin_of(url: str) -> str:
     """The origin of an absolute URL in its one form (RFC 6454 section 6.1); raises `ValueError` for what has none."""
-    parts = urlsplit(url)
-    if not parts.hostname:
+    parts = read_url(url)
+    if parts is None or not parts.hostname:
         raise ValueError("not an absolute URL")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname.lower()
     usual = {"http": 80, "https": 443}.get(parts.scheme)
@@ -58,10 +59,8 @@ def origin_of(url: str) -> str:
 
 
 def _is_web_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        origin_of(text)
-    except ValueError:
+    parts = read_url(text)
+    if parts is None or not parts.hostname:
         return False
     whole = parts.scheme in {"http", "https"} and parts.port != 0
     return whole and "@" not in parts.netloc and "#" not in text and VISIBLE_ASCII.fullmatch(text) is not None

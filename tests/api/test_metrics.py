@@ -1,7 +1,9 @@
 """`/metrics`: what is counted, where it is shown, and that labels stay few (docs/operations.md lists the names)."""
 
+import asyncio
 import re
 import socket
+import time
 from pathlib import Path
 
 import httpx2
@@ -72,6 +74,25 @@ def test_commits_are_counted_by_how_many_decisions_share_one(measured: RunningSe
     assert numbers(measured)["drio_database_commit_decisions_count"] > before
 
 
+def test_a_turn_of_the_loop_that_holds_everybody_up_is_seen(measured: RunningServer) -> None:
+    async def hold() -> None:
+        await asyncio.sleep(0.06)  # the watch has begun by then
+        time.sleep(0.3)
+        await asyncio.sleep(0.06)
+
+    measured.run(hold())
+    longest = numbers(measured)["drio_event_loop_longest_turn_seconds"]
+    assert 0.2 <= longest < 30
+    assert numbers(measured)["drio_event_loop_turn_seconds_count"] > 0
+
+
+def test_the_longest_turn_is_that_of_the_last_minute() -> None:
+    watch = metrics.LoopWatch()
+    for moment, late in ((0.0, 0.5), (10.0, 0.2), (20.0, 0.3), (30.0, 0.1)):
+        watch.note(moment, late)
+    assert [watch.longest(moment) for moment in (30.0, 61.0, 81.0, 91.0)] == [0.5, 0.3, 0.1, 0.0]
+
+
 def test_a_port_of_their_own_shows_the_numbers_and_nothing_else(tmp_path: Path) -> None:
     from tests.cli.test_serve import first_line, served
 
@@ -92,7 +113,12 @@ def test_every_metric_is_documented(measured: RunningServer) -> None:
     text = (ROOT / "docs" / "operations.md").read_text()
     documented = set(re.findall(r"^\| `(drio_\w+)", text, re.MULTILINE))
     names = {each.name + "_total" for each in metrics.COUNTERS} | {each.name for each in metrics.HISTOGRAMS}
-    assert documented == names | {"drio_build_info", "drio_sessions", "drio_renewals_due"}
+    assert documented == names | {
+        "drio_build_info",
+        "drio_sessions",
+        "drio_renewals_due",
+        "drio_event_loop_longest_turn_seconds",
+    }
 
 
 def test_counting_costs_next_to_nothing() -> None:

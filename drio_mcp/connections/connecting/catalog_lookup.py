@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from urllib.parse import urlsplit
 
 from drio_mcp.connections.catalog import templates
 from drio_mcp.connections.catalog.entries import Catalog, CatalogEntry
 from drio_mcp.connections.config_types import ConfigType
 from drio_mcp.connections.connecting.plan import KeyScheme, ServerMetadata
+from drio_mcp.outside import host_of
 
 _VARIABLE = re.compile(r"\{\w+\}")
 
@@ -34,7 +34,7 @@ class CatalogLookup:
 
     def find(self, url: str) -> ProviderHint | None:
         """The provider that `url` belongs to, or None."""
-        host = urlsplit(url).hostname or ""
+        host = host_of(url) or ""
         entry = (
             _best(self._entries(key for address, key in self._servers if address == _plain(url)))
             or _best(self._entries(key for pattern, key in self._hosts if pattern.fullmatch(host)))

@@ -28,6 +28,7 @@ from drio_mcp.connections.connecting.well_known import (
 from drio_mcp.connections.connecting.www_authenticate import find_challenge
 from drio_mcp.connections.record.answers import Method
 from drio_mcp.outbound import Outbound, OutboundError
+from drio_mcp.outside import join_url, read_url
 
 SECONDS = 10.0
 MAX_SERVERS = 3
@@ -95,7 +96,8 @@ class Discoverer:
     def can_be_fetched_by(self, issuer: str) -> bool:
         """Whether the authorization server can read our client metadata document: it is public, or on this computer."""
         if self._settings.is_loopback:
-            return urlsplit(issuer).netloc in self._settings.outbound_allow
+            parts = read_url(issuer)
+            return parts is not None and parts.netloc in self._settings.outbound_allow
         return self._settings.is_https
 
 
@@ -296,7 +298,7 @@ async def _look_at_target(survey: Survey, url: str) -> tuple[Look, list[Look]]:
     """The URL itself, and the resource metadata that its challenge names (RFC 9728 section 5.1)."""
     look = await survey.target(url)
     challenge = find_challenge(look.challenges, "bearer")
-    named = challenge.parameters.get("resource_metadata") if challenge is not None else None
+    named = join_url(look.url, challenge.parameters.get("resource_metadata")) if challenge is not None else None
     return look, [] if named is None else [await survey.document(named, "resource metadata")]
 
 

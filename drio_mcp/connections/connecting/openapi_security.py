@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urljoin
 
 from drio_mcp.connections.config_types import ConfigType
 from drio_mcp.connections.connecting.plan import KeyScheme, ServerMetadata
+from drio_mcp.connections.fields import origin_of
+from drio_mcp.outside import join_url
 
 PLACES = ("/openapi.json", "/swagger.json", "/v1/openapi.json", "/api/openapi.json")
 """Where such documents usually are, below the origin."""
@@ -77,7 +78,8 @@ def _read_scheme(scheme: Mapping[str, Any], url: str) -> ApiSecurity | None:
     if kind == "basic":  # 2.0
         return _keyed(ConfigType.BASIC)
     if kind == "openIdConnect" and isinstance(scheme.get("openIdConnectUrl"), str):
-        return ApiSecurity(ConfigType.OAUTH, openid_url=urljoin(url, scheme["openIdConnectUrl"]))
+        openid_url = join_url(url, scheme["openIdConnectUrl"])
+        return None if openid_url is None else ApiSecurity(ConfigType.OAUTH, openid_url=openid_url)
     return _read_oauth(scheme, url) if kind == "oauth2" else None
 
 
@@ -96,11 +98,13 @@ def _read_oauth(scheme: Mapping[str, Any], url: str) -> ApiSecurity | None:
     for name, config_type in _FLOWS.items():
         flow = flows.get(name)
         if isinstance(flow, dict) and isinstance(flow.get("tokenUrl"), str):
-            authorization = flow.get("authorizationUrl")
+            token_endpoint = join_url(url, flow["tokenUrl"])
+            if token_endpoint is None:
+                continue
             server = ServerMetadata(
                 issuer=None,  # the document names none, so `iss` cannot be compared
-                authorization_endpoint=urljoin(url, authorization) if isinstance(authorization, str) else None,
-                token_endpoint=urljoin(url, flow["tokenUrl"]),
+                authorization_endpoint=join_url(url, flow.get("authorizationUrl")),
+                token_endpoint=token_endpoint,
             )
             if config_type is ConfigType.OAUTH and server.authorization_endpoint is None:
                 continue
@@ -113,9 +117,9 @@ def _base_url(document: Mapping[str, Any], url: str) -> str:
     servers = document.get("servers")
     if isinstance(servers, list) and servers and isinstance(servers[0], dict):
         address = servers[0].get("url")
-        if isinstance(address, str) and "{" not in address:
-            return urljoin(url, address).rstrip("/")
+        if isinstance(address, str) and "{" not in address and (whole := join_url(url, address)) is not None:
+            return whole.rstrip("/")
     host, base = document.get("host"), document.get("basePath", "")
     if isinstance(host, str) and isinstance(base, str):  # 2.0
-        return urljoin(url, f"//{host}{base}").rstrip("/")
-    return urljoin(url, "/").rstrip("/")
+        return (join_url(url, f"//{host}{base}") or origin_of(url)).rstrip("/")
+    return origin_of(url)

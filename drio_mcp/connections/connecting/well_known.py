@@ -6,10 +6,16 @@ from urllib.parse import urlsplit, urlunsplit
 
 from drio_mcp.connections.connecting.plan import ServerMetadata
 from drio_mcp.outbound import OutboundError
+from drio_mcp.outside import read_url
 
 PROTECTED_RESOURCE = "oauth-protected-resource"
 AUTHORIZATION_SERVER = "oauth-authorization-server"
 OPENID_CONFIGURATION = "openid-configuration"
+
+MOST_SERVERS = 20
+MOST_STRINGS = 1_000
+LONGEST_STRING = 2_048
+"""Of a list in a document: what is longer is none that anybody could use."""
 
 _ENDPOINTS = (
     "authorization_endpoint",
@@ -57,7 +63,11 @@ def check_resource(document: Any, target: str) -> tuple[str, tuple[str, ...], tu
     resource = document["resource"]
     if not _covers(resource, target):
         raise Unbelievable("metadata_invalid", "The resource metadata speaks for another resource than this URL")
-    return resource, _strings(document, "authorization_servers"), _strings(document, "scopes_supported")
+    named = _strings(document, "authorization_servers")
+    issuers = tuple(each for each in named if _is_web_url(each))[:MOST_SERVERS]
+    if named and not issuers:
+        raise Unbelievable("metadata_invalid", "The resource metadata names no authorization server by a readable URL")
+    return resource, issuers, _strings(document, "scopes_supported")
 
 
 def check_server(document: Any, issuer: str, check_endpoint: Callable[[str], Any]) -> ServerMetadata:
@@ -121,16 +131,28 @@ def _inserted(url: str, name: str) -> str:
 
 
 def _covers(resource: str, target: str) -> bool:
-    ours, theirs = urlsplit(target), urlsplit(resource)
-    if (ours.scheme, ours.netloc) != (theirs.scheme.lower(), theirs.netloc.lower()) or theirs.fragment:
+    ours, theirs = read_url(target), read_url(resource)
+    if (
+        ours is None
+        or theirs is None
+        or (ours.scheme, ours.netloc) != (theirs.scheme.lower(), theirs.netloc.lower())
+        or theirs.fragment
+    ):
         return False
     above = theirs.path.rstrip("/") + "/"
     return (ours.path.rstrip("/") + "/").startswith(above) and theirs.query in {"", ours.query}
 
 
+def _is_web_url(text: str) -> bool:
+    parts = read_url(text)
+    return parts is not None and parts.scheme in {"http", "https"} and bool(parts.hostname)
+
+
 def _strings(document: dict[str, Any], name: str) -> tuple[str, ...]:
     value = document.get(name)
-    return tuple(each for each in value if isinstance(each, str)) if isinstance(value, list) else ()
+    if not isinstance(value, list):
+        return ()
+    return tuple(each for each in value[:MOST_STRINGS] if isinstance(each, str) and 0 < len(each) <= LONGEST_STRING)
 
 
 def _distinct(urls: list[str]) -> list[str]:

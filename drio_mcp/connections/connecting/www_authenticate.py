@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 _NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _PIECE = re.compile(
@@ -12,6 +13,11 @@ _PIECE = re.compile(
     )""",
     re.VERBOSE,
 )
+
+
+MOST_LINES = 10
+LONGEST_LINE = 4_096
+"""Characters; what stands behind them is not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +31,8 @@ class Challenge:
 def parse_challenges(headers: Iterable[str]) -> list[Challenge]:
     """The challenges of all `WWW-Authenticate` lines, up to the first place that cannot be read in each."""
     found: list[Challenge] = []
-    for header in headers:
+    for header in islice(headers, MOST_LINES):
+        header = header[:LONGEST_LINE]
         parameters: dict[str, str] = {}
         position = 0
         while match := _PIECE.match(header, position):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from drio_mcp.clock import SECOND
+from drio_mcp.clock import LATEST, SECOND
 from drio_mcp.connections.catalog import templates
 from drio_mcp.connections.catalog.providers import ProviderFacts
 from drio_mcp.connections.catalog.schema import ErrorWord
@@ -25,6 +25,7 @@ from drio_mcp.connections.upstream.credentials import Credential
 from drio_mcp.connections.upstream.provider_rules import RULED
 from drio_mcp.connections.upstream.token_requests import UpstreamTokenEndpoint
 from drio_mcp.outbound import Outbound, OutboundError, OutboundResponse
+from drio_mcp.outside import read_number
 from drio_mcp.store.upstreams import UpstreamRow
 
 SECONDS = 10.0
@@ -214,7 +215,8 @@ def _introspected(told: Mapping[str, Any], subject: Subject) -> Verdict:
         return Verdict(Code.KEY_REJECTED, "The authorization server says that the token is not active")
     scope, ends = told.get("scope"), told.get("exp")
     scopes = tuple(scope.split()) if isinstance(scope, str) else None
-    expires_at = int(ends) * SECOND if isinstance(ends, int | float) and not isinstance(ends, bool) else None
+    seconds = read_number(ends, most=LATEST // SECOND)
+    expires_at = None if seconds is None else seconds * SECOND
     audience = told.get("aud")
     resource = subject.upstream.resource if subject.upstream is not None else None
     if resource is not None and audience:

@@ -17,6 +17,7 @@ from drio_mcp.connections.connecting.www_authenticate import find_challenge, par
 from drio_mcp.connections.diagnosis_codes import Code
 from drio_mcp.connections.upstream.error_words import meaning_of
 from drio_mcp.outbound import OutboundResponse
+from drio_mcp.outside import read_json
 
 LIMITED = re.compile(r"rate.?limit|too.?many|throttl|quota")
 SCOPE = re.compile(r"missing.?scope|insufficient.?scope|no.?scope")
@@ -166,6 +167,6 @@ def _json(answer: OutboundResponse) -> Any:
     if len(answer.body) > LONGEST_BODY:
         return None
     try:
-        return json.loads(answer.body)
-    except (ValueError, RecursionError):
+        return read_json(answer.body)
+    except ValueError:
         return None

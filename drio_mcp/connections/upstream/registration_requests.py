@@ -11,6 +11,7 @@ from drio_mcp.connections.fields import LONGEST_SECRET, LONGEST_URL, is_plain, o
 from drio_mcp.connections.upstream.token_answers import Refusal
 from drio_mcp.opaque import Secret
 from drio_mcp.outbound import Outbound, OutboundError, OutboundResponse
+from drio_mcp.outside import read_json
 
 LONGEST_CLIENT_ID = 2_048
 ERRORS = frozenset({"invalid_redirect_uri", "invalid_client_metadata", "invalid_software_statement"})
@@ -94,8 +95,8 @@ def _read(answer: OutboundResponse, asked: str) -> Registered | Refusal:
     if not answer.is_success:
         return _refusal(answer)
     try:
-        body = json.loads(answer.body)
-    except (ValueError, RecursionError):
+        body = read_json(answer.body)
+    except ValueError:
         body = None
     client_id = _text(body, "client_id", LONGEST_CLIENT_ID)
     if client_id is None:
@@ -136,8 +137,8 @@ def _refusal(answer: OutboundResponse) -> Refusal:
 
 def _error(answer: OutboundResponse) -> str | None:
     try:
-        return _text(json.loads(answer.body), "error", 100)
-    except (ValueError, RecursionError):
+        return _text(read_json(answer.body), "error", 100)
+    except ValueError:
         return None
 
 

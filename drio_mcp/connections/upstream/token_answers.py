@@ -25,6 +25,8 @@ from drio_mcp.opaque import Secret, from_b64url
 from drio_mcp.outbound import OutboundResponse
 from drio_mcp.outside import read_json, read_number
 
+LONGEST_FORM = 128 * 1024
+"""Bytes of an answer in form data: it holds two tokens."""
 MAX_LIFETIME = 10 * 365 * 86_400
 """Seconds; a provider that says more means that it never ends."""
 
@@ -146,7 +148,7 @@ def _parse(response: OutboundResponse) -> dict[str, Any] | None:
         value = read_json(text)
     except ValueError:
         media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if media_type not in {"application/x-www-form-urlencoded", "text/plain"}:
+        if media_type not in {"application/x-www-form-urlencoded", "text/plain"} or len(response.body) > LONGEST_FORM:
             return None
         return _parse_form(response.body.decode("utf-8", "replace"))
     return value if isinstance(value, dict) else None
