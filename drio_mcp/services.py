@@ -34,6 +34,7 @@ from drio_mcp.connections.removal.delete import Deletion
 from drio_mcp.connections.removal.ownership import Ownership
 from drio_mcp.connections.removal.revocation import UpstreamRevocation
 from drio_mcp.connections.removal.undo import Removals
+from drio_mcp.connections.upstream.client_adoption import ClientAdoption
 from drio_mcp.connections.upstream.consent import ProviderConsent
 from drio_mcp.connections.upstream.credentials import Credentials
 from drio_mcp.connections.upstream.provider_clients import ProviderClients
@@ -225,7 +226,7 @@ class Services:
 
     @cached_property
     def links(self) -> Links:
-        return Links(self.db, self.clock, self.randomness, self.settings, self.providers, self.connections)
+        return Links(self.foundations, self.providers, self.connections, self.provider_clients)
 
     @cached_property
     def connect(self) -> Connector:
@@ -260,7 +261,7 @@ class Services:
 
     @cached_property
     def provider_clients(self) -> ProviderClients:
-        return ProviderClients(self.foundations, self.providers, self.authorization_servers)
+        return ProviderClients(self.foundations, self.providers, self.authorization_servers, self.token_refresh)
 
     @cached_property
     def authorization_servers(self) -> AuthorizationServers:
@@ -268,8 +269,7 @@ class Services:
 
     @cached_property
     def provider_registrations(self) -> ProviderRegistrations:
-        client = RegistrationClient(self._provider_outbound)
-        return ProviderRegistrations(self.db, self.clock, self.settings, self.vault, self.providers, client)
+        return ProviderRegistrations(self.foundations, RegistrationClient(self._provider_outbound), self._token_client)
 
     @cached_property
     def provider_consent(self) -> ProviderConsent:
@@ -285,7 +285,11 @@ class Services:
     @cached_property
     def token_refresh(self) -> TokenRefresh:
         unstored = UnstoredAnswers(self.settings.data_dir / "strays", self.vault)
-        return TokenRefresh(self.foundations, self._stored_tokens, self._token_endpoints, self._token_client, unstored)
+        refresh = TokenRefresh(
+            self.foundations, self._stored_tokens, self._token_endpoints, self._token_client, unstored
+        )
+        refresh.on_client_refused = self.provider_registrations.replace_lost
+        return refresh
 
     @cached_property
     def _secret_references(self) -> SecretReferences:
@@ -370,6 +374,7 @@ class Services:
         """
         async with self.db, self.outbound:
             await self._keep_keys()
+            await ClientAdoption(self.foundations).run()
             yield
 
     async def _keep_keys(self) -> None:

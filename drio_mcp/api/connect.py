@@ -8,7 +8,7 @@ from drio_mcp.api.requests import DryRun, read_body, read_query
 from drio_mcp.api.responses import json_response
 from drio_mcp.connections.record.answers import ConnectAuth
 from drio_mcp.connections.record.history import Actor
-from drio_mcp.connections.upstream.client_identity import CONNECTION_ID, DOCUMENT_PATH, client_document
+from drio_mcp.connections.upstream.client_identity import CALLBACK, DOCUMENT_PATH, client_document
 from drio_mcp.errors import NotFound
 from drio_mcp.middleware.context import principal_of, services_of
 
@@ -34,11 +34,11 @@ async def register_auth_client(request: Request) -> Response:
 
 
 async def _document(request: Request) -> Response:
-    """GET /connect/client/{authId}: our Client ID Metadata Document for that connection, whether or not it exists."""
-    auth_id = request.path_params["authId"]
-    if CONNECTION_ID.fullmatch(auth_id) is None:
+    """GET /connect/client/{callback}: our Client ID Metadata Document for that server, used or not."""
+    callback = request.path_params["callback"]
+    if CALLBACK.fullmatch(callback) is None:
         raise NotFound
-    return json_response(client_document(services_of(request).settings, auth_id), headers=CACHED)
+    return json_response(client_document(services_of(request).settings, callback), headers=CACHED)
 
 
-CLIENT_DOCUMENT_ROUTE = Route(f"{DOCUMENT_PATH}{{authId}}", _document, methods=["GET"], name="client_document")
+CLIENT_DOCUMENT_ROUTE = Route(f"{DOCUMENT_PATH}{{callback}}", _document, methods=["GET"], name="client_document")

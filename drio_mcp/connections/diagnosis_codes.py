@@ -134,6 +134,10 @@ CODES: Mapping[Code, Meaning] = {
 """Every code once; `docs/diagnosis.md` is generated from here."""
 
 
+CLIENT_REFUSED = frozenset({Code.CLIENT_UNKNOWN, Code.CLIENT_SECRET_WRONG, Code.CLIENT_SECRET_EXPIRED})
+"""What a provider says of a client, whoever's connection it was used for."""
+
+
 def last_error(code: Code, sentence: str | None = None) -> str:
     """The form of a connection's `lastError`: `code: sentence`."""
     return f"{code}: {sentence or CODES[code].summary}"

@@ -12,10 +12,10 @@ from starlette.responses import Response
 
 from drio_mcp.connections.connecting.links import LinkView, OriginsMoved
 from drio_mcp.connections.diagnosis_codes import Fault
+from drio_mcp.connections.record.clients import CONSENTED
 from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.record.schemas import AuthConnection, Status
 from drio_mcp.connections.record.status import WORKING
-from drio_mcp.connections.upstream.persons_part import CONSENTED
 from drio_mcp.errors import NotFound, ValidationFailed
 from drio_mcp.middleware.context import services_of
 from drio_mcp.pages.browser import Browser, open_browser
@@ -51,16 +51,16 @@ async def connect(request: Request) -> Response:
 
 
 async def come_back(request: Request) -> Response:
-    """GET /connect/callback/{authId}: back from the provider, with or without the person's consent."""
+    """GET /connect/callback/{callback}: back from the provider, with or without the person's consent."""
     browser = await open_browser(request)
     if browser.person is None:
         return browser.ask_to_sign_in()
-    auth_id, parameters = request.path_params["authId"], request.query_params.multi_items()
+    callback, parameters = request.path_params["callback"], request.query_params.multi_items()
     try:
-        await services_of(request).provider_consent.finish(_actor(browser), auth_id, browser.csrf, parameters)
+        auth = await services_of(request).provider_consent.finish(_actor(browser), callback, browser.csrf, parameters)
     except NotFound:
         return _message(browser, 403, "This answer does not belong here", NOT_OURS)
-    return browser.redirect(f"/connect/result/{auth_id}")
+    return browser.redirect(f"/connect/result/{auth.id}")
 
 
 async def result(request: Request) -> Response:

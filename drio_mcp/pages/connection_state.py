@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from drio_mcp.connections.config_types import NEEDS, ConfigType
 from drio_mcp.connections.diagnosis_codes import CODES, Code, Mender, Remedy
+from drio_mcp.connections.record.clients import CONSENTED
 from drio_mcp.connections.record.schemas import AuthConnection, Status
 from drio_mcp.connections.record.status import WORKING
-from drio_mcp.connections.upstream.persons_part import CONSENTED
 from drio_mcp.pages.sentences import last_error_of, sentence_for, service_of
 
 LABELS: Mapping[Status, str] = {

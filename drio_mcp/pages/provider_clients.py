@@ -14,11 +14,11 @@ from drio_mcp.accounts.people import Person
 from drio_mcp.connections.catalog.authorization_servers import AuthorizationServer
 from drio_mcp.connections.catalog.providers import GENERICS, Provider, ProviderFacts
 from drio_mcp.connections.catalog.variables import fill
+from drio_mcp.connections.record.clients import Origin
 from drio_mcp.connections.upstream.client_identity import redirect_uri
 from drio_mcp.connections.upstream.client_setup import ClientSetup, setup_of
 from drio_mcp.connections.upstream.provider_client import (
     CreateProviderClient,
-    Origin,
     ProviderClient,
     ProviderClientQuery,
     UpdateProviderClient,

@@ -74,7 +74,7 @@ PAGES = [
     Route("/operator/jobs", operator.show_jobs),
     Route("/operator/doctor", operator.show_doctor),
     Route("/connect/{token}", connect.connect, methods=["GET", "POST"]),
-    Route("/connect/callback/{authId}", connect.come_back),
+    Route("/connect/callback/{callback}", connect.come_back),
     Route("/connect/result/{authId}", connect.result),
     Route("/connect/again/{authId}", connect.try_again, methods=["POST"]),
 ]

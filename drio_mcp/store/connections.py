@@ -26,6 +26,10 @@ class ConnectionRow:
     version: int
     created_at: int
     updated_at: int
+    provider_client_id: str | None = None
+    """The client that it uses; None while it has one of its own, or none yet."""
+    has_own_callback: int = 0
+    """1 where its redirect URI was made for it alone, before authorization servers had one each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ class ShareRow:
 
 COLUMNS = (
     "id, app_id, key, name, provider_key, status, config, is_default, secret_ref, grants, last_validated_at, "
-    "last_error, version, created_at, updated_at"
+    "last_error, version, created_at, updated_at, provider_client_id, has_own_callback"
 )
 
 FIND_OWNER = Query(
@@ -97,7 +101,7 @@ UPDATE = Statement(
     """UPDATE connections SET name = :name, provider_key = :provider_key, status = :status, config = :config,
               is_default = :is_default, secret_ref = :secret_ref, grants = :grants,
               last_validated_at = :last_validated_at, last_error = :last_error, version = :version,
-              updated_at = :updated_at
+              updated_at = :updated_at, provider_client_id = :provider_client_id
        WHERE id = :id AND version = :version - 1"""
 )
 FIND_SHARE = Query(
@@ -177,6 +181,7 @@ def update(tx: Transaction, row: ConnectionRow) -> bool:
             last_error=row.last_error,
             version=row.version,
             updated_at=row.updated_at,
+            provider_client_id=row.provider_client_id,
         )
         == 1
     )

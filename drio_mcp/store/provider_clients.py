@@ -62,7 +62,8 @@ LIST_OF_SERVER = Query(
 )
 LIST_AT = Query(
     f"""SELECT {COLUMNS} FROM provider_clients
-        WHERE slug = :slug AND (app_id IS NULL OR app_id = :app_id) ORDER BY created_at, id""",  # noqa: S608
+        WHERE (slug = :slug OR id IN (SELECT provider_client_id FROM provider_client_aliases WHERE slug = :slug))
+          AND (app_id IS NULL OR app_id = :app_id) ORDER BY created_at, id""",  # noqa: S608
     ProviderClientRow,
 )
 """The clients at one authorization server that a connection of the app may use, the oldest first."""
@@ -72,6 +73,10 @@ COUNT_OF_APP = Query("SELECT count(*) FROM provider_clients WHERE app_id = :app_
 LIST_DUE = Query("SELECT id FROM provider_clients WHERE due_at <= :now ORDER BY due_at LIMIT :limit", str)
 COUNT_CONNECTIONS = Query("SELECT count(*) FROM connections WHERE provider_client_id = :id", int)
 LIST_CONNECTIONS = Query("SELECT id FROM connections WHERE provider_client_id = :id ORDER BY id", str)
+ADD_ALIAS = Statement(
+    """INSERT INTO provider_client_aliases (slug, provider_client_id) VALUES (:slug, :id)
+       ON CONFLICT (slug, provider_client_id) DO NOTHING"""
+)
 INSERT = Statement(
     f"""INSERT INTO provider_clients ({COLUMNS})
         VALUES ({", ".join(":" + name for name in COLUMNS.split(", "))})"""  # noqa: S608

@@ -78,6 +78,8 @@ FORGET_DUE = Statement("UPDATE token_sets SET due_at = NULL WHERE connection_id 
 POSTPONE = Statement(
     "UPDATE token_sets SET due_at = :due_at WHERE connection_id = :connection_id AND due_at IS NOT NULL"
 )
+WAKE = Statement("UPDATE token_sets SET due_at = :now, failures = 0 WHERE connection_id = :connection_id")
+"""What it waited for has come: the next refresh may be now."""
 REMOVE = Statement("DELETE FROM token_sets WHERE connection_id = :connection_id")
 
 

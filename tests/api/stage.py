@@ -37,7 +37,7 @@ class Stage:
 
         async def walk() -> None:
             back = httpx2.URL(await allow(await consent.begin(person, auth_id, "browser")))
-            await consent.finish(person, auth_id, "browser", back.params.multi_items())
+            await consent.finish(person, back.path.rpartition("/")[2], "browser", back.params.multi_items())
 
         self.server.run(walk())
 

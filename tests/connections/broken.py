@@ -114,7 +114,9 @@ async def oauth(folder: Path, clock: FakeClock, *, config: Any = None, **habits:
                 "apiBaseUrl": f"{provider.origin}/v1/me",
             }
             auth = await here.create(providerKey="custom-oauth", config=settings | (config or {}))
-            client.redirect_uris = [f"{here.services.settings.origin}/connect/callback/{auth.id}"]
+            client.redirect_uris = [
+                f"{here.services.settings.origin}/connect/callback/{(await here.stored(auth)).callback}"
+            ]
             auth = await here.consent(auth)
             assert auth.status == Status.VALID, auth.last_error
             yield Scene(here, auth, provider, server, McpServer(), api)

@@ -126,7 +126,7 @@ async def desk_on(
     foundations = Foundations(settings, clock, RANDOMNESS, db, keyring, vault, Outbound(settings))
     connections = ConnectionCrud(foundations, providers, references)
     services = Services(foundations)
-    links = Links(db, clock, RANDOMNESS, settings, providers, connections)
+    links = Links(foundations, providers, connections, services.provider_clients)
     people = People(db, clock, RANDOMNESS, Passwords(time_cost=1, memory_cost=8, parallelism=1))
     apps = Apps(db, clock, RANDOMNESS)
     person = await people.create("ada@example.com", "Ada", None, is_operator)

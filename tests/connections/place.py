@@ -9,10 +9,13 @@ from urllib.parse import parse_qsl, urlsplit
 
 from drio_mcp.config import Settings
 from drio_mcp.connections.connecting.connect import Connected
+from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.answers import ConnectAuth
+from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.record.schemas import AuthConnection, CreateAuthConnection, UpdateAuthConnection
 from drio_mcp.connections.record.sealing import unseal
+from drio_mcp.connections.upstream import client_secrets
 from drio_mcp.opaque import Secret
 from drio_mcp.services import Services, build_services
 from drio_mcp.store import Transaction, history
@@ -66,9 +69,17 @@ class Place:
         return await self.services.provider_consent.begin(self.person, auth.id, browser)
 
     async def finish(self, auth: AuthConnection, back: str, browser: str = BROWSER) -> AuthConnection:
-        """The browser arrives at the connection's callback with what the URL `back` carries."""
-        pairs = parse_qsl(urlsplit(back).query, keep_blank_values=True)
-        return await self.services.provider_consent.finish(self.person, auth.id, browser, pairs)
+        """The browser arrives at the callback that `back` names, else at the connection's, with what `back` carries."""
+        parts = urlsplit(back)
+        callback = parts.path.rpartition("/")[2] or (await self.stored(auth)).callback
+        pairs = parse_qsl(parts.query, keep_blank_values=True)
+        return await self.services.provider_consent.finish(self.person, callback, browser, pairs)
+
+    async def stored(self, auth: AuthConnection) -> Connection:
+        """The connection as the rules see it."""
+        found = await self.services.db.read(repository.find, auth.id)
+        assert found is not None
+        return found
 
     async def consent(self, auth: AuthConnection, decide: Callable[[str], Awaitable[str]] = allow) -> AuthConnection:
         """Go to the provider, decide there, and come back."""
@@ -76,7 +87,11 @@ class Place:
 
     async def secret(self, auth: AuthConnection, field: str) -> str | None:
         def read(tx: Transaction) -> Secret | None:
-            return unseal(tx, self.services.vault, auth.id, field, None)
+            own = unseal(tx, self.services.vault, auth.id, field, None)
+            found = repository.find(tx, auth.id)
+            if own is not None or found is None or found.client is None:
+                return own
+            return client_secrets.unseal(tx, self.services.vault, found.client.row, field)
 
         secret = await self.services.db.read(read)
         return None if secret is None else secret.reveal()

@@ -13,6 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from drio_mcp.connections.catalog.authorization_servers import AuthorizationServer as ServerOf
 from tests.helpers.browser import Browser
 from tests.helpers.mcp import call
 from tests.helpers.server import PASSWORD, RunningServer, Someone, running_server
@@ -96,7 +97,8 @@ def test_a_provider_where_the_person_has_a_client_of_their_own(tmp_path: Path) -
         done = here.connect(mcp.url)
         assert done["plan"]["method"] == "preset"
         auth_id = done["auth"]["id"]
-        client = server.add_client(f"{here.server.url}/connect/callback/{auth_id}")
+        slug = ServerOf(f"{provider.origin}/authorize", f"{provider.origin}/token").slug
+        client = server.add_client(f"{here.server.url}/connect/callback/{slug}")
         assert client.secret is not None
         page = here.click(done["connect"]["url"], clientId=client.id, clientSecret=client.secret)
         assert "Connected" in page.text

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
+from drio_mcp.connections.catalog.authorization_servers import AuthorizationServer as ServerOf
 from drio_mcp.connections.record.answers import ConnectAuth
 from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.record.schemas import AuthConnection, UpdateAuthConnection
@@ -133,7 +134,8 @@ async def test_the_persons_own_client_and_the_consent_take_one_button(stage: Mak
         page = await here.visitor.get(here.path)
         (form,) = forms_of(page)
         assert [name for name in form.fields if name != "csrf"] == ["clientId", "clientSecret"]
-        redirect_uri = f"{here.site.origin}/connect/callback/{here.auth.id}"
+        server = ServerOf(f"{here.provider.origin}/authorize", f"{here.provider.origin}/token")
+        redirect_uri = f"{here.site.origin}/connect/callback/{server.slug}"
         assert redirect_uri in page.text, "it has to be entered at the provider"
         client = here.server.add_client(redirect_uri)
         answer = await here.visitor.submit(page, "", clientId=client.id, clientSecret=client.secret)
@@ -192,12 +194,14 @@ async def test_an_answer_in_another_browser_is_nobodys(stage: MakeStage) -> None
         assert "Connected" in (await here.come_back(back)).text
 
 
-async def test_an_answer_to_another_connections_address_is_nobodys(stage: MakeStage) -> None:
+async def test_an_answer_to_another_servers_address_is_nobodys(stage: MakeStage) -> None:
     """RFC 9700 section 4.4.2."""
     async with stage(open_server()) as here:
         back = await allow((await here.go()).headers["location"])
-        foreign = back.replace(here.auth.id, "auth_" + "x" * 22)
-        assert (await here.come_back(foreign)).status_code == 403
+        path = urlsplit(back).path
+        for foreign in (here.auth.id, "auth_" + "x" * 22, ServerOf("https://a.example/", "https://b.example/").slug):
+            answer = await here.come_back(back.replace(path, f"/connect/callback/{foreign}"))
+            assert answer.status_code == 403
         assert here.provider.log.count("token") == 0
 
 
@@ -218,11 +222,12 @@ async def test_results_and_new_links_are_the_owners(stage: MakeStage) -> None:
 async def test_our_document_is_served_to_everybody(site: Site) -> None:
     """Client ID Metadata Documents: the URL is the client id; whether the connection exists stays unknown."""
     visitor = site.visitor()
-    auth_id = "auth_" + "a" * 22
-    answer = await visitor.get(f"/connect/client/{auth_id}")
-    assert answer.status_code == 200
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.json()["client_id"] == f"{site.origin}/connect/client/{auth_id}"
+    for callback in (ServerOf("https://a.example/", "https://b.example/").slug, "auth_" + "a" * 22):
+        answer = await visitor.get(f"/connect/client/{callback}")
+        assert answer.status_code == 200
+        assert answer.headers["content-type"] == "application/json"
+        assert answer.json()["client_id"] == f"{site.origin}/connect/client/{callback}"
+        assert answer.json()["redirect_uris"] == [f"{site.origin}/connect/callback/{callback}"]
     assert (await visitor.get("/connect/client/no-such-form")).status_code == 404
 
 

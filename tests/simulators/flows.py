@@ -89,9 +89,8 @@ class Flow:
 
     async def _redirect_uri(self, auth: AuthConnection) -> str:
         """As whoever registers the client enters it at the provider."""
-        found = await self.place.services.links.create(self.place.actor.user_id, auth.id)
-        view = await self.place.services.links.open(found.url.rpartition("/")[2], self.place.actor.user_id)
-        return view.redirect_uri or f"{self.place.services.settings.origin}/connect/callback/{auth.id}"
+        callback = (await self.place.stored(auth)).callback
+        return f"{self.place.services.settings.origin}/connect/callback/{callback}"
 
     async def call(self, auth: AuthConnection, path: str = "some/thing") -> int:
         """The status of a call of the API through the proxy; 0 where the connection cannot be used."""

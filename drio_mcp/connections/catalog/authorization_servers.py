@@ -19,7 +19,7 @@ from drio_mcp.connections.catalog.providers import GENERICS, Providers
 from drio_mcp.connections.fields import origin_of
 
 LONGEST_HOST = 40
-SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,98}[a-z0-9])?")
+SLUG = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?-)?[a-z2-7]{24}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,19 @@ class AuthorizationServers:
     def keys(self, slug: str) -> tuple[str, ...]:
         """The providers at that server."""
         return self._keys.get(slug, ())
+
+    def aliases(self, server: AuthorizationServer) -> tuple[str, ...]:
+        """The slugs of the endpoints that the catalog names as former ones of the server."""
+        return self._aliases.get(server.slug, ())
+
+    @cached_property
+    def _aliases(self) -> dict[str, tuple[str, ...]]:
+        found: dict[str, list[str]] = defaultdict(list)
+        for pair, server in self._moved.items():
+            slug = AuthorizationServer(*pair).slug
+            if slug != server.slug:
+                found[server.slug].append(slug)
+        return {slug: tuple(slugs) for slug, slugs in found.items()}
 
     @cached_property
     def _by_key(self) -> dict[str, AuthorizationServer]:

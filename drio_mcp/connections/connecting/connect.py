@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
+from drio_mcp.connections.catalog.authorization_servers import AuthorizationServer
 from drio_mcp.connections.catalog.entries import CatalogEntry
 from drio_mcp.connections.catalog.providers import Providers
 from drio_mcp.connections.config_types import ConfigType
@@ -20,6 +21,7 @@ from drio_mcp.connections.diagnosis_codes import NEXT_STEPS, Fault
 from drio_mcp.connections.fields import origin_of
 from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.answers import ConnectAnswer, ConnectAuth, ConnectPlan, Method, PlanEvidence
+from drio_mcp.connections.record.clients import CONSENTED, Origin
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.crud import ConnectionCrud
 from drio_mcp.connections.record.history import Actor
@@ -34,15 +36,15 @@ from drio_mcp.connections.record.schemas import (
     Status,
 )
 from drio_mcp.connections.record.status import WORKING, error_of
-from drio_mcp.connections.upstream.client_identity import document_url
-from drio_mcp.connections.upstream.persons_part import CONSENTED, leads_on, needs_person
+from drio_mcp.connections.upstream.persons_part import leads_on, needs_person
 from drio_mcp.connections.upstream.provider_rules import RULED
 from drio_mcp.connections.upstream.registrations import ProviderRegistrations
 from drio_mcp.foundations import Foundations
-from drio_mcp.store import Transaction, upstreams
+from drio_mcp.store import Transaction, provider_clients, upstreams
 from drio_mcp.store.dry_run import decide
 from drio_mcp.store.upstreams import UpstreamRow
 
+ALLOW = ("Open the link and allow access",)
 ONE_CLICK = frozenset({Method.CLIENT_METADATA_DOCUMENT, Method.DYNAMIC_REGISTRATION})
 
 
@@ -85,7 +87,6 @@ class Connector:
     ) -> None:
         self._db = foundations.db
         self._clock = foundations.clock
-        self._settings = foundations.settings
         self._providers = providers
         self._connections = connections
         self._discoverer = discoverer
@@ -102,7 +103,7 @@ class Connector:
         if found is not None and not await self._db.read(_came_to_nothing, found):
             outcome = await decide(self._db, dry_run, lambda tx: self._again(tx, actor, app_id, found.id, wanted))
         else:
-            draft = draft_of(await self._plan(wanted), self._providers, wanted.name, wanted.scopes)
+            draft = draft_of(await self._plan(app_id, wanted), self._providers, wanted.name, wanted.scopes)
             wanted = replace(
                 wanted, targets=(*wanted.targets, draft.plan.target)
             )  # perhaps another address than was named
@@ -132,8 +133,11 @@ class Connector:
         connect = await self._links.create(actor.user_id, after.id) if needs_person(after) else None
         return ConnectionAnswer(auth=after.read(self._providers), connect=connect)
 
-    async def _plan(self, wanted: ConnectTarget) -> Plan:
-        """The best way. At a provider's own MCP server a click is enough, where its API wants a client made by hand."""
+    async def _plan(self, app_id: str, wanted: ConnectTarget) -> Plan:
+        """The best way. At a provider's own MCP server a click is enough, where its API wants a client made by hand.
+
+        Where such a client was entered already, for the app or the server, a click is enough at the API too.
+        """
         if wanted.entry is not None:
             plan, entry = catalog_plan(wanted.entry), wanted.entry
         else:
@@ -143,7 +147,7 @@ class Connector:
                 return plan
             entry = found_entry
         server = one_click_server(entry)
-        if server is None:
+        if server is None or await self._db.read(_has_client, app_id, plan):
             return plan
         found = await self._discoverer.discover(server)
         evidence = (*plan.evidence, *found.evidence)
@@ -162,7 +166,7 @@ class Connector:
     async def _get_client(self, actor: Actor, connection: Connection) -> Connection:
         """A client registered now, so that a refusal is told now; the click would do it too."""
         is_ours_to_get = connection.config["type"] in CONSENTED and "registration_endpoint" in connection.config
-        if not is_ours_to_get or "client_id" in connection.config or connection.row.status != Status.PENDING:
+        if not is_ours_to_get or connection.client_id is not None or connection.row.status != Status.PENDING:
             return connection
         try:
             return await self._registrations.ensure(actor, connection.id)
@@ -212,7 +216,10 @@ class Connector:
             made = self._connections.add(tx, actor, app_id, draft.body)
         else:
             made = self._mend(tx, actor, before, draft)
-        return _Outcome(self._settle(tx, made, draft, wanted.variables), _shown(draft.plan), is_new=before is None)
+        settled = self._settle(tx, actor, made, draft, wanted.variables)
+        has_client = settled.client is not None and settled.client.is_manual
+        plan = replace(draft.plan, steps=ALLOW) if has_client else draft.plan
+        return _Outcome(settled, _shown(plan), is_new=before is None)
 
     def _mend(self, tx: Transaction, actor: Actor, before: Connection, draft: Draft) -> Connection:
         assert draft.body.config is not None
@@ -221,17 +228,30 @@ class Connector:
         before = before.with_row(provider_key=draft.body.provider_key)
         return self._connections.change(tx, actor, before, ConnectionPatch(config=ConfigInput(**cleared)))
 
-    def _settle(self, tx: Transaction, made: Connection, draft: Draft, variables: Mapping[str, str]) -> Connection:
+    def _settle(
+        self, tx: Transaction, actor: Actor, made: Connection, draft: Draft, variables: Mapping[str, str]
+    ) -> Connection:
         plan, config, now = draft.plan, dict(made.config), self._clock.now()
         if variables and plan.config_type in RULED:
             config["variables"] = dict(variables)
-        if plan.method is Method.CLIENT_METADATA_DOCUMENT and plan.problem is None:
-            config["client_id"] = document_url(self._settings, made.id)
         seen = now if plan.config_type is ConfigType.NONE and plan.problem is None else made.row.last_validated_at
-        changes = {"status": draft.status, "last_error": draft.last_error, "last_validated_at": seen}
-        after = repository.store(tx, made.with_config(config, **changes), now)
+        has_client = made.client is not None and draft.status is Status.DRAFT and plan.problem is None
+        status = Status.PENDING if has_client else draft.status
+        changed = made.with_config(config, status=status, last_error=draft.last_error, last_validated_at=seen)
+        after = repository.store(tx, changed, now)
         upstreams.put(tx, _upstream(after.id, plan, now))
+        if plan.method is Method.CLIENT_METADATA_DOCUMENT and plan.problem is None and after.client is None:
+            return self._registrations.bind_document(tx, actor, after.id)
         return after
+
+
+def _has_client(tx: Transaction, app_id: str, plan: Plan) -> bool:
+    """Whether somebody entered a client for the authorization server of the plan."""
+    if plan.server is None or plan.server.authorization_endpoint is None:
+        return False
+    server = AuthorizationServer(plan.server.authorization_endpoint, plan.server.token_endpoint)
+    clients = tx.all(provider_clients.LIST_AT, slug=server.slug, app_id=app_id)
+    return any(each.origin == Origin.MANUAL for each in clients)
 
 
 def _has_asked_for(connection: Connection, wanted: ConnectTarget) -> bool:

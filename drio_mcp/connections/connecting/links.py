@@ -13,8 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 
-from drio_mcp.clock import HOUR, MINUTE, Clock, rfc3339
-from drio_mcp.config import Settings
+from drio_mcp.clock import HOUR, MINUTE, rfc3339
 from drio_mcp.connections.catalog.providers import Providers
 from drio_mcp.connections.config_types import CLIENT, needs_of
 from drio_mcp.connections.fields import origin_of
@@ -24,10 +23,13 @@ from drio_mcp.connections.record.crud import ConnectionCrud, View
 from drio_mcp.connections.record.history import Actor, Event
 from drio_mcp.connections.record.schemas import SECRET_FIELDS, AuthConnection, Connect, UpdateAuthConnection
 from drio_mcp.connections.upstream.client_identity import redirect_uri
-from drio_mcp.connections.upstream.persons_part import fields_to_enter, leads_on
+from drio_mcp.connections.upstream.client_setup import ClientSetup, setup_of
+from drio_mcp.connections.upstream.persons_part import fields_to_enter, is_for_app, leads_on
+from drio_mcp.connections.upstream.provider_clients import ProviderClients
 from drio_mcp.errors import Conflict, NotFound, Problem, ValidationFailed
-from drio_mcp.opaque import MASK, Randomness, b64url
-from drio_mcp.store import Database, Transaction, links, upstreams
+from drio_mcp.foundations import Foundations
+from drio_mcp.opaque import MASK, b64url
+from drio_mcp.store import Transaction, links, upstreams
 
 LIFETIME_MS = 30 * MINUTE
 KEPT_MS = HOUR
@@ -76,8 +78,8 @@ class LinkView:
     """Origin that gets to redeem the consent."""
     is_published: bool = True
     """Whether these two belong together by the provider's metadata, or by the catalog."""
-    redirect_uri: str | None = None
-    """What whoever registers a client by hand has to enter at the provider."""
+    setup: ClientSetup | None = None
+    """What to do at the provider, where a client has to be made there by hand."""
     scopes: tuple[str, ...] = ()
     """What is asked for there; none means what the provider gives by default."""
 
@@ -91,20 +93,15 @@ class Links:
     """Makes, opens and redeems the links."""
 
     def __init__(
-        self,
-        db: Database,
-        clock: Clock,
-        randomness: Randomness,
-        settings: Settings,
-        providers: Providers,
-        connections: ConnectionCrud,
+        self, foundations: Foundations, providers: Providers, connections: ConnectionCrud, clients: ProviderClients
     ) -> None:
-        self._db = db
-        self._clock = clock
-        self._randomness = randomness
-        self._settings = settings
+        self._db = foundations.db
+        self._clock = foundations.clock
+        self._randomness = foundations.randomness
+        self._settings = foundations.settings
         self._providers = providers
         self._connections = connections
+        self._clients = clients
 
     async def create(self, user_id: str, connection_id: str) -> Connect:
         """A new link for the owner of the connection. Raises `NotFound`."""
@@ -180,9 +177,19 @@ class Links:
             consent_at=origin_of(config["authorization_endpoint"]),
             answered_at=origin_of(config["token_endpoint"]) if "token_endpoint" in config else None,
             is_published=any(all(each.get(name) == config.get(name) for name in pair) for each in published),
-            redirect_uri=redirect_uri(self._settings, connection.id),
+            setup=self._setup(connection),
             scopes=tuple(config.get("scopes", ())),
         )
+
+    def _setup(self, connection: Connection) -> ClientSetup | None:
+        if "client_id" not in fields_to_enter(connection):
+            return None
+        provider = self._providers.describe(connection.row.provider_key)
+        facts = self._providers.find(provider.key)
+        entry = facts.entry if facts is not None else None
+        address = redirect_uri(self._settings, connection.callback)
+        name = provider.name if entry is not None else "the provider"
+        return setup_of(name, entry, address, connection.config.get("scopes", ()))
 
     def _submit(
         self, tx: Transaction, token: str, actor: Actor, values: Mapping[str, str], origins: Collection[str] | None
@@ -196,6 +203,9 @@ class Links:
             raise OriginsMoved
         patch = read_entries(fields_of(connection), values)
         try:
+            if is_for_app(connection):
+                connection = self._clients.enter(tx, actor, connection, patch.config)
+                patch = UpdateAuthConnection()
             after = self._connections.change(tx, actor, connection, patch, Event.SECRET_ENTERED)
         except ValidationFailed as error:
             raise _at_fields(error) from None

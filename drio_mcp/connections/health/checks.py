@@ -178,7 +178,7 @@ class Examiner:
         try:
             for name in names:
                 self._tokens.unseal(tx, connection, name)
-            if kind in ISSUED and {"token_endpoint", "client_id"} <= connection.config.keys():
+            if kind in ISSUED and {"token_endpoint", "client_id"} <= connection.config_in_use.keys():
                 self._endpoints.of(tx, connection)
         except SealBroken:
             raise Fault(Code.SECRET_UNAVAILABLE) from None

@@ -13,7 +13,7 @@ from drio_mcp.connections.record.answers import Diagnosis, DiagnosisAnswer, Diag
 from drio_mcp.connections.record.config_rules import missing
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.history import Actor
-from drio_mcp.connections.record.next_step import conflict, diagnosis_of, is_registrable
+from drio_mcp.connections.record.next_step import conflict, diagnosis_of, is_operators_to_mend, is_registrable
 from drio_mcp.connections.upstream.persons_part import CLIENT_FAULTS, fields_to_enter, needs_person
 from drio_mcp.errors import Conflict, NotFound
 from drio_mcp.store import Database, upstreams
@@ -55,7 +55,8 @@ class Diagnoses:
     async def _told(self, actor: Actor, examination: Examination) -> Diagnosis:
         connection, code = examination.connection, examination.code
         connect = None
-        if CODES[code].remedy is Remedy.LINK or self._is_mended_on_page(connection, code):
+        is_persons = CODES[code].remedy is Remedy.LINK or self._is_mended_on_page(connection, code)
+        if is_persons and not is_operators_to_mend(connection, code):
             connect = await self._links.create(actor.user_id, connection.id)
         diagnosis = diagnosis_of(
             connection,
@@ -73,7 +74,7 @@ class Diagnoses:
     def _is_mended_on_page(self, connection: Connection, code: Code) -> bool:
         """Whether the owner can mend it on the connection's page too, because that page asks for what is wrong."""
         if code is Code.MISSING_CONFIGURATION:
-            config, has_reference = connection.config, connection.row.secret_ref is not None
+            config, has_reference = connection.config_in_use, connection.row.secret_ref is not None
             lacking = missing(config, connection.secrets, has_reference)
             return bool(lacking) and set(lacking) <= set(fields_to_enter(connection))
         return code in CLIENT_FAULTS and not is_registrable(connection) and needs_person(connection)

@@ -123,6 +123,8 @@ class Prober:
         url, endpoint = subject.server.get("introspection_endpoint"), subject.endpoint
         if url is None or endpoint is None or not {origin_of(url)} <= subject.origins:
             return None
+        if subject.connection.client is not None and origin_of(url) != endpoint.origin:
+            return None  # a shared client's secret stays with its token endpoint's origin
         asked = replace(endpoint, url=url).request(None, endpoint.auth_methods[0], {"token": token})
         try:
             answer = await self._outbound.request(

@@ -7,6 +7,7 @@ from typing import Any
 
 from drio_mcp.clock import rfc3339
 from drio_mcp.connections.catalog.providers import Providers
+from drio_mcp.connections.record.clients import ClientInUse, server_of
 from drio_mcp.connections.record.config_rules import Config, allowed_origins, wanted_of_person
 from drio_mcp.connections.record.schemas import SECRET_FIELDS, AuthConfig, AuthConnection, Status
 from drio_mcp.opaque import MASK
@@ -20,10 +21,12 @@ class Connection:
     row: ConnectionRow
     config: Config
     secrets: frozenset[str]
+    client: ClientInUse | None = None
+    """The provider client that it uses, while it has no client of its own."""
 
     @classmethod
-    def of(cls, row: ConnectionRow, secrets: frozenset[str]) -> "Connection":
-        return cls(row, json.loads(row.config), secrets)
+    def of(cls, row: ConnectionRow, secrets: frozenset[str], client: ClientInUse | None = None) -> "Connection":
+        return cls(row, json.loads(row.config), secrets, client)
 
     @property
     def id(self) -> str:
@@ -51,6 +54,25 @@ class Connection:
             return ()
         return wanted_of_person(self.config, self.secrets, self.row.secret_ref is not None)
 
+    @property
+    def client_id(self) -> str | None:
+        """Of its own client, or of the one that it uses."""
+        own: str | None = self.config.get("client_id")
+        return own or (None if self.client is None else self.client.row.client_id)
+
+    @property
+    def config_in_use(self) -> Config:
+        """The configuration with the client id that is in force."""
+        return self.config if self.client_id is None else {**self.config, "client_id": self.client_id}
+
+    @property
+    def callback(self) -> str:
+        """The last part of its redirect URI: its client's, its own from before, or its authorization server's."""
+        if self.client is not None and "client_id" not in self.config:
+            return self.client.row.callback
+        server = None if self.row.has_own_callback else server_of(self.config)
+        return self.id if server is None else server.slug
+
     def origins(self, providers: Providers) -> frozenset[str]:
         """Where the connection's secrets may be sent (contract section 3, `allowedOrigins`)."""
         return allowed_origins(self.config, providers.find(self.row.provider_key))
@@ -61,7 +83,7 @@ class Connection:
 
     def with_config(self, config: Config, **changes: Any) -> "Connection":
         """The same connection with another configuration and with `changes` of its row."""
-        return Connection(replace(self.row, config=json.dumps(config), **changes), config, self.secrets)
+        return replace(self, row=replace(self.row, config=json.dumps(config), **changes), config=config)
 
     def read(self, providers: Providers) -> AuthConnection:
         """The connection as everybody reads it: secrets are the mask."""
@@ -83,9 +105,22 @@ class Connection:
         )
 
     def _shown(self) -> Mapping[str, Any]:
-        shown = {name: value for name, value in self.config.items() if name != "key_parts"}
+        shown = self._client_shown() | {name: value for name, value in self.config.items() if name != "key_parts"}
         if "last_registered_at" in shown:
             shown["last_registered_at"] = rfc3339(shown["last_registered_at"])
         if self.row.is_default is not None:
             shown["is_default"] = bool(self.row.is_default)
         return shown | {field: MASK for field in self.secrets if field in SECRET_FIELDS}
+
+    def _client_shown(self) -> dict[str, Any]:
+        """What a connection's owner sees of its client: of an operator's nothing, of an app's the id."""
+        client = self.client
+        if client is None or client.is_operators or "client_id" in self.config:
+            return {}
+        shown: dict[str, Any] = {"client_id": client.row.client_id}
+        if client.row.registered_at is not None:
+            shown["last_registered_at"] = client.row.registered_at
+        if client.row.app_id is not None and client.row.registration_client_uri is not None:
+            shown["registration_client_uri"] = client.row.registration_client_uri
+        hidden = client.secrets if client.row.app_id is not None else client.secrets & {"client_secret"}
+        return shown | dict.fromkeys(hidden, MASK)

@@ -11,6 +11,7 @@ from drio_mcp.connections.catalog.providers import GENERICS, ProviderFacts, Prov
 from drio_mcp.connections.record import idempotency as fingerprints
 from drio_mcp.connections.record import merge_patch as changes
 from drio_mcp.connections.record import repository, sealing
+from drio_mcp.connections.record.clients import client_of
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.cursors import cursor_of, read_cursor
 from drio_mcp.connections.record.history import Actor, Event, record
@@ -159,6 +160,7 @@ class ConnectionCrud:
         start = Connection(self._blank_row(tx, app_id, body), preset(facts, body.config), frozenset())
         problems = list(_create_problems(body, facts))
         change = changes.apply(start, body, facts, self._limits(owner), problems)
+        change.after = _with_client(tx, change.after)
         row = change.after.row
         if row.is_default:
             self._clear_default(tx, actor, row)
@@ -189,6 +191,7 @@ class ConnectionCrud:
         )
 
     def _store(self, tx: Transaction, actor: Actor, before: Connection, change: Change, event: Event) -> Connection:
+        change.after = _with_client(tx, change.after)
         now, row = self._clock.now(), change.after.row
         if row.is_default and not before.row.is_default:
             self._clear_default(tx, actor, row)
@@ -212,7 +215,10 @@ class ConnectionCrud:
         after = read_cursor(query.cursor)
         rows = table.list_after(tx, app_id, after, query.limit + 1, query.status, query.provider_key)
         stored = secrets.fields_of_app(tx, app_id)
-        page = [Connection.of(row, stored.get(row.id, frozenset())) for row in rows[: query.limit]]
+        page = [
+            Connection.of(row, stored.get(row.id, frozenset()), client_of(tx, row, json.loads(row.config)))
+            for row in rows[: query.limit]
+        ]
         used = [key for key in tx.all(table.LIST_PROVIDERS, app_id=app_id) if key not in GENERICS]
         last = page[-1].row if len(rows) > query.limit else None
         return ConnectionsAnswer(
@@ -241,6 +247,13 @@ class ConnectionCrud:
     async def list(self, user_id: str, app_id: str, query: ConnectionQuery | None = None) -> ConnectionsAnswer:
         """A page of the app's connections in the order they were made. Raises `NotFound` and `BadRequest`."""
         return await self._db.read(self._list, user_id, app_id, query or ConnectionQuery())
+
+
+def _with_client(tx: Transaction, connection: Connection) -> Connection:
+    """The connection bound to the provider client that its configuration leads to, or to none."""
+    client = client_of(tx, connection.row, connection.config)
+    bound = connection.with_row(provider_client_id=None if client is None else client.row.id)
+    return replace(bound, client=client)
 
 
 def _create_problems(body: NewConnection, facts: ProviderFacts | None) -> list[Problem]:

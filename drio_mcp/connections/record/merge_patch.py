@@ -86,6 +86,7 @@ def apply(
 ) -> Change:
     """The change that `patch` makes. Raises `ValidationFailed` with every problem of it, and those known already."""
     config = merge(before.config, patch.config)
+    _forget_what_was_read(config, before)
     problems = [*problems, *_problems(before, config, patch, facts, limits)]
     if problems:
         raise ValidationFailed(problems)
@@ -97,6 +98,19 @@ def apply(
     _change_status(change, before, patch)
     change.changed[:0] = _differences(before, change.after)
     return change
+
+
+def _forget_what_was_read(config: dict[str, Any], before: Connection) -> None:
+    """What belongs to a provider client and was sent back as it was read does not become the connection's own."""
+    if before.client is None or "client_id" in before.config:
+        return
+    read = {
+        "client_id": before.client.row.client_id,
+        "registration_client_uri": before.client.row.registration_client_uri,
+    }
+    for name, value in read.items():
+        if name not in before.config and name in config and config[name] == value:
+            del config[name]
 
 
 def read_only_problems(shown: AuthConnection, patch: ConnectionPatch) -> Iterator[Problem]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from drio_mcp.connections.diagnosis_codes import CODES, Code, Remedy
+from drio_mcp.connections.diagnosis_codes import CLIENT_REFUSED, CODES, Code, Mender, Remedy
 from drio_mcp.connections.record.answers import Diagnosis, DiagnosisEvidence
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.schemas import Connect
@@ -24,7 +24,7 @@ def diagnosis_of(
     return Diagnosis(
         code=code,
         summary=sentence or meaning.summary,
-        actor=meaning.actor,
+        actor=Mender.OPERATOR if is_operators_to_mend(connection, code) else meaning.actor,
         evidence=tuple(evidence),
         next_step=next_step_of(connection, code, connect=connect, target=target),
     )
@@ -37,6 +37,8 @@ def next_step_of(
     here = {"appId": connection.row.app_id, "authId": connection.id}
     if code is Code.DISABLED:
         return NextStep(tool="update_auth_connection", arguments={**here, "status": "draft"})
+    if is_operators_to_mend(connection, code):
+        return NextStep()
     match CODES[code].remedy:
         case Remedy.NONE:
             return NextStep()
@@ -52,6 +54,12 @@ def next_step_of(
             return NextStep(tool="connect_auth", arguments={"appId": connection.row.app_id, "target": target})
         case _:
             return NextStep(tool="update_auth_connection", arguments=here)
+
+
+def is_operators_to_mend(connection: Connection, code: Code) -> bool:
+    """Whether it is the server's client that was refused: an operator's, whom no link and no call replaces."""
+    client = connection.client
+    return code in CLIENT_REFUSED and client is not None and client.is_operators
 
 
 def is_registrable(connection: Connection) -> bool:

@@ -1,8 +1,10 @@
 """The one place that loads and stores a connection, inside a decision. What is somebody else's does not exist."""
 
+import json
 from dataclasses import replace
 
 from drio_mcp.connections.fields import is_plain
+from drio_mcp.connections.record.clients import client_of
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.errors import Conflict, NextStep, NotFound
 from drio_mcp.store import Transaction, secrets
@@ -58,4 +60,6 @@ def store(tx: Transaction, connection: Connection, now: int) -> Connection:
 
 
 def _loaded(tx: Transaction, row: ConnectionRow | None) -> Connection | None:
-    return None if row is None else Connection.of(row, secrets.fields_of(tx, row.id))
+    if row is None:
+        return None
+    return Connection.of(row, secrets.fields_of(tx, row.id), client_of(tx, row, json.loads(row.config)))

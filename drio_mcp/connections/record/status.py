@@ -108,7 +108,7 @@ def after_entry(after: Connection) -> tuple[Status, str | None]:
 
 def lacking(connection: Connection) -> list[str]:
     """The fields without which it cannot work."""
-    return missing(connection.config, connection.secrets, connection.row.secret_ref is not None)
+    return missing(connection.config_in_use, connection.secrets, connection.row.secret_ref is not None)
 
 
 def _blocking(before: Connection, after: Connection, *, is_claimed: bool) -> list[str]:

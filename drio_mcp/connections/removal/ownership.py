@@ -17,7 +17,7 @@ from drio_mcp.connections.record.schemas import Status
 from drio_mcp.connections.record.status import after_refusal
 from drio_mcp.connections.removal.revocation import LeftBehind, UpstreamRevocation
 from drio_mcp.connections.upstream.stored_tokens import ACCESS_TOKEN, ORPHAN, REFRESH_TOKEN
-from drio_mcp.store import Transaction, connections, secrets, token_sets
+from drio_mcp.store import Transaction, connections, token_sets
 from drio_mcp.store.connections import ConnectionRow
 
 AT_ONCE = 16
@@ -41,7 +41,7 @@ class Ownership:
         left = []
         for connection in _read(tx, tx.all(connections.LIST_OF_USER, user_id=user_id)):
             if connection.secrets & {ACCESS_TOKEN, REFRESH_TOKEN}:
-                left.append(LeftBehind(self._revocation.gather(tx, connection).grant, None))
+                left.append(self._revocation.gather_grant(tx, connection))
                 self._forget_tokens(tx, connection)
         return lambda: self._take_back(left)
 
@@ -87,4 +87,4 @@ class Ownership:
 
 
 def _read(tx: Transaction, rows: Sequence[ConnectionRow]) -> list[Connection]:
-    return [Connection.of(row, secrets.fields_of(tx, row.id)) for row in rows]
+    return [each for row in rows if (each := repository.find(tx, row.id)) is not None]

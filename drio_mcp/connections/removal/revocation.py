@@ -13,6 +13,7 @@ from drio_mcp.connections.catalog import templates
 from drio_mcp.connections.catalog.providers import Providers
 from drio_mcp.connections.diagnosis_codes import Fault
 from drio_mcp.connections.fields import origin_of
+from drio_mcp.connections.record.clients import ClientInUse
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.upstream.provider_rules import ProviderRules, TokenStep
 from drio_mcp.connections.upstream.registration_requests import RegistrationClient
@@ -21,7 +22,7 @@ from drio_mcp.connections.upstream.token_endpoints import TokenEndpoints
 from drio_mcp.connections.upstream.token_requests import UpstreamTokenEndpoint
 from drio_mcp.opaque import Secret
 from drio_mcp.outbound import Outbound, OutboundError
-from drio_mcp.store import Transaction, upstreams
+from drio_mcp.store import Transaction, provider_clients, upstreams
 from drio_mcp.vault import SealBroken
 
 SECONDS = 5.0
@@ -63,16 +64,28 @@ class UpstreamRevocation:
         self._registrations = registrations
 
     def gather(self, tx: Transaction, connection: Connection) -> LeftBehind:
-        """What to take back, read in the decision that deletes the connection."""
-        grant = client = None
+        """What to take back, read in the decision that deletes the connection; with it goes a client of its own."""
+        left = self.gather_grant(tx, connection)
+        with suppress(SealBroken):
+            return replace(left, client=self._client(tx, connection))
+        return left
+
+    def gather_grant(self, tx: Transaction, connection: Connection) -> LeftBehind:
+        """What the person allowed alone, read in the decision that forgets its tokens."""
+        grant = None
         with suppress(Fault, SealBroken):
             grant = self._grant(tx, connection)
-        uri = connection.config.get("registration_client_uri")
+        return LeftBehind(grant, None)
+
+    def _client(self, tx: Transaction, connection: Connection) -> tuple[str, Secret] | None:
+        """A client that we got and that nobody else uses, with the way to deregister it."""
+        uri, used = connection.config.get("registration_client_uri"), connection.client
         if uri is not None:
-            with suppress(SealBroken):
-                token = self._tokens.unseal(tx, connection, "registration_access_token", origin_of(uri))
-                client = None if token is None else (uri, token)
-        return LeftBehind(grant, client)
+            token = self._tokens.unseal(tx, connection, "registration_access_token", origin_of(uri))
+        elif used is not None and not used.is_manual and _is_last(tx, used):
+            uri, token = used.row.registration_client_uri, self._tokens.management_token(tx, used)
+            tx.run(provider_clients.DELETE, id=used.row.id)
+        return None if uri is None or token is None else (uri, token)
 
     async def take_back(self, leaving: LeftBehind) -> None:
         """Revoke and deregister, as far as the provider goes along within some seconds."""
@@ -95,7 +108,8 @@ class UpstreamRevocation:
         for field, hint in order:
             token = self._tokens.unseal(tx, connection, field, origin)
             if token is not None:
-                return Grant(replace(self._endpoints.of(tx, connection), url=url, resource=None), token, hint)
+                endpoint = self._endpoints.of(tx, connection)
+                return Grant(_asked_at(endpoint, url, connection, is_known=origin == endpoint.origin), token, hint)
         return None
 
     def _revocation_endpoint(
@@ -109,7 +123,7 @@ class UpstreamRevocation:
         if rules.is_vouched:
             asked = rules.entry.revocation.request
             own = (asked.url if asked is not None else None) or rules.entry.revocation_endpoint or ""
-            values = {**rules.values, "client_id": connection.config.get("client_id", "")}
+            values = {**rules.values, "client_id": connection.client_id or ""}
             if url := templates.filled(own, values):
                 return url, origin_of(str(used))
         upstream = tx.one(upstreams.FIND, connection_id=connection.id)
@@ -132,3 +146,19 @@ class UpstreamRevocation:
                 return
             if answer.status not in {400, 401}:
                 return
+
+
+def _is_last(tx: Transaction, client: ClientInUse) -> bool:
+    """Whether the connection that is deleted is the last one of its client."""
+    return (tx.one(provider_clients.COUNT_CONNECTIONS, id=client.row.id) or 0) <= 1
+
+
+def _asked_at(
+    endpoint: UpstreamTokenEndpoint, url: str, connection: Connection, *, is_known: bool
+) -> UpstreamTokenEndpoint:
+    """The endpoint at another address. A shared client's secret stays with its token endpoint's origin, unless the
+    catalog knows the address."""
+    moved = replace(endpoint, url=url, resource=None)
+    if connection.client is None or "client_id" in connection.config or is_known:
+        return moved
+    return replace(moved, client_secret=None, auth_methods=("none",))

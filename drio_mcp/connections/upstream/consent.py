@@ -1,8 +1,10 @@
 """The person's consent at the provider: the way there, and what the answer makes of it (RFC 6749 section 4.1).
 
-The state is good for one answer, in the browser that it was made for, by the person who began, at the address of that
-one connection. The database keeps hashes only, and the PKCE verifier is derived from the browser's key, so that a copy
-of the database completes nothing. The code goes to the token endpoint that was meant when the person left, or nowhere.
+The state is good for one answer, in the browser that it was made for, by the person who began, at the address of the
+authorization server that was asked: an answer of another server comes back to another address (RFC 9700 section 4.4).
+It says which connection and which of our clients was meant. The database keeps hashes only, and the PKCE verifier is
+derived from the browser's key, so that a copy of the database completes nothing. The code goes to the token endpoint
+that was meant when the person left, or nowhere.
 """
 
 import hashlib
@@ -17,11 +19,13 @@ from drio_mcp.connections.catalog.entries import CatalogEntry
 from drio_mcp.connections.catalog.providers import Providers
 from drio_mcp.connections.diagnosis_codes import Code, Fault
 from drio_mcp.connections.record import repository
+from drio_mcp.connections.record.clients import client_for_consent, client_of
 from drio_mcp.connections.record.config_rules import path_of
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.failures import note_failure
 from drio_mcp.connections.record.history import Actor, Event
 from drio_mcp.connections.record.schemas import AuthConnection, Status
+from drio_mcp.connections.upstream.client_findings import note_client_fault
 from drio_mcp.connections.upstream.client_identity import redirect_uri
 from drio_mcp.connections.upstream.error_words import parameters_meaning
 from drio_mcp.connections.upstream.persons_part import leads_on
@@ -75,6 +79,8 @@ class AskedConsent:
     has_challenge: bool
     origins: tuple[str, ...]
     """Where the tokens may go, as the person saw it."""
+    provider_client_id: str | None = None
+    """Which of our clients was named; None for the connection's own."""
 
 
 class ProviderConsent:
@@ -109,28 +115,27 @@ class ProviderConsent:
             raise Fault(Code.DISABLED)
         if not leads_on(connection):
             raise Fault(Code.MISSING_CONFIGURATION, "Still needed: config.authorizationEndpoint")
-        if "client_id" not in connection.config or "registration_endpoint" in connection.config:
-            await self._registrations.ensure(actor, connection_id)
+        await self._registrations.ensure(actor, connection_id)
         state = b64url(self._randomness.bytes(32))
         return await self._db.write(self._begin, actor, connection_id, browser_key, state)
 
     async def finish(
-        self, actor: Actor, connection_id: str, browser_key: str, parameters: Iterable[tuple[str, str]]
+        self, actor: Actor, callback: str, browser_key: str, parameters: Iterable[tuple[str, str]]
     ) -> AuthConnection:
         """The connection after the provider's answer, whatever it was. The state is used up in any case.
 
-        Raises `NotOurs`, and then changes nothing.
+        `callback` is the last part of the address that the answer came to. Raises `NotOurs`, and then changes nothing.
         """
         answer = _read(parameters)
         state = answer.get("state", "")
-        asked = await self._db.write(self._consume, actor, connection_id, browser_key, state)
+        connection_id, asked = await self._db.write(self._consume, actor, callback, browser_key, state)
         rules = await self._db.read(self._rules, connection_id, actor.user_id)
         failure = _fault(answer, asked, rules.entry)
         if failure is None:
             verifier = _verifier(browser_key, state) if asked.has_challenge else None
             failure = await self._exchange(actor, connection_id, asked, answer, verifier)
         if failure is not None:
-            await self.note_failure(actor, connection_id, failure)
+            await self._db.write(self._failed, actor, connection_id, failure, asked)
         connection = await self._db.read(_found, connection_id, actor.user_id)
         return connection.read(self._providers)
 
@@ -185,7 +190,7 @@ class ProviderConsent:
         repository.hold(tx, _found(tx, connection_id, user_id).row.app_id)
 
     def _begin(self, tx: Transaction, actor: Actor, connection_id: str, browser_key: str, state: str) -> str:
-        connection = _found(tx, connection_id, actor.user_id)
+        connection = _for_consent(tx, _found(tx, connection_id, actor.user_id))
         config = connection.config
         rules = ProviderRules.of(connection, self._providers.find(connection.row.provider_key))
         upstream = tx.one(upstreams.FIND, connection_id=connection_id)
@@ -216,7 +221,7 @@ class ProviderConsent:
         return rules.authorization_url(asked.authorization_endpoint, query)
 
     def _asked(self, connection: Connection, server: Mapping[str, Any], *, has_challenge: bool) -> AskedConsent:
-        config = connection.config
+        config = connection.config_in_use
         lacking = [name for name in ("token_endpoint", "client_id") if name not in config]
         if lacking:
             names = ", ".join(path_of(name) for name in lacking)
@@ -227,26 +232,34 @@ class ProviderConsent:
             authorization_endpoint=config["authorization_endpoint"],
             token_endpoint=config["token_endpoint"],
             client_id=config["client_id"],
-            redirect_uri=redirect_uri(self._settings, connection.id),
+            redirect_uri=redirect_uri(self._settings, connection.callback),
             issuer=server.get("issuer") if is_described else None,
             promises_iss=is_described and server.get("sends_iss") is True,
             has_challenge=has_challenge,
             origins=tuple(sorted(connection.origins(self._providers))),
+            provider_client_id=None if connection.client is None else connection.client.row.id,
         )
 
-    def _consume(self, tx: Transaction, actor: Actor, connection_id: str, browser_key: str, state: str) -> AskedConsent:
-        """One statement, so that of two answers with one state only one gets through."""
-        asked = tx.one(
+    def _consume(
+        self, tx: Transaction, actor: Actor, callback: str, browser_key: str, state: str
+    ) -> tuple[str, AskedConsent]:
+        """One statement, so that of two answers with one state only one gets through.
+
+        An answer at the address of another server than was asked is nothing to us; the state stays good.
+        """
+        pending = tx.one(
             pending_authorizations.CONSUME,
             state_hash=_hash(state),
             binding_hash=_hash(browser_key),
-            connection_id=connection_id,
             user_id=actor.user_id,
             now=self._clock.now(),
         )
-        if asked is None:
+        if pending is None:
             raise NotOurs
-        return AskedConsent(**json.loads(asked))
+        asked = AskedConsent(**json.loads(pending.asked))
+        if asked.redirect_uri.rpartition("/")[2] != callback:
+            raise NotOurs
+        return pending.connection_id, asked
 
     def _endpoint(
         self, tx: Transaction, connection_id: str, user_id: str, asked: AskedConsent
@@ -260,24 +273,37 @@ class ProviderConsent:
     def _keep(self, tx: Transaction, actor: Actor, connection_id: str, asked: AskedConsent, tokens: TokenSet) -> None:
         self._hold(tx, connection_id, actor.user_id)
         connection = self._unchanged(tx, connection_id, actor.user_id, asked)
+        connection = connection.with_row(provider_client_id=asked.provider_client_id)
         self._refresh.keep(tx, actor, connection, tokens, Event.CONNECTED)
 
     def _unchanged(self, tx: Transaction, connection_id: str, user_id: str, asked: AskedConsent) -> Connection:
         """The connection, if it still means the server and the client that the person has just allowed."""
-        connection = _found(tx, connection_id, user_id)
+        connection = _for_consent(tx, _found(tx, connection_id, user_id), asked.provider_client_id)
         names = ("authorization_endpoint", "token_endpoint", "client_id")
         is_moved = not connection.origins(self._providers) <= set(asked.origins)
-        if is_moved or any(connection.config.get(name) != getattr(asked, name) for name in names):
+        if is_moved or any(connection.config_in_use.get(name) != getattr(asked, name) for name in names):
             sentence = "The connection was changed while the person was at the provider; allow it again"
             raise Fault(Code.AWAITING_CONSENT, sentence)
         if connection.row.status == Status.DISABLED:
             raise Fault(Code.DISABLED)
         return connection
 
-    def _failed(self, tx: Transaction, actor: Actor, connection_id: str, failure: Fault) -> None:
+    def _failed(
+        self, tx: Transaction, actor: Actor, connection_id: str, failure: Fault, asked: AskedConsent | None = None
+    ) -> None:
         self._hold(tx, connection_id, actor.user_id)
         connection = _found(tx, connection_id, actor.user_id)
         note_failure(tx, actor, connection, Event.CONNECTED, failure, self._clock.now())
+        if asked is not None and asked.provider_client_id is not None:
+            used = _for_consent(tx, connection, asked.provider_client_id).client
+            note_client_fault(tx, used, failure)
+
+
+def _for_consent(tx: Transaction, connection: Connection, asked: str | None = None) -> Connection:
+    """The connection with the client that its next consent is for, or with the one that was `asked`."""
+    named = connection.with_row(provider_client_id=asked) if asked is not None else connection
+    find = client_for_consent if asked is None else client_of
+    return replace(connection, client=find(tx, named.row, connection.config))
 
 
 def _found(tx: Transaction, connection_id: str, user_id: str) -> Connection:

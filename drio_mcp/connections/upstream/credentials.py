@@ -154,7 +154,7 @@ class Credentials:
     def _as_sent(self, connection: Connection, credential: Credential) -> Credential:
         """The credential with what else each call of this provider's API carries."""
         rules = self._tokens.rules(connection)
-        usual, own = rules.api_headers(connection.config.get("client_id"))
+        usual, own = rules.api_headers(connection.client_id)
         query = rules.api_query()
         return replace(
             credential,
@@ -187,7 +187,7 @@ def require_usable(connection: Connection) -> None:
     if connection.is_disabled:
         raise Fault(Code.DISABLED)
     needs = needs_of(connection.config)
-    lacking = missing(connection.config, connection.secrets, connection.row.secret_ref is not None)
+    lacking = missing(connection.config_in_use, connection.secrets, connection.row.secret_ref is not None)
     if "registration_endpoint" in connection.config:
         lacking = [name for name in lacking if name != "client_id"]  # it is ours to get, with the person's click
     if lacking and error_of(connection) is Code.ORIGIN_CHANGED:

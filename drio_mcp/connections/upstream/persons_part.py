@@ -2,13 +2,11 @@
 
 from drio_mcp.connections.config_types import CLIENT, ConfigType, needs_of
 from drio_mcp.connections.diagnosis_codes import NEXT_STEPS, Code
+from drio_mcp.connections.record.clients import CONSENTED, ClientInUse
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.schemas import Status
 from drio_mcp.connections.record.status import error_of, is_proven
-from drio_mcp.connections.upstream.client_identity import is_document_of
 
-CONSENTED = frozenset({ConfigType.OAUTH, ConfigType.MCP_OAUTH})
-"""The types that a person allows at the provider."""
 CLIENT_FAULTS = frozenset(
     {
         Code.CLIENT_UNKNOWN,
@@ -27,29 +25,32 @@ def leads_on(connection: Connection) -> bool:
     return connection.config["type"] in CONSENTED and "authorization_endpoint" in connection.config
 
 
-def is_registered_by_us(connection: Connection) -> bool:
-    """Whether the client is one that we registered dynamically, so that we can do it again."""
-    return "last_registered_at" in connection.config and "registration_endpoint" in connection.config
-
-
-def is_document_client(connection: Connection) -> bool:
-    """Whether the client is named by the URL of our own metadata document."""
-    return is_document_of(connection.config.get("client_id", ""), connection.id)
-
-
 def fields_to_enter(connection: Connection) -> tuple[str, ...]:
     """The fields of the page. Where we have a client, or get one ourselves, none is asked for."""
     config, error = connection.config, error_of(connection)
     if not leads_on(connection):
         return needs_of(config).asked
     is_ours_to_get = "registration_endpoint" in config and error is not Code.REGISTRATION_REFUSED
+    if connection.client is not None and "client_id" not in config:
+        return _of_client(connection.client, error, is_ours_to_get=is_ours_to_get)
     if "client_id" not in config:
         return () if is_ours_to_get else CLIENT
-    if is_registered_by_us(connection) or is_document_client(connection):
-        return () if is_ours_to_get or error not in CLIENT_FAULTS else CLIENT
     has_secret = "client_secret" in connection.secrets or connection.row.secret_ref is not None
     is_open = error in CLIENT_FAULTS or (connection.row.status == Status.DRAFT and not has_secret)
     return CLIENT if is_open else ()
+
+
+def _of_client(client: ClientInUse, error: Code | None, *, is_ours_to_get: bool) -> tuple[str, ...]:
+    """What a page asks for about a provider client: nothing, unless it is the app's or ours and was refused."""
+    if client.is_operators:
+        return ()
+    is_refused = error in CLIENT_FAULTS or client.row.last_error is not None
+    return CLIENT if is_refused and (client.is_manual or not is_ours_to_get) else ()
+
+
+def is_for_app(connection: Connection) -> bool:
+    """Whether a client that is entered on the page is kept for the whole app, rather than for the connection."""
+    return "client_id" in fields_to_enter(connection) and leads_on(connection) and "client_id" not in connection.config
 
 
 def needs_person(connection: Connection) -> bool:

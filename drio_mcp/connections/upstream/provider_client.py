@@ -1,13 +1,13 @@
 """The shapes of provider clients (contract section 7): what is sent in, what is read out."""
 
 from collections.abc import Iterator
-from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from drio_mcp.clock import rfc3339
 from drio_mcp.connections.fields import ClientId, Name, ProviderKey, SecretValue, Url, origin_of
+from drio_mcp.connections.record.clients import Origin
 from drio_mcp.connections.record.schemas import ReadOnly
 from drio_mcp.errors import Problem
 from drio_mcp.models import Model
@@ -15,14 +15,6 @@ from drio_mcp.opaque import MASK
 from drio_mcp.store.provider_clients import ProviderClientRow
 
 AuthMethod = Literal["none", "client_secret_basic", "client_secret_post"]
-
-
-class Origin(StrEnum):
-    """How a client came about."""
-
-    MANUAL = "manual"
-    DYNAMIC_REGISTRATION = "dynamic_registration"
-    CLIENT_METADATA_DOCUMENT = "client_metadata_document"
 
 
 class ProviderClient(Model):

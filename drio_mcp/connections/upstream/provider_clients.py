@@ -4,26 +4,32 @@ An app's belong to its owner, the server's to the operators; of all others each 
 for is decided elsewhere; here it is entered, shown, changed and ended.
 """
 
+import asyncio
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from drio_mcp.connections.catalog.authorization_servers import AuthorizationServer, AuthorizationServers
-from drio_mcp.connections.catalog.providers import Providers
+from drio_mcp.connections.catalog.providers import GENERICS, Providers
 from drio_mcp.connections.catalog.variables import fill
 from drio_mcp.connections.fields import is_plain
 from drio_mcp.connections.record import repository
+from drio_mcp.connections.record.clients import Origin, server_of
 from drio_mcp.connections.record.config_rules import check_addresses
+from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.cursors import cursor_of, read_cursor
-from drio_mcp.connections.record.history import Actor
+from drio_mcp.connections.record.history import Actor, Event, record
 from drio_mcp.connections.record.idempotency import fingerprint
-from drio_mcp.connections.upstream import client_secrets
+from drio_mcp.connections.record.schemas import ConfigWithSecrets, Status
+from drio_mcp.connections.record.status import unless_disabled
+from drio_mcp.connections.upstream import client_rows, client_secrets
+from drio_mcp.connections.upstream.client_findings import auth_method_of
 from drio_mcp.connections.upstream.client_identity import redirect_uri
 from drio_mcp.connections.upstream.client_secrets import CLIENT_SECRET
 from drio_mcp.connections.upstream.provider_client import (
     CreateProviderClient,
-    Origin,
     ProviderClient,
     ProviderClientQuery,
     ProviderClientsAnswer,
@@ -31,6 +37,7 @@ from drio_mcp.connections.upstream.provider_client import (
     patch_problems,
     shown,
 )
+from drio_mcp.connections.upstream.refresh import TokenRefresh
 from drio_mcp.errors import Conflict, NotFound, OperatorsOnly, PreconditionFailed, Problem, ValidationFailed
 from drio_mcp.foundations import Foundations
 from drio_mcp.opaque import MASK, new_id
@@ -49,6 +56,8 @@ from drio_mcp.store.security_events import SecurityEvent
 
 CONSOLE = Actor.job("command line")
 """Whoever has a shell on the server is an operator."""
+HEALED_AT_ONCE = 50
+HEALING_SECONDS = 10.0
 MOST_CLIENTS = 500
 """Per app; one for each authorization server is all that can be."""
 ONE_OF_TWO = "or authorizationEndpoint and tokenEndpoint must be given; a right value is google-gmail"
@@ -66,7 +75,9 @@ class ClientView:
 class ProviderClients:
     """Lists, reads, creates, changes and deletes provider clients. `app_id` is None for the server's."""
 
-    def __init__(self, foundations: Foundations, providers: Providers, servers: AuthorizationServers) -> None:
+    def __init__(
+        self, foundations: Foundations, providers: Providers, servers: AuthorizationServers, refresh: TokenRefresh
+    ) -> None:
         self._db = foundations.db
         self._clock = foundations.clock
         self._settings = foundations.settings
@@ -75,6 +86,7 @@ class ProviderClients:
         self._randomness = foundations.randomness
         self._providers = providers
         self._servers = servers
+        self._refresh = refresh
 
     async def list(
         self, user_id: str, app_id: str | None, query: ProviderClientQuery | None = None
@@ -115,11 +127,23 @@ class ProviderClients:
         Raises `NotFound`, `OperatorsOnly`, `ValidationFailed` and `PreconditionFailed`.
         """
 
-        def decision(tx: Transaction) -> ClientView:
+        def decision(tx: Transaction) -> tuple[ClientView, Sequence[str]]:
             before = self._hold(tx, actor, app_id, client_id, if_match)
-            return self._view(tx, self._update(tx, actor, before, patch))
+            after, healing = self._change(tx, actor, before, patch)
+            return self._view(tx, after), healing
 
-        return replace(await decide(self._db, dry_run, decision), is_dry_run=dry_run)
+        view, healing = await decide(self._db, dry_run, decision)
+        if dry_run or not healing:
+            return replace(view, is_dry_run=dry_run)
+        await self._heal(healing)
+        return await self.get(actor.user_id, app_id, client_id)
+
+    async def _heal(self, connection_ids: Sequence[str]) -> None:
+        """Refresh the connections that waited for another secret, the first ones now; the job takes the rest."""
+        now = connection_ids[:HEALED_AT_ONCE]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HEALING_SECONDS):
+                await asyncio.gather(*(self._refresh.refresh(each) for each in now), return_exceptions=True)
 
     async def delete(
         self,
@@ -150,7 +174,7 @@ class ProviderClients:
                 return self._view(tx, self._insert(tx, CONSOLE, None, body))
             sent = body.model_fields_set & {"client_id", "client_secret", "token_endpoint_auth_method", "name"}
             patch = UpdateProviderClient.model_construct(sent, **{name: getattr(body, name) for name in sent})
-            return self._view(tx, self._update(tx, CONSOLE, before, patch))
+            return self._view(tx, self._change(tx, CONSOLE, before, patch)[0])
 
         return await self._db.write(decision)
 
@@ -167,6 +191,38 @@ class ProviderClients:
             self._delete(tx, CONSOLE, row, force=force)
 
         await self._db.write(decision)
+
+    def enter(
+        self, tx: Transaction, actor: Actor, connection: Connection, entered: ConfigWithSecrets | None
+    ) -> Connection:
+        """What the owner of a connection entered on its page, kept as the client of their app, inside a decision.
+
+        Gives the connection with that client, waiting for consent. Raises `ValidationFailed`.
+        """
+        server = server_of(connection.config)
+        assert server is not None
+        assert entered is not None
+        assert entered.client_id is not None
+        sent = entered.model_fields_set & {"client_id", "client_secret"}
+        values = {name: getattr(entered, name) for name in sent}
+        clients = tx.all(provider_clients.LIST_AT, slug=server.slug, app_id=connection.row.app_id)
+        before = next((each for each in clients if each.origin == Origin.MANUAL and each.app_id is not None), None)
+        if before is not None:
+            row, _ = self._change(tx, actor, before, UpdateProviderClient.model_construct(sent, **values))
+        else:
+            server = self._servers.at(server.authorization_endpoint, server.token_endpoint)
+            name = self._providers.describe(connection.row.provider_key).name
+            if connection.row.provider_key in GENERICS:
+                name = urlsplit(server.authorization_endpoint).hostname or name
+            body = CreateProviderClient.model_construct(sent, **values)
+            row = self._add(tx, actor, connection.row.app_id, server, body, name)
+        now = self._clock.now()
+        waiting = connection.with_row(
+            provider_client_id=row.id, status=unless_disabled(connection, Status.PENDING), last_error=None
+        )
+        record(tx, actor, connection.row.app_id, connection.id, Event.SECRET_ENTERED, now, detail="provider client")
+        repository.store(tx, waiting, now)
+        return repository.find_in(tx, connection.row.app_id, connection.id)
 
     # Decisions
 
@@ -198,39 +254,48 @@ class ProviderClients:
         if app_id is not None and (tx.one(provider_clients.COUNT_OF_APP, app_id=app_id) or 0) >= MOST_CLIENTS:
             raise Conflict(f"An app holds at most {MOST_CLIENTS} provider clients; delete those that are not used")
         server, name = self._meant(body)
+        return self._add(tx, actor, app_id, server, body, name)
+
+    def _add(
+        self,
+        tx: Transaction,
+        actor: Actor,
+        app_id: str | None,
+        server: AuthorizationServer,
+        body: CreateProviderClient,
+        name: str,
+    ) -> ProviderClientRow:
         now = self._clock.now()
-        row = ProviderClientRow(
-            id=new_id("provider_client", self._randomness),
+        row = client_rows.new(
+            new_id("provider_client", self._randomness),
+            server,
+            Origin.MANUAL,
+            body.client_id,
+            now,
             app_id=app_id,
-            slug=server.slug,
-            callback=server.slug,
-            authorization_endpoint=server.authorization_endpoint,
-            token_endpoint=server.token_endpoint,
-            registration_endpoint=None,
-            issuer=None,
-            origin=Origin.MANUAL,
             name=body.name or name,
-            client_id=body.client_id,
             auth_method=body.token_endpoint_auth_method,
-            findings="{}",
-            registration_client_uri=None,
-            registered_at=None,
-            secret_expires_at=None,
-            due_at=None,
-            last_error=None,
-            version=1,
-            created_at=now,
-            updated_at=now,
         )
         try:
             provider_clients.insert(tx, row)
         except UniqueViolation:
             raise Conflict("There is a client for this authorization server already; change that one") from None
+        for slug in self._servers.aliases(server):
+            tx.run(provider_clients.ADD_ALIAS, slug=slug, id=row.id)
         secret = body.client_secret
         if secret is not None and secret.reveal() != MASK:
             client_secrets.seal(tx, self._vault, row, {CLIENT_SECRET: secret}, now)
         self._audit(tx, actor, SecurityEvent.PROVIDER_CLIENT_CREATED, row)
         return row
+
+    def _change(
+        self, tx: Transaction, actor: Actor, before: ProviderClientRow, patch: UpdateProviderClient
+    ) -> tuple[ProviderClientRow, Sequence[str]]:
+        """The client after a patch, and the connections that it may heal."""
+        after = self._update(tx, actor, before, patch)
+        if after.version == before.version or patch.model_fields_set == {"name"}:
+            return after, []
+        return after, client_rows.wake(tx, after, self._clock.now())
 
     def _update(
         self, tx: Transaction, actor: Actor, before: ProviderClientRow, patch: UpdateProviderClient
@@ -258,12 +323,14 @@ class ProviderClients:
             raise Conflict("The provider client was changed at the same moment; read it again")
         if changes_secret:
             client_secrets.seal(tx, self._vault, after, {CLIENT_SECRET: patch.client_secret}, now)
+        if after.client_id != before.client_id:
+            client_rows.end_grants(tx, actor, after, now)
         self._audit(tx, actor, SecurityEvent.PROVIDER_CLIENT_CHANGED, after)
         return after
 
     def _with_method(self, row: ProviderClientRow, method: str | None) -> ProviderClientRow:
         """A method set by hand stands in place of what was found out; null has it found out anew."""
-        if method == self._auth_method(row):
+        if method == auth_method_of(row):
             return row
         findings = {name: value for name, value in json.loads(row.findings).items() if name != "auth_method"}
         return replace(row, auth_method=method, findings=json.dumps(findings))
@@ -273,6 +340,7 @@ class ProviderClients:
         if used and not force:
             number = f"{len(used)} connection uses" if len(used) == 1 else f"{len(used)} connections use"
             raise Conflict(f"{number} this client; with ?force=true they need their person's consent anew")
+        client_rows.end_grants(tx, actor, row, self._clock.now())
         tx.run(provider_clients.DELETE, id=row.id)
         self._audit(tx, actor, SecurityEvent.PROVIDER_CLIENT_DELETED, row)
 
@@ -353,15 +421,11 @@ class ProviderClients:
             row,
             provider_keys=self._servers.keys(row.slug),
             has_secret=CLIENT_SECRET in provider_client_secrets.fields_of(tx, row.id),
-            auth_method=self._auth_method(row),
+            auth_method=auth_method_of(row),
             redirect_uri=redirect_uri(self._settings, row.callback),
             connections=tx.one(provider_clients.COUNT_CONNECTIONS, id=row.id) or 0,
         )
         return ClientView(client, row.etag)
-
-    def _auth_method(self, row: ProviderClientRow) -> str | None:
-        method: str | None = row.auth_method or json.loads(row.findings).get("auth_method")
-        return method
 
     def _audit(self, tx: Transaction, actor: Actor, event: SecurityEvent, row: ProviderClientRow) -> None:
         security_events.record(tx, event, self._clock.now(), user_id=actor.user_id or None, detail=row.id)

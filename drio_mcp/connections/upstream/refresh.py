@@ -22,11 +22,12 @@ from enum import StrEnum
 
 from drio_mcp.clock import HOUR, MINUTE, SECOND
 from drio_mcp.connections.config_types import ConfigType
-from drio_mcp.connections.diagnosis_codes import CODES, Code, Fault
+from drio_mcp.connections.diagnosis_codes import CLIENT_REFUSED, CODES, Code, Fault
 from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.due_work import Due, DueWork, Schedule
 from drio_mcp.connections.record.history import Actor, Event
+from drio_mcp.connections.upstream.client_findings import CLIENT_ENDED
 from drio_mcp.connections.upstream.stored_tokens import ACCESS_TOKEN, ORPHAN, REFRESH_TOKEN, Held, StoredTokens
 from drio_mcp.connections.upstream.token_answers import Refusal, TokenSet
 from drio_mcp.connections.upstream.token_endpoints import TokenEndpoints
@@ -123,6 +124,8 @@ class TokenRefresh:
         self._endpoints = endpoints
         self._client = client
         self._unstored = unstored
+        self.on_client_refused: Callable[[str], Awaitable[bool]] | None = None
+        """Told which connection's client was refused; answers whether that is gone for good, and another took over."""
         self._pause = pause
         self._on_step = on_step
         self._under_way: dict[str, asyncio.Task[None]] = {}
@@ -202,11 +205,17 @@ class TokenRefresh:
             raise
         self._on_step(RefreshStep.AFTER_CALL)
         if isinstance(answer, Refusal):
-            adopted = await self._db.write(self._refused, attempt, answer)
-            if not adopted:
-                raise Fault(answer.code, answer.sentence)
+            if not await self._db.write(self._refused, attempt, answer):
+                await self._tell_refusal(attempt, answer)
             return
         await self._store(attempt, answer)
+
+    async def _tell_refusal(self, attempt: Attempt, refusal: Refusal) -> None:
+        """Raises `Fault`; where the provider has lost our client, only the person can go on, with a new one."""
+        ask = self.on_client_refused if refusal.code in CLIENT_REFUSED else None
+        if ask is not None and await ask(attempt.connection_id):
+            raise Fault(Code.REAUTHORIZATION_REQUIRED, CLIENT_ENDED)
+        raise Fault(refusal.code, refusal.sentence)
 
     async def _store(self, attempt: Attempt, tokens: TokenSet) -> None:
         self._on_step(RefreshStep.BEFORE_COMMIT)

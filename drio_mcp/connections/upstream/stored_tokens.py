@@ -9,12 +9,15 @@ from dataclasses import dataclass, replace
 
 from drio_mcp.clock import Clock
 from drio_mcp.connections.catalog.providers import Providers
-from drio_mcp.connections.diagnosis_codes import last_error
+from drio_mcp.connections.diagnosis_codes import Fault, last_error
 from drio_mcp.connections.record import repository, sealing
+from drio_mcp.connections.record.clients import ClientInUse
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.history import Actor, Event, record
 from drio_mcp.connections.record.schemas import Status
 from drio_mcp.connections.record.status import after_refusal, unless_disabled
+from drio_mcp.connections.upstream import client_secrets
+from drio_mcp.connections.upstream.client_findings import note_client_fault, note_client_works
 from drio_mcp.connections.upstream.provider_rules import ProviderRules
 from drio_mcp.connections.upstream.token_answers import Refusal, TokenSet
 from drio_mcp.opaque import Secret
@@ -51,6 +54,14 @@ class StoredTokens:
     def rules(self, connection: Connection) -> ProviderRules:
         """What is peculiar to the connection's provider."""
         return ProviderRules.of(connection, self._providers.find(connection.row.provider_key))
+
+    def client_secret(self, tx: Transaction, client: ClientInUse) -> Secret | None:
+        """The secret of a provider client, for its own token endpoint. Raises `SealBroken`."""
+        return client_secrets.unseal(tx, self._vault, client.row, client_secrets.CLIENT_SECRET)
+
+    def management_token(self, tx: Transaction, client: ClientInUse) -> Secret | None:
+        """The token for a provider client's configuration endpoint (RFC 7592). Raises `SealBroken`."""
+        return client_secrets.unseal(tx, self._vault, client.row, client_secrets.MANAGEMENT_TOKEN)
 
     def origins(self, connection: Connection) -> frozenset[str]:
         """Where the connection's secrets may go."""
@@ -94,6 +105,7 @@ class StoredTokens:
         error = last_error(refusal.code, refusal.sentence)
         now, row, outcome = self._clock.now(), connection.row, str(refusal.code)
         repository.store(tx, connection.with_row(status=status, last_error=error), now)
+        note_client_fault(tx, connection.client, Fault(refusal.code, refusal.sentence))
         record(tx, actor, row.app_id, row.id, Event.RENEWED, now, outcome=outcome, detail=refusal.sentence)
 
     def put_orphan(self, tx: Transaction, connection: Connection, payload: Secret) -> None:
@@ -120,6 +132,7 @@ class StoredTokens:
             last_error=None,
         )
         record(tx, actor, row.app_id, row.id, event, now)
+        note_client_works(tx, connection.client)
         return repository.store(tx, working, now)
 
 

@@ -10,12 +10,13 @@ from drio_mcp.connections.diagnosis_codes import Code, Fault
 from drio_mcp.connections.fields import origin_of
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.secret_references import SecretReferences, SecretUnavailable
+from drio_mcp.connections.upstream.client_findings import auth_method_of
 from drio_mcp.connections.upstream.client_identity import redirect_uri
 from drio_mcp.connections.upstream.provider_rules import ProviderRules
 from drio_mcp.connections.upstream.stored_tokens import StoredTokens
 from drio_mcp.connections.upstream.token_requests import UpstreamTokenEndpoint
 from drio_mcp.opaque import Secret
-from drio_mcp.store import Transaction, registrations, upstreams
+from drio_mcp.store import Transaction, upstreams
 
 
 class TokenEndpoints:
@@ -32,18 +33,14 @@ class TokenEndpoints:
     def of(self, tx: Transaction, connection: Connection) -> UpstreamTokenEndpoint:
         """The connection's token endpoint. Raises `Fault` for what is missing, and `SealBroken`."""
         config = connection.config
-        url, client_id = config.get("token_endpoint"), config.get("client_id")
+        url, client_id = config.get("token_endpoint"), connection.client_id
         if url is None or client_id is None:
             lacking = "config.tokenEndpoint" if url is None else "config.clientId"
             raise Fault(Code.MISSING_CONFIGURATION, f"Still needed: {lacking}")
         rules = ProviderRules.of(connection, self._providers.find(connection.row.provider_key))
         upstream = tx.one(upstreams.FIND, connection_id=connection.id)
         server: dict[str, Any] = json.loads(upstream.server) if upstream else {}
-        registered = tx.one(registrations.FIND, connection_id=connection.id)
-        if registered is not None and registered.client_id == client_id and registered.auth_method is not None:
-            preferred: tuple[str, ...] = (registered.auth_method,)
-        else:
-            preferred = tuple(server.get("token_endpoint_auth_methods") or ())
+        preferred = _known_method(connection) or tuple(server.get("token_endpoint_auth_methods") or ())
         if not preferred and rules.entry.token_endpoint_auth_method is not None:
             preferred = (rules.entry.token_endpoint_auth_method,)
         secret = self._client_secret(tx, connection, origin_of(url))
@@ -55,13 +52,15 @@ class TokenEndpoints:
             endpoint,
             resource=upstream.resource if upstream else None,
             audience=config.get("audience"),
-            redirect_uri=redirect_uri(self._settings, connection.id),
+            redirect_uri=redirect_uri(self._settings, connection.callback),
             scopes=tuple(config.get("scopes", ())),
             rules=rules,
         )
 
     def _client_secret(self, tx: Transaction, connection: Connection, origin: str) -> Secret | None:
-        """The secret, if it may go to the token endpoint's origin."""
+        """The secret, if it may go to the token endpoint's origin; a provider client's goes to its token endpoint."""
+        if connection.client is not None and "client_id" not in connection.config:
+            return self._tokens.client_secret(tx, connection.client)
         reference = connection.row.secret_ref
         if reference is None:
             return self._tokens.unseal(tx, connection, "client_secret", origin)
@@ -69,3 +68,11 @@ class TokenEndpoints:
             return self._references.read(reference)
         except SecretUnavailable:
             raise Fault(Code.SECRET_UNAVAILABLE) from None
+
+
+def _known_method(connection: Connection) -> tuple[str, ...]:
+    """How the provider client authenticates, as it was set or found out."""
+    if connection.client is None or "client_id" in connection.config:
+        return ()
+    method = auth_method_of(connection.client.row)
+    return () if method is None else (method,)

@@ -46,7 +46,7 @@ async def test_a_server_that_takes_our_document_waits_for_one_click(tmp_path: Pa
             assert (done.is_new, done.plan.method, done.auth.status) == (True, "client_metadata_document", "pending")
             config = done.auth.config
             assert config.type == "mcp_oauth"
-            assert config.client_id == f"http://127.0.0.1:8000/connect/client/{done.auth.id}"
+            assert config.client_id == f"http://127.0.0.1:8000/connect/client/{(await here.stored(done.auth)).callback}"
             assert config.scopes == ("read", "write")
             assert config.api_base_url == provider.origin
             assert done.auth.provider_key == "custom-mcp"
@@ -64,7 +64,9 @@ async def test_a_server_that_registers_clients_registers_ours_at_once(tmp_path: 
             assert (done.plan.method, done.auth.status) == ("dynamic_registration", "pending")
             (client,) = server.clients.values()
             assert done.auth.config.client_id == client.id
-            assert client.redirect_uris == [f"http://127.0.0.1:8000/connect/callback/{done.auth.id}"]
+            assert client.redirect_uris == [
+                f"http://127.0.0.1:8000/connect/callback/{(await here.stored(done.auth)).callback}"
+            ]
             assert await here.secret(done.auth, "client_secret") == client.secret
             assert done.auth.config.client_secret == "********"
 
@@ -338,7 +340,9 @@ async def test_a_preset_goes_on_to_consent_with_the_persons_own_client(tmp_path:
             done = await here.connect(providerKey="bench")
             assert (done.plan.method, done.auth.status, done.auth.name) == ("preset", "draft", "Bench")
             assert done.connect is not None
-            client = server.add_client(f"http://127.0.0.1:8000/connect/callback/{done.auth.id}")
+            client = server.add_client(
+                f"http://127.0.0.1:8000/connect/callback/{(await here.stored(done.auth)).callback}"
+            )
             entered = {"clientId": client.id, "clientSecret": str(client.secret)}
             token = done.connect.url.rpartition("/")[2]
             assert (await here.services.links.submit(token, here.person, entered)).status == "pending"

@@ -95,6 +95,12 @@ async def forget_clients(scene: Scene) -> None:
     scene.server.forget_clients()
 
 
+async def forget_clients_for_good(scene: Scene) -> None:
+    """The provider takes no new ones either."""
+    scene.server.forget_clients()
+    scene.provider.faults.at("register", oauth_error("invalid_redirect_uri"))
+
+
 async def change_the_client_secret(scene: Scene) -> None:
     for client in scene.server.clients.values():
         client.secret = "another"
@@ -183,7 +189,9 @@ CASES = [
            "reauthorization_required", "person", has_link=True),
     Broken("whose token ran out", NO_REFRESH, let_the_token_run_out, "token_expired", "person", has_link=True),
     Broken("whose token was revoked", NO_REFRESH, revoke, "reauthorization_required", "person", has_link=True),
-    Broken("whose public client was forgotten", PUBLIC, forget_clients, "client_unknown", "owner", REGISTER),
+    Broken("whose registered client was forgotten", PUBLIC, forget_clients,
+           "reauthorization_required", "person", has_link=True),
+    Broken("whose client was forgotten for good", PUBLIC, forget_clients_for_good, "client_unknown", "owner", REGISTER),
     Broken("whose own client was forgotten", oauth, forget_clients, "client_secret_wrong", "owner", has_link=True),
     Broken("whose client secret was changed", oauth, change_the_client_secret,
            "client_secret_wrong", "owner", has_link=True),

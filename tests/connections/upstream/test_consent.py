@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
+from drio_mcp.connections.catalog.authorization_servers import AuthorizationServer as ServerOf
 from drio_mcp.connections.diagnosis_codes import Fault
 from drio_mcp.connections.record.history import Actor, Event
 from drio_mcp.connections.record.schemas import AuthConnection
@@ -56,7 +57,8 @@ async def test_the_consent_makes_the_connection_valid(tmp_path: Path, clock: Fak
         url = await here.begin(auth)
         asked = asked_of(url)
         assert asked["response_type"] == "code"
-        assert asked["redirect_uri"] == f"http://127.0.0.1:8000/connect/callback/{auth.id}"
+        assert asked["redirect_uri"] == f"http://127.0.0.1:8000/connect/callback/{(await here.stored(auth)).callback}"
+        assert asked["redirect_uri"].endswith(ServerOf(f"{provider.origin}/authorize", f"{provider.origin}/token").slug)
         assert asked["code_challenge_method"] == "S256"
         assert asked["resource"] == f"{provider.origin}/mcp"
         assert asked["scope"] == "read"
@@ -70,20 +72,34 @@ async def test_the_consent_makes_the_connection_valid(tmp_path: Path, clock: Fak
         assert token.value.reveal().startswith("at-")
 
 
-async def test_a_second_connection_is_told_apart_by_its_redirect_uri(tmp_path: Path, clock: FakeClock) -> None:
+async def test_an_answer_that_comes_to_another_servers_address_is_nothing(tmp_path: Path, clock: FakeClock) -> None:
     """RFC 9700 section 4.4.2: one server's answer cannot arrive as another's."""
+    mcp, other = McpServer(), McpServer()
+    with upstream(open_server(), mcp) as provider, upstream(open_server(), other) as another:
+        async with place_at(tmp_path, clock, provider, another) as here:
+            one = (await here.connect(target=mcp.url)).auth
+            two = (await here.connect(target=other.url)).auth
+            back = await allow(await here.begin(one))
+            state = urlsplit(back).query
+            for elsewhere in ((await here.stored(two)).callback, one.id, two.id):
+                with pytest.raises(NotOurs):
+                    await here.finish(two, f"/connect/callback/{elsewhere}?{state}")
+            assert (provider.log.count("token"), another.log.count("token")) == (0, 0), "the code went nowhere"
+            assert (await here.get(two)).status == "pending"
+            assert (await here.finish(one, back)).status == "valid", "and whose it is still has it"
+
+
+async def test_two_connections_at_one_server_are_told_apart_by_the_state(tmp_path: Path, clock: FakeClock) -> None:
     mcp = McpServer()
     with upstream(open_server(), mcp) as provider:
         async with place_at(tmp_path, clock, provider) as here:
             one = (await here.connect(target=mcp.url, name="One")).auth
             two = (await here.connect(target=mcp.url, name="Two")).auth
-            back = await allow(await here.begin(one))
-            tokens = provider.log.count("token")
-            with pytest.raises(NotOurs):
-                await here.finish(two, back)
-            assert provider.log.count("token") == tokens, "the code went nowhere"
+            first, second = await here.begin(one), await here.begin(two)
+            assert asked_of(first)["redirect_uri"] == asked_of(second)["redirect_uri"]
+            finished = await here.finish(two, await allow(first))
+            assert (finished.id, finished.status) == (one.id, "valid")
             assert (await here.get(two)).status == "pending"
-            assert (await here.finish(one, back)).status == "valid", "and whose it is still has it"
 
 
 async def test_an_answer_counts_once(tmp_path: Path, clock: FakeClock) -> None:
@@ -352,7 +368,7 @@ async def test_a_connection_made_by_hand_is_allowed_like_any_other(tmp_path: Pat
                     "scopes": ["read"],
                 },
             )
-            client = server.add_client(f"http://127.0.0.1:8000/connect/callback/{auth.id}")
+            client = server.add_client(f"http://127.0.0.1:8000/connect/callback/{(await here.stored(auth)).callback}")
             await here.update(auth, config={"clientId": client.id, "clientSecret": client.secret})
             url = await here.begin(auth)
             assert asked_of(url)["audience"] == "https://api.example"
