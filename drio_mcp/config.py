@@ -42,6 +42,8 @@ EXAMPLES = {
     "oidc_issuer": "https://login.example.com",
     "oidc_client_id": "client_123",
     "oidc_client_secret": "the secret that the provider shows",
+    "oidc_allowed_domains": "example.com",
+    "oidc_operator_claim": "groups=drio-admins",
     "outbound_allow": "localhost:9000,10.0.0.5:8443",
     "secret_dir": "/run/secrets",
     "redirect_schemes": "myapp,com.example.app",
@@ -93,6 +95,14 @@ class Settings(BaseSettings):
     oidc_issuer: str | None = Field(default=None, description="Issuer of the OpenID provider that signs people in.")
     oidc_client_id: str | None = Field(default=None, description="Our client id at that provider.")
     oidc_client_secret: Secret | None = Field(default=None, description="Our client secret at that provider.")
+    oidc_allowed_domains: CommaSeparated = Field(
+        default=(),
+        description="Domains of verified e-mail addresses that may sign in there. Default: all that it signs in.",
+    )
+    oidc_operator_claim: str | None = Field(
+        default=None,
+        description="`claim=value` that makes an operator of whoever has it at sign-in, such as `groups=drio-admins`.",
+    )
     outbound_allow: CommaSeparated = Field(
         default=(), description="`host:port,…` of private or loopback addresses that outbound calls may reach."
     )
@@ -116,7 +126,14 @@ class Settings(BaseSettings):
         description="`public` serves `/metrics` on the public port, `host:port` on one of its own; unset: nowhere.",
     )
 
-    @field_validator("outbound_allow", "redirect_schemes", "allowed_origins", "trusted_proxies", mode="before")
+    @field_validator(
+        "outbound_allow",
+        "redirect_schemes",
+        "allowed_origins",
+        "trusted_proxies",
+        "oidc_allowed_domains",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
@@ -181,6 +198,21 @@ class Settings(BaseSettings):
     def _check_secret_dir(cls, value: Path | None) -> Path | None:
         if value is not None and not value.is_dir():
             raise ValueError("is not a folder that exists")
+        return value
+
+    @field_validator("oidc_allowed_domains")
+    @classmethod
+    def _check_domains(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        domains = tuple(entry.lower().removeprefix("@") for entry in value)
+        if any("@" in entry or "/" in entry or "." not in entry.strip(".") for entry in domains):
+            raise ValueError("each entry must be a domain")
+        return domains
+
+    @field_validator("oidc_operator_claim")
+    @classmethod
+    def _check_operator_claim(cls, value: str | None) -> str | None:
+        if value is not None and not all(value.partition("=")):
+            raise ValueError("must be claim=value")
         return value
 
     @field_validator("trusted_proxies")

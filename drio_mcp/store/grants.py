@@ -151,6 +151,9 @@ REVOKE_OF_USER = Query(
        WHERE id = :id AND user_id = :user_id AND state <> 'revoked' RETURNING COALESCE(client_id, '')""",
     str,
 )
+REVOKE_ALL_OF_USER = Statement(
+    "UPDATE grants SET state = 'revoked', expires_at = :now WHERE user_id = :user_id AND state <> 'revoked'"
+)
 REVOKE_OF_USER_AND_CLIENT = Statement(
     """UPDATE grants SET state = 'revoked', expires_at = :now
        WHERE client_id = :client_id AND user_id = :user_id AND state <> 'revoked'"""

@@ -33,6 +33,6 @@ FIND_USER = Query(
 )
 UPDATE_PROFILE = Statement("UPDATE users SET name = :name, image = :image WHERE id = :id")
 UPDATE_EMAIL = Statement(
-    """UPDATE users SET email = :email
+    """UPDATE users SET email = :email, is_email_verified = :is_email_verified
        WHERE id = :id AND NOT EXISTS (SELECT 1 FROM users other WHERE other.email = :email AND other.id <> :id)"""
 )

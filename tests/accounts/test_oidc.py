@@ -1,5 +1,6 @@
 """Sign-in at an upstream provider, against a real one on loopback that lies where the test says so."""
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,12 +12,13 @@ import pytest
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from drio_mcp.accounts.apps import Apps
+from drio_mcp.accounts.audit import Audit
 from drio_mcp.accounts.directory import Directory
 from drio_mcp.accounts.oidc import Arrival, OidcSignIn, OidcSignInFailed, Wishes
 from drio_mcp.accounts.oidc.failures import FAILURES
 from drio_mcp.accounts.oidc.sign_in import STARTS_LIMIT
 from drio_mcp.accounts.passwords import Passwords
-from drio_mcp.accounts.people import People
+from drio_mcp.accounts.people import People, SignInFailed
 from drio_mcp.config import load_settings
 from drio_mcp.errors import RateLimited
 from drio_mcp.opaque import Secret, SystemRandomness
@@ -45,6 +47,7 @@ class World:
     apps: Apps
     clock: FakeClock
     directory: Directory
+    audit: Audit
 
     async def comes_back(self, cookie: str = COOKIE, wishes: Wishes | None = None) -> list[tuple[str, str]]:
         """The parameters with which the provider sends the browser back."""
@@ -87,8 +90,11 @@ def running(served: tuple[OpenIdProvider, Upstream]) -> Upstream:
 
 
 @asynccontextmanager
-async def signing_in_at(provider: OpenIdProvider, running: Upstream, database: Database, clock: FakeClock) -> Made:
+async def signing_in_at(
+    provider: OpenIdProvider, running: Upstream, database: Database, clock: FakeClock, **more: Any
+) -> Made:
     settings = load_settings(
+        **more,
         oidc_issuer=running.origin,
         oidc_client_id=CLIENT_ID,
         oidc_client_secret=CLIENT_SECRET,
@@ -104,6 +110,7 @@ async def signing_in_at(provider: OpenIdProvider, running: Upstream, database: D
             Apps(database, clock, randomness),
             clock,
             Directory(database, clock, NoConnections()),
+            Audit(database),
         )
 
 
@@ -422,7 +429,7 @@ async def test_userinfo_of_somebody_else_is_refused(world: World, subject: str |
     assert await world.failure() == ("unverifiable", "userinfo: `sub` is not the ID token's")
 
 
-@pytest.mark.parametrize("verified", [False, None, "false", 1])
+@pytest.mark.parametrize("verified", [False, "false", 1, 0, []])
 async def test_an_unverified_address_is_refused(world: World, verified: Any) -> None:
     world.provider.person |= {"email_verified": verified}
     assert (await world.failure())[0] == "email_unverified"
@@ -441,12 +448,135 @@ async def test_an_account_needs_an_address(world: World, email: Any) -> None:
     assert (await world.failure())[0] == "email_missing"
 
 
-async def test_an_account_with_the_same_address_is_not_taken_over(any_world: World) -> None:
+async def test_a_provider_that_never_says_verified_lets_people_in(any_world: World) -> None:
+    """Microsoft Entra ID: the account is the issuer's and the subject's; the address proves nothing."""
+    any_world.provider.person |= {"email_verified": None}
+    first = (await any_world.arrive()).person
+    assert (first.email, first.is_email_verified) == ("ada@example.com", False)
+    assert (await any_world.arrive()).person.id == first.id
+
+
+async def test_an_unverified_address_joins_nothing_and_takes_nothing(any_world: World) -> None:
     local = await any_world.people.create("ada@example.com", "Ada", Secret("a long password"), is_operator=True)
+    any_world.provider.person |= {"email_verified": None}
+    other = (await any_world.arrive()).person
+    assert other.id != local.id
+    assert other.email.endswith("@unverified.invalid")
+    assert not other.is_operator
+    assert await any_world.people.get(local.id) == local
+
+
+async def test_a_verified_address_takes_the_place_of_an_unverified_one(any_world: World) -> None:
+    """Nobody keeps somebody else's address by claiming it first."""
+    any_world.provider.person |= {"sub": "squatter", "email_verified": None}
+    squatter = (await any_world.arrive()).person
+    any_world.provider.person |= {"sub": "owner", "email_verified": True}
+    owner = (await any_world.arrive()).person
+    assert (owner.email, owner.is_email_verified) == ("ada@example.com", True)
+    moved = await any_world.people.get(squatter.id)
+    assert moved is not None
+    assert moved.email.endswith("@unverified.invalid")
+
+
+async def test_an_account_of_before_is_joined_by_its_verified_address_once(any_world: World) -> None:
+    local = await any_world.people.create("ada@example.com", "Ada", Secret("a long password"), is_operator=True)
+    joined = (await any_world.arrive()).person
+    assert (joined.id, joined.is_operator, joined.has_password) == (local.id, True, True)
+    assert joined.subject is not None
+    (line,) = [line async for line in any_world.audit.lines() if line["event"] == "account_joined"]
+    assert line["userId"] == local.id
+    any_world.provider.person |= {"sub": "somebody-else"}
     with pytest.raises(OidcSignInFailed) as raised:
         await any_world.arrive()
     assert raised.value.reason == "email_taken"
-    assert await any_world.people.list() == [local]
+
+
+async def test_who_registered_the_address_first_keeps_nothing_of_it(any_world: World) -> None:
+    """Account pre-hijacking: a stranger signs up with somebody's address and waits for them to join."""
+    planted = await any_world.people.sign_up("ada@example.com", "Eve", Secret("the stranger's own"), ADDRESS)
+    joined = (await any_world.arrive()).person
+    assert (joined.id, joined.has_password) == (planted.id, False)
+    with pytest.raises(SignInFailed):
+        await any_world.people.sign_in("ada@example.com", Secret("the stranger's own"), ADDRESS)
+
+
+async def test_a_disabled_account_is_not_joined(any_world: World) -> None:
+    local = await any_world.people.create("ada@example.com", "Ada", Secret("a long password"))
+    await any_world.directory.disable(local.id)
+    with pytest.raises(OidcSignInFailed) as raised:
+        await any_world.arrive()
+    assert raised.value.reason == "disabled"
+
+
+@pytest.mark.parametrize(
+    ("email", "verified", "reason"),
+    [
+        ("ada@example.com", True, None),
+        ("ada@EXAMPLE.com", True, None),
+        ("ada@sub.example.com", True, "domain_not_allowed"),
+        ("ada@evil.example", True, "domain_not_allowed"),
+        ("ada@example.com", None, "email_unverified"),
+    ],
+)
+async def test_domains_can_be_restricted(
+    provider: OpenIdProvider,
+    running: Upstream,
+    database: Database,
+    clock: FakeClock,
+    email: str,
+    verified: Any,
+    reason: str | None,
+) -> None:
+    """`DRIO_OIDC_ALLOWED_DOMAINS`: verified addresses of exactly these."""
+    domains = {"oidc_allowed_domains": ("example.com",)}
+    async with signing_in_at(provider, running, database, clock, **domains) as world:
+        provider.person |= {"email": email, "email_verified": verified}
+        if reason is None:
+            assert (await world.arrive()).person.email == "ada@example.com"
+        else:
+            assert (await world.failure())[0] == reason
+
+
+@pytest.mark.parametrize(
+    ("rule", "claims"),
+    [
+        ("groups=drio-admins", {"groups": ["staff", "drio-admins"]}),
+        ("role=admin", {"role": "admin"}),
+        ("is_admin=true", {"is_admin": True}),
+        ("realm_access.roles=drio", {"realm_access": {"roles": ["drio"]}}),
+        ("https://drio.example/role=admin", {"https://drio.example/role": "admin"}),
+    ],
+)
+async def test_a_claim_makes_operators_and_unmakes_them(
+    provider: OpenIdProvider,
+    running: Upstream,
+    database: Database,
+    clock: FakeClock,
+    rule: str,
+    claims: dict[str, Any],
+) -> None:
+    """`DRIO_OIDC_OPERATOR_CLAIM`; who was made an operator by hand stays one."""
+    async with signing_in_at(provider, running, database, clock, oidc_operator_claim=rule) as world:
+        assert not (await world.arrive()).person.is_operator
+        provider.person |= claims
+        assert (await world.arrive()).person.is_operator
+        provider.person |= dict.fromkeys(claims, None)
+        ada = (await world.arrive()).person
+        assert not ada.is_operator
+        await world.directory.promote(ada.id)
+        assert (await world.arrive()).person.is_operator
+
+
+async def test_one_malformed_key_takes_nothing_from_the_others(
+    provider: OpenIdProvider, running: Upstream, database: Database, clock: FakeClock
+) -> None:
+    """And a byte order mark before a document (RFC 8259 section 8.1) keeps nobody out."""
+    good = provider.signing_key.as_dict(private=False)
+    keys = {"keys": [{"kty": "EC", "crv": "P-256"}, {"kty": "RSA", "n": "!", "e": "AQAB"}, 7, good]}
+    running.faults.at("jwks", answers(200, b"\xef\xbb\xbf" + json.dumps(keys).encode()))
+    running.faults.at("discovery", answers(200, b"\xef\xbb\xbf" + json.dumps(provider.metadata()).encode()))
+    async with signing_in_at(provider, running, database, clock) as world:
+        assert (await world.arrive()).person.email == "ada@example.com"
 
 
 async def test_another_subject_with_the_same_address_is_another_person(world: World) -> None:

@@ -15,6 +15,7 @@ Reason = Literal[
     "email_missing",
     "email_unverified",
     "email_taken",
+    "domain_not_allowed",
     "disabled",
 ]
 
@@ -67,9 +68,14 @@ FAILURES: dict[Reason, tuple[int, str, str]] = {
     ),
     "email_taken": (
         409,
-        "Your e-mail address belongs to an account here that signs in another way. Accounts are never joined by their "
-        "e-mail address, because whoever could claim the address would take over the account.",
+        "Your e-mail address belongs to an account here that somebody else signs in to. Accounts are joined by their "
+        "e-mail address only once, because addresses are given to others.",
         "Sign in the way you did before, or ask whoever runs this server.",
+    ),
+    "domain_not_allowed": (
+        403,
+        "Your e-mail address is in none of the domains that may use this server.",
+        "Sign in with an address of your organization, or ask whoever runs this server.",
     ),
     "disabled": (403, "Your account is disabled.", "Ask whoever runs this server."),
 }

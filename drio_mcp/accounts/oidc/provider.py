@@ -25,6 +25,7 @@ KEYS_LIFETIME_MS = HOUR
 KEYS_INTERVAL_MS = MINUTE
 """Tokens with unknown key ids make us ask for the keys again, but no more often than this."""
 MAX_BYTES = 256 * 1024
+MOST_KEYS = 50
 
 SIGNING_ALGORITHMS = (
     "RS256",
@@ -191,10 +192,10 @@ class OidcProvider:
             raise OidcSignInFailed("misconfigured", "jwks: `keys` is missing")
         # RFC 7517 section 4.2: keys for encryption verify nothing; symmetric keys have no place in a public document.
         signing = [key for key in keys if isinstance(key, dict) and key.get("use") != "enc" and key.get("kty") != "oct"]
-        try:
-            return KeySet.import_key_set({"keys": signing})
-        except (JoseError, ValueError, KeyError, TypeError):
-            raise OidcSignInFailed("misconfigured", "jwks: no usable key") from None
+        readable = [key for key in signing[:MOST_KEYS] if _is_readable(key)]
+        if not readable:
+            raise OidcSignInFailed("misconfigured", "jwks: no usable key")
+        return KeySet.import_key_set({"keys": readable})
 
     def _authentication(self, methods: tuple[str, ...]) -> tuple[dict[str, str], dict[str, str]]:
         """Headers and form fields that say who we are (RFC 6749 section 2.3.1)."""
@@ -214,6 +215,15 @@ class OidcProvider:
         except OutboundError as error:
             blocked = error.code in {"address_blocked", "redirect_refused", "missing_configuration"}
             raise OidcSignInFailed("misconfigured" if blocked else "outage", f"{what}: {error}") from None
+
+
+def _is_readable(key: dict[str, Any]) -> bool:
+    """A key that cannot be read takes nothing from the others (RFC 7517 section 5)."""
+    try:
+        KeySet.import_key_set({"keys": [key]})
+    except (JoseError, ValueError, KeyError, TypeError):
+        return False
+    return True
 
 
 def _token_failure(status: int, error: object) -> OidcSignInFailed:

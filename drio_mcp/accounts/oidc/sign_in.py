@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from drio_mcp.accounts.oidc.failures import OidcSignInFailed, Reason
 from drio_mcp.accounts.oidc.id_token import Expected, verified_claims
-from drio_mcp.accounts.oidc.identity import Identity, admit, identity_of, lacks_profile
+from drio_mcp.accounts.oidc.identity import Identity, admit, check_domain, identity_of, lacks_profile
 from drio_mcp.accounts.oidc.provider import ERROR_CODE, OidcProvider, OidcTokenAnswer
 from drio_mcp.accounts.people import Person, network_of
 from drio_mcp.clock import MINUTE, Clock
@@ -62,10 +62,10 @@ class Arrival:
 class OidcSignIn:
     """Sign-in through the OpenID provider of `DRIO_OIDC_ISSUER`.
 
-    Who may enter is decided at the provider: everybody whom it authenticates with a verified e-mail address gets an
-    account at the first sign-in, whatever `DRIO_SIGNUP` says, which rules the page `/sign-up` alone. So restrict the
-    application there (an internal audience, a realm, an organization). Such an account is never an operator, has no
-    password, and is known by issuer and subject only. An account that exists under the same address is not touched.
+    Who may enter is decided at the provider, and by `DRIO_OIDC_ALLOWED_DOMAINS`: everybody whom it authenticates gets
+    an account at the first sign-in, whatever `DRIO_SIGNUP` says, which rules the page `/sign-up` alone. So restrict the
+    application there (an internal audience, a realm, an organization). Such an account has no password, and is known by
+    issuer and subject only; one that was made before is joined by its verified address, once.
 
     The state is good for one return, in the browser that it was made for. The database keeps hashes only; nonce and
     PKCE verifier are derived from the browser's key, so a copy of the database completes no sign-in.
@@ -161,9 +161,11 @@ class OidcSignIn:
         expected = Expected(nonce, tokens.access_token, started.max_age, now // 1000)
         claims = await verified_claims(tokens.id_token, self.provider, expected)
         profile = {}
-        if tokens.access_token is not None and lacks_profile(claims):
+        rule = self._settings.oidc_operator_claim
+        if tokens.access_token is not None and lacks_profile(claims, rule):
             profile = await self.provider.userinfo(tokens.access_token)
-        identity = identity_of(self.provider.issuer, claims, profile)
+        identity = identity_of(self.provider.issuer, claims, profile, rule)
+        check_domain(identity, self._settings.oidc_allowed_domains)
         at = claims.get("auth_time")
         authenticated_at = now if not isinstance(at, int | float) else min(now, int(at * 1000))
         return identity, authenticated_at
