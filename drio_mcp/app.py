@@ -30,7 +30,7 @@ from drio_mcp.middleware.tracing import Tracing
 from drio_mcp.pages import PAGES
 from drio_mcp.pages.errors import page_error
 from drio_mcp.services import Services, build_services
-from drio_mcp.tools.endpoint import McpEndpoint
+from drio_mcp.tools.endpoint import AppEndpoint, McpEndpoint
 from drio_mcp.tracing import tracer
 
 
@@ -44,7 +44,7 @@ def create_app(
     """
     configure_logging(settings.log)
     services = services or build_services(settings)
-    mcp = McpEndpoint(services)
+    mcp, app_mcp = McpEndpoint(services), AppEndpoint(services)
     render = error_renderer(settings)
 
     @contextlib.asynccontextmanager
@@ -53,6 +53,7 @@ def create_app(
             services.running(),
             services.loop_watch.running(),
             mcp.running(),
+            app_mcp.running(),
             background.running(services),
             metrics.shown(services, metrics_listener),
         ):
@@ -65,7 +66,8 @@ def create_app(
         return render(request.scope, from_http_exception(error), error.headers or {})
 
     mcp_route = Route("/mcp", mcp)
-    routes: list[BaseRoute] = [mcp_route, *api_routes(), *metrics.routes(settings), *PAGES]
+    app_routes = [Route(f"/mcp/{{publicMcpId}}{slash}", app_mcp) for slash in ("", "/")]
+    routes: list[BaseRoute] = [mcp_route, *app_routes, *api_routes(), *metrics.routes(settings), *PAGES]
     app = Starlette(
         routes=routes,
         middleware=[

@@ -48,6 +48,7 @@ def jobs(services: Services) -> list[Job]:
         Job("delete removed connections", STREAM, services.removals.sweep),
         Job("deliver webhooks", SECOND, services.deliveries.deliver_due),
         Job("forget old messages", HOUR, services.deliveries.prune),
+        Job("forget ended approvals", HOUR, services.app_gateway.approvals.prune),
         Job("forget ended grants", HOUR, services.grants.sweep),
         Job("forget unused clients", HOUR, services.clients.sweep),
         Job("forget old consents", HOUR, services.client_consents.sweep),

@@ -37,6 +37,8 @@ from drio_mcp.connections.removal.undo import Removals
 from drio_mcp.connections.upstream.client_adoption import ClientAdoption
 from drio_mcp.connections.upstream.consent import ProviderConsent
 from drio_mcp.connections.upstream.credentials import Credentials
+from drio_mcp.connections.upstream.mcp.servers import McpServers
+from drio_mcp.connections.upstream.mcp.wire import Wire
 from drio_mcp.connections.upstream.provider_clients import ProviderClients
 from drio_mcp.connections.upstream.refresh import TokenRefresh
 from drio_mcp.connections.upstream.registration_requests import RegistrationClient
@@ -45,6 +47,7 @@ from drio_mcp.connections.upstream.stored_tokens import StoredTokens
 from drio_mcp.connections.upstream.token_endpoints import TokenEndpoints
 from drio_mcp.connections.upstream.token_requests import TokenClient
 from drio_mcp.connections.upstream.unstored_answers import UnstoredAnswers
+from drio_mcp.connections.use.gateway.assembly import AppGateway, Neighbours, build_app_gateway
 from drio_mcp.connections.use.hand_out import HandOut
 from drio_mcp.connections.use.proxy import Proxy
 from drio_mcp.errors import Unavailable
@@ -333,7 +336,7 @@ class Services:
             self._stored_tokens,
             self._token_endpoints,
             self.credentials,
-            Prober(self.outbound.for_purpose(Purpose.CHECK)),
+            Prober(self.outbound.for_purpose(Purpose.CHECK), self.mcp_servers),
             MetadataCheck(self.outbound.for_purpose(Purpose.CHECK)),
         )
 
@@ -344,6 +347,17 @@ class Services:
     @cached_property
     def proxy(self) -> Proxy:
         return Proxy(self.foundations, self.providers, self.credentials, self.validation, self.diagnoses)
+
+    @cached_property
+    def mcp_servers(self) -> McpServers:
+        return McpServers(Wire(self.outbound.for_purpose(Purpose.PROXY)), self.clock)
+
+    @cached_property
+    def app_gateway(self) -> AppGateway:
+        return build_app_gateway(
+            self.foundations,
+            Neighbours(self.providers, self.credentials, self.mcp_servers, self.validation, self.diagnoses, self.proxy),
+        )
 
     # Events
 
@@ -375,7 +389,10 @@ class Services:
         async with self.db, self.outbound:
             await self._keep_keys()
             await ClientAdoption(self.foundations).run()
-            yield
+            try:
+                yield
+            finally:
+                await self.mcp_servers.aclose()
 
     async def _keep_keys(self) -> None:
         """Once the database has admitted the key ring, write a new one to its file and note which it is."""

@@ -151,10 +151,19 @@ Origin = Annotated[
     _check(_is_origin, LONGEST_URL, "must be an origin without a path; a right value is https://api.example.com"),
 ]
 Origins = Annotated[tuple[Origin, ...], AfterValidator(_check_origins)]
+SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,512}")
+"""RFC 6749 section 3.3."""
+
+
+def is_scope(text: str) -> bool:
+    """Whether the text is one scope that can be asked for."""
+    return SCOPE.fullmatch(text) is not None
+
+
 ScopeName = Annotated[
     StrictStr,
-    _check(  # RFC 6749 section 3.3
-        _matches(r"[\x21\x23-\x5b\x5d-\x7e]+"),
+    _check(
+        is_scope,
         512,
         "must be one scope, without spaces and quotes; a right value is contacts:read",
     ),
@@ -184,6 +193,7 @@ QueryName = Annotated[
     _check(_matches(r"[A-Za-z0-9._~\[\]-]+"), 128, "must be the name of a query parameter; a right value is api_key"),
 ]
 Text = Annotated[StrictStr, _check(lambda text: text and is_plain(text), 1_024, "must be one line of text, not empty")]
+ToolName = Annotated[StrictStr, _check(lambda text: text and is_plain(text), 256, "must be a tool's name, or a method")]
 UserName = Annotated[
     StrictStr,
     _check(  # RFC 7617 section 2: the user-id ends at the first colon

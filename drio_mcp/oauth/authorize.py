@@ -1,6 +1,6 @@
 """The authorization endpoint's decisions (RFC 6749 section 4.1.1, OAuth 2.1, OpenID Connect Core section 3.1.2)."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -27,6 +27,10 @@ from drio_mcp.store.security_events import SecurityEvent
 CODE_LIFETIME_MS = 60 * SECOND
 MAX_NONCE = 1024
 PROMPTS = frozenset({"none", "login", "consent", "select_account"})
+
+
+Also = Callable[[Transaction], None]
+"""What belongs to a consent and is kept elsewhere."""
 
 
 class AuthorizationPageError(OAuthError):
@@ -155,15 +159,22 @@ class Authorization:
             return True
         return not await self._consents.covers(_place(request, user_id), request.scopes)
 
-    async def approve(self, request: AuthorizationRequest, user_id: str, authenticated_at: int) -> str:
+    async def approve(
+        self, request: AuthorizationRequest, user_id: str, authenticated_at: int, also: Also = lambda tx: None
+    ) -> str:
         """Allow the request, and give the URL that takes the code to the client (RFC 6749 section 4.1.2).
 
-        `authenticated_at` is when the person signed in, in milliseconds.
+        `authenticated_at` is when the person signed in, in milliseconds. `also` is decided in the same transaction.
         """
         grant_id, secret = new_grant_id(self._randomness), self._randomness.bytes(32)
         now = self._clock.now()
         expires_at = now + CODE_LIFETIME_MS
-        await self._db.write(self._approve, request, user_id, authenticated_at, grant_id, secret, now)
+
+        def decide(tx: Transaction) -> None:
+            self._approve(tx, request, user_id, authenticated_at, grant_id, secret, now)
+            also(tx)
+
+        await self._db.write(decide)
         code = self._tokens.make(
             Kind.CODE,
             grant_id,

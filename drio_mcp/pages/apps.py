@@ -11,16 +11,20 @@ from drio_mcp.connections.record.schemas import AuthConnection, ConnectionQuery,
 from drio_mcp.errors import Problem, ValidationFailed
 from drio_mcp.middleware.context import services_of
 from drio_mcp.middleware.validation import problems_of
+from drio_mcp.pages.app_clients import served
 from drio_mcp.pages.browser import Browser
 from drio_mcp.pages.connection_state import LABELS, path_of, state_of
 from drio_mcp.pages.forms import Form, read_own_form
 from drio_mcp.pages.paths import with_query
 from drio_mcp.pages.rendering import page
 from drio_mcp.pages.signed_in import signed_in
+from drio_mcp.pages.use_choices import MODES
 
 DONE = {
     "saved": "Your changes were saved.",
     "deleted": "The connection was deleted with its secrets.",
+    "allowed": "What the client may use was changed. It holds from the next call on.",
+    "disconnected": "The client was disconnected: nothing that it holds works any more.",
     "app-deleted": "The app was deleted with its connections.",
 }
 """What the pages say after a redirect; only these keys are ever shown."""
@@ -64,6 +68,8 @@ async def show_app(browser: Browser, person: Person) -> Response:
         chosen=status,
         words=words,
         statuses=LABELS,
+        served=await served(browser, person, app),
+        modes=MODES,
         done=DONE.get(query.get("done", "")),
     )
 

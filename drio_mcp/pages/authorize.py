@@ -15,7 +15,7 @@ from drio_mcp.errors import BadRequest
 from drio_mcp.middleware.context import asker_of, services_of
 from drio_mcp.middleware.families import AUTHORIZE
 from drio_mcp.models import Scope
-from drio_mcp.oauth.authorize import AuthorizationRedirectError, AuthorizationRequest
+from drio_mcp.oauth.authorize import Also, AuthorizationRedirectError, AuthorizationRequest
 from drio_mcp.pages import client_consent as consent
 from drio_mcp.pages.browser import Browser, open_browser
 from drio_mcp.pages.confirming import Unproven, confirm_password, confirmation
@@ -23,6 +23,7 @@ from drio_mcp.pages.forms import MOST_FIELDS, Form, check_own, read_form
 from drio_mcp.pages.paths import with_query
 from drio_mcp.pages.policy import form_target
 from drio_mcp.pages.rendering import page
+from drio_mcp.pages.use_choices import MODES, modes_of
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -68,7 +69,7 @@ async def _advance(browser: Browser, checked: AuthorizationRequest, pairs: Pairs
         return browser.remember(RedirectResponse(url, 302))
     if "none" in checked.prompt:
         raise services.authorization.refusal(checked, "consent_required")
-    return _ask(browser, checked, pairs)
+    return await _ask(browser, checked, pairs)
 
 
 async def _decide(browser: Browser, form: Form, pairs: Pairs) -> Response:
@@ -86,11 +87,12 @@ async def _decide(browser: Browser, form: Form, pairs: Pairs) -> Response:
     if needs_proof(browser, checked, pairs):
         problem = await confirm_password(browser, form)
         if problem is not None:
-            return _ask(browser, checked, pairs, problem)
+            return await _ask(browser, checked, pairs, problem)
         await services_of(browser.request).sessions.prove(browser.session.id, _path(pairs))
     if form["decision"] != "allow":
         return browser.redirect(_path(pairs))
-    url = await authorization.approve(checked, browser.person.id, browser.session.authenticated_at)
+    also = _choices(browser, checked, form)
+    url = await authorization.approve(checked, browser.person.id, browser.session.authenticated_at, also)
     return browser.redirect(url)
 
 
@@ -107,8 +109,23 @@ def _refuse_stranger(browser: Browser, pairs: Pairs) -> Response:
     return page(browser, "not_owner.html", status=403, switch_path=switch_path)
 
 
-def _ask(browser: Browser, checked: AuthorizationRequest, pairs: Pairs, problem: Unproven | None = None) -> Response:
+def _choices(browser: Browser, checked: AuthorizationRequest, form: Form) -> Also:
+    """What the person chose per connection, to be kept with the grant; the management endpoint asks no such thing."""
+    app, client = checked.app, checked.client
+    if app is None:
+        return lambda tx: None
+    modes, permissions = modes_of(form), services_of(browser.request).app_gateway.permissions
+    return lambda tx: permissions.keep(tx, app.id, client.id, modes)
+
+
+async def _ask(
+    browser: Browser, checked: AuthorizationRequest, pairs: Pairs, problem: Unproven | None = None
+) -> Response:
     path = _path(pairs)
+    connections = []
+    if checked.app is not None:
+        permissions = services_of(browser.request).app_gateway.permissions
+        connections = await permissions.choices(checked.app.id, checked.client.id)
     return page(
         browser,
         "consent.html",
@@ -119,6 +136,9 @@ def _ask(browser: Browser, checked: AuthorizationRequest, pairs: Pairs, problem:
         switch_path=with_query("/sign-in", next=path, again="1"),
         confirm=confirmation(browser, path) if needs_proof(browser, checked, pairs) else None,
         problems={} if problem is None else {"password": problem.sentence},
+        app=checked.app,
+        connections=connections,
+        modes=MODES,
         **consent.question(checked),
     )
 

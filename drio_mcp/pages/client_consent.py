@@ -62,10 +62,20 @@ def question(checked: AuthorizationRequest) -> dict[str, Any]:
     return {
         "client": Asker(name, host, identity(client.kind, host), name[0], is_claimed=not client.verified),
         "warnings": warnings(checked, name),
-        "permissions": permissions(checked.scopes),
+        "permissions": permissions(checked.scopes) if checked.app is None else [OF_AN_APP, *_staying(checked.scopes)],
         "destination": destination(checked.redirect_uri),
         "remembered": remembered(checked),
     }
+
+
+OF_AN_APP = Permission(
+    "Call the services that are connected to this app, as far as you choose below. It never sees a key or token.",
+    careful=True,
+)
+
+
+def _staying(scopes: Iterable[str]) -> list[Permission]:
+    return [SENTENCES[Scope.OFFLINE_ACCESS]] if Scope.OFFLINE_ACCESS in scopes else []
 
 
 def identity(kind: ClientKind, host: str | None) -> str:
@@ -125,6 +135,8 @@ def access_in_words(scopes: Iterable[str]) -> str:
         words = "Manages apps and connections" if asked.issuperset(DEFAULT_SCOPES) else "Manages connections"
     elif Scope.CONNECTIONS_READ in asked:
         words = "Sees apps and connections"
+    elif set(asked) <= {Scope.CONNECTIONS_USE, Scope.OFFLINE_ACCESS}:
+        return "Uses connections"
     else:
         words = "Knows who you are"
     return words + (", and uses connections" if Scope.CONNECTIONS_USE in asked else "")

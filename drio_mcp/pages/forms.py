@@ -12,7 +12,8 @@ from drio_mcp.opaque import Secret
 from drio_mcp.outside import read_url
 from drio_mcp.pages.browser import Browser
 
-MOST_FIELDS = 100
+MOST_FIELDS = 1_100
+"""An app has up to 1,000 connections, and what may be used of each is a field."""
 MOST_BYTES = 256 * 1024
 """Of a whole form: decoding more is work for nobody."""
 LONGEST_FIELD = 32 * 1024
@@ -46,6 +47,10 @@ class Form:
     def secret(self, name: str) -> Secret:
         """The field as a value that does not print and is never rendered back."""
         return Secret(self[name])
+
+    def beginning(self, prefix: str) -> dict[str, str]:
+        """The fields whose names begin with `prefix`, by the rest of their names."""
+        return {name.removeprefix(prefix): value for name, value in self._fields.items() if name.startswith(prefix)}
 
     def filled(self, *names: str) -> dict[str, str]:
         """What was typed into these fields, to be shown again."""

@@ -5,9 +5,12 @@ from starlette.routing import Route
 from drio_mcp.middleware.families import AUTHORIZE, CALLBACK, ROOT_AUTHORIZE
 from drio_mcp.pages import (
     account,
+    app_clients,
+    approval,
     apps,
     connect,
     connection,
+    connection_use,
     new_connection,
     operator,
     operator_people,
@@ -45,6 +48,9 @@ PAGES = [
     Route("/apps/{appId}", apps.show_app),
     Route("/apps/{appId}/settings", apps.app_settings, methods=["GET", "POST"]),
     Route("/apps/{appId}/delete", apps.delete_app, methods=["GET", "POST"]),
+    Route("/apps/{appId}/clients", app_clients.app_clients, methods=["GET", "POST"]),
+    Route("/apps/{appId}/approvals/{approvalId}", approval.show_approval, methods=["GET", "POST"]),
+    Route("/apps/{appId}/auth/{authId}/use", connection_use.connection_use, methods=["GET", "POST"]),
     Route("/apps/{appId}/connect", new_connection.connect, methods=["GET", "POST"]),
     Route("/apps/{appId}/new", new_connection.new_connection, methods=["GET", "POST"]),
     Route("/apps/{appId}/auth/{authId}", connection.show_connection, methods=["GET", "POST"]),

@@ -9,7 +9,10 @@ from drio_mcp.store.database import ChangedRow, Query, Statement, Transaction, a
 
 @dataclass(frozen=True, slots=True)
 class ConnectionRow:
-    """One auth connection; `config` is its JSON without secrets, `grants` a JSON array, `is_default` None until set."""
+    """One auth connection; `config` is its JSON without secrets, `grants` a JSON array, `is_default` None until set.
+
+    `use_rules` is the JSON of what clients of the app's MCP server may use.
+    """
 
     id: str
     app_id: str
@@ -30,6 +33,7 @@ class ConnectionRow:
     """The client that it uses; None while it has one of its own, or none yet."""
     has_own_callback: int = 0
     """1 where its redirect URI was made for it alone, before authorization servers had one each."""
+    use_rules: str = "{}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ class ShareRow:
 
 COLUMNS = (
     "id, app_id, key, name, provider_key, status, config, is_default, secret_ref, grants, last_validated_at, "
-    "last_error, version, created_at, updated_at, provider_client_id, has_own_callback"
+    "last_error, version, created_at, updated_at, provider_client_id, has_own_callback, use_rules"
 )
 
 FIND_OWNER = Query(
@@ -101,7 +105,7 @@ UPDATE = Statement(
     """UPDATE connections SET name = :name, provider_key = :provider_key, status = :status, config = :config,
               is_default = :is_default, secret_ref = :secret_ref, grants = :grants,
               last_validated_at = :last_validated_at, last_error = :last_error, version = :version,
-              updated_at = :updated_at, provider_client_id = :provider_client_id
+              updated_at = :updated_at, provider_client_id = :provider_client_id, use_rules = :use_rules
        WHERE id = :id AND version = :version - 1"""
 )
 FIND_SHARE = Query(
@@ -182,6 +186,7 @@ def update(tx: Transaction, row: ConnectionRow) -> bool:
             version=row.version,
             updated_at=row.updated_at,
             provider_client_id=row.provider_client_id,
+            use_rules=row.use_rules,
         )
         == 1
     )

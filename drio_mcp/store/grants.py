@@ -98,6 +98,14 @@ class PersonalRow:
     expires_at: int
 
 
+@dataclass(frozen=True, slots=True)
+class AppClientRow:
+    """A client with a grant at an app's resource."""
+
+    client_id: str
+    client_name: str
+
+
 COLUMNS = (
     "g.id, g.user_id, g.client_id, g.client_name, g.state, g.secret, g.generation, g.used_generation, g.scopes, "
     "g.resource, g.redirect_uri, g.code_challenge, g.nonce, g.authenticated_at, g.created_at, g.rotated_at, g.used_at, "
@@ -128,6 +136,12 @@ REVOKE_PERSONAL = Query(
     str,
 )
 ANY_OF_CLIENT = Query("SELECT id FROM grants WHERE client_id = :client_id LIMIT 1", str)
+LIST_OF_RESOURCE = Query(
+    """SELECT client_id, client_name FROM grants
+       WHERE user_id = :user_id AND resource = :resource AND state = 'active' AND expires_at > :now
+         AND client_id IS NOT NULL ORDER BY created_at""",
+    AppClientRow,
+)
 INSERT = Statement(
     """INSERT INTO grants (id, user_id, client_id, client_name, state, secret, generation, used_generation, scopes,
                            resource, redirect_uri, code_challenge, nonce, authenticated_at, created_at, rotated_at,
@@ -160,6 +174,10 @@ REVOKE_OF_USER_AND_CLIENT = Statement(
 )
 REVOKE_OF_CLIENT = Statement(
     "UPDATE grants SET state = 'revoked', expires_at = :now WHERE client_id = :client_id AND state <> 'revoked'"
+)
+REVOKE_OF_RESOURCE = Statement(
+    """UPDATE grants SET state = 'revoked', expires_at = :now
+       WHERE user_id = :user_id AND client_id = :client_id AND resource = :resource AND state <> 'revoked'"""
 )
 DELETE_ENDED = Statement("DELETE FROM grants WHERE expires_at <= :ended_before")
 

@@ -7,7 +7,10 @@ from drio_mcp.store.database import Query, Statement
 
 @dataclass(frozen=True, slots=True)
 class HistoryRow:
-    """One event; the numbers of a connection's events rise from 1. `times` counts what repeated itself in an hour."""
+    """One event; the numbers of a connection's events rise from 1. `times` counts what repeated itself in an hour.
+
+    The last three are of a tool's call alone.
+    """
 
     number: int
     at: int
@@ -17,14 +20,17 @@ class HistoryRow:
     outcome: str
     detail: str | None
     times: int
+    tool: str | None = None
+    client: str | None = None
+    duration_ms: int | None = None
 
 
-COLUMNS = "number, at, event, actor_type, actor_name, outcome, detail, times"
+COLUMNS = "number, at, event, actor_type, actor_name, outcome, detail, times, tool, client, duration_ms"
 
 APPEND = Statement(
     f"""INSERT INTO history (connection_id, app_id, {COLUMNS})
         SELECT :connection_id, :app_id, coalesce(max(number), 0) + 1, :at, :event, :actor_type, :actor_name, :outcome,
-               :detail, 1
+               :detail, 1, :tool, :client, :duration_ms
         FROM history WHERE connection_id = :connection_id"""  # noqa: S608
 )
 LIST_AFTER = Query(

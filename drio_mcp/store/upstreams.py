@@ -16,9 +16,11 @@ class UpstreamRow:
     server: str
     evidence: str
     updated_at: int
+    is_mcp: int = 0
+    """Whether an MCP server was found at the target."""
 
 
-COLUMNS = "connection_id, target, method, resource, server, evidence, updated_at"
+COLUMNS = "connection_id, target, method, resource, server, evidence, updated_at, is_mcp"
 
 FIND = Query(f"SELECT {COLUMNS} FROM upstreams WHERE connection_id = :connection_id", UpstreamRow)  # noqa: S608
 FIND_BY_TARGET = Query(
@@ -30,10 +32,10 @@ FIND_BY_TARGET = Query(
 )
 PUT = Statement(
     f"""INSERT INTO upstreams ({COLUMNS})
-        VALUES (:connection_id, :target, :method, :resource, :server, :evidence, :updated_at)
+        VALUES (:connection_id, :target, :method, :resource, :server, :evidence, :updated_at, :is_mcp)
         ON CONFLICT (connection_id) DO UPDATE SET target = excluded.target, method = excluded.method,
             resource = excluded.resource, server = excluded.server, evidence = excluded.evidence,
-            updated_at = excluded.updated_at"""  # noqa: S608
+            updated_at = excluded.updated_at, is_mcp = excluded.is_mcp"""  # noqa: S608
 )
 
 

@@ -1,36 +1,41 @@
-"""`/mcp`: the bearer gate, then the MCP SDK. This file does not import the SDK: it would be most of the cold start."""
+"""`/mcp` and below: the bearer gate, then the MCP SDK, which is not imported here: it is most of the cold start."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Protocol
 
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
 from drio_mcp.errors import UnsupportedMediaType
-from drio_mcp.middleware.bearer import bearer_token
+from drio_mcp.middleware.bearer import bearer_token, require_scope
 from drio_mcp.middleware.context import admit
 from drio_mcp.middleware.strict_json import NotStrict, loads, unhurried
+from drio_mcp.models import Principal
+from drio_mcp.models import Scope as WantedScope
+from drio_mcp.oauth.resources import app_resource
 from drio_mcp.services import Services
 from drio_mcp.tools.gate import OriginCheck, StepUp
 from drio_mcp.tools.registry import tools_for
 
-if TYPE_CHECKING:
-    from drio_mcp.tools.server import McpServer
+
+class SdkServer(Protocol):
+    """What answers, once the SDK is loaded."""
+
+    async def handle(self, scope: Scope, message: Any, receive: Receive, send: Send) -> None: ...
+
+    async def refuse(self, sentence: object, send: Send) -> None: ...
 
 
-class McpEndpoint:
-    """The ASGI application behind `/mcp`. Stateless: any process can answer any request."""
+class Endpoint:
+    """An ASGI application that speaks MCP. Stateless: any process can answer any request."""
 
-    name = "mcp"
-
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, load: Callable[[], SdkServer]) -> None:
         self._services = services
-        self._tools = tools_for(services.settings)
+        self._load = load
         self._check_origin = OriginCheck(services.settings)
-        self._step_up = StepUp({tool.name: tool.scope for tool in self._tools.values()})
-        self._server: asyncio.Task[McpServer] | None = None
+        self._server: asyncio.Task[SdkServer] | None = None
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -41,16 +46,12 @@ class McpEndpoint:
         finally:
             await asyncio.wait([self._server])
 
-    def _load(self) -> "McpServer":
-        from drio_mcp.tools.server import McpServer
-
-        return McpServer(self._services, self._tools)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, resource: str | None = None) -> None:
+        """Answer one request: from an origin that may, by a sender whose token is for `resource`, in strict JSON."""
         # RFC 9110 section 5.5: blanks around a field's value are no part of it, but some parsers leave them there.
         headers = scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
         self._check_origin(headers)
-        principal = await self._services.bearer.authenticate(bearer_token(headers))
+        principal = await self._services.bearer.authenticate(bearer_token(headers), resource)
         if scope["method"] != "POST":
             # No streams to resume and no sessions to delete: MCP transports allow 405 for GET and DELETE.
             raise HTTPException(405, headers={"Allow": "POST"})
@@ -61,12 +62,61 @@ class McpEndpoint:
         except NotStrict as error:
             await (await self._loaded()).refuse(error, send)
             return
-        self._step_up(principal, message)
+        self._check_scope(principal, message)
         await (await self._loaded()).handle(scope, message, receive, send)
 
-    async def _loaded(self) -> "McpServer":
+    def _check_scope(self, principal: Principal, message: Any) -> None:
+        """Raises `Forbidden` for a message that the token does not reach."""
+        raise NotImplementedError
+
+    async def _loaded(self) -> SdkServer:
         assert self._server is not None, "the application's lifespan has not been entered"
         return self._server.result() if self._server.done() else await asyncio.shield(self._server)
+
+
+class McpEndpoint(Endpoint):
+    """`/mcp`: the tools that manage apps and connections."""
+
+    name = "mcp"
+
+    def __init__(self, services: Services) -> None:
+        tools = tools_for(services.settings)
+
+        def load() -> SdkServer:
+            from drio_mcp.tools.server import McpServer
+
+            return McpServer(services, tools)
+
+        super().__init__(services, load)
+        self._step_up = StepUp({tool.name: tool.scope for tool in tools.values()})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._answer(scope, receive, send)
+
+    def _check_scope(self, principal: Principal, message: Any) -> None:
+        self._step_up(principal, message)
+
+
+class AppEndpoint(Endpoint):
+    """`/mcp/{publicMcpId}`: the tools of the app's connections (contract section 8)."""
+
+    name = "app_mcp"
+
+    def __init__(self, services: Services) -> None:
+        def load() -> SdkServer:
+            from drio_mcp.tools.app_server import AppServer
+
+            return AppServer(services)
+
+        super().__init__(services, load)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = await self._services.apps.find_public(scope["path_params"]["publicMcpId"])
+        scope["state"]["app"] = app
+        await self._answer(scope, receive, send, app_resource(self._services.settings, app.public_mcp_id))
+
+    def _check_scope(self, principal: Principal, message: Any) -> None:
+        require_scope(principal, WantedScope.CONNECTIONS_USE)
 
 
 def require_json(headers: list[tuple[bytes, bytes]]) -> None:

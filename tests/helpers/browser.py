@@ -103,9 +103,11 @@ class Browser:
         """Fill in the sign-in form that the window shows."""
         return self.submit(email=email, password=password)
 
-    def decide(self, decision: str) -> Self:
-        """Press `allow` or `deny` on the consent page."""
-        return self.submit(button=("decision", decision))
+    def decide(self, decision: str, choices: str | None = None) -> Self:
+        """Press `allow` or `deny` on the consent page; `choices` is chosen for every connection that it asks about."""
+        form = next(form for form in self.forms if ("decision", decision) in form.buttons)
+        chosen = {name: choices for name in form.fields if name.startswith("use:")} if choices else {}
+        return self.submit(button=("decision", decision), **chosen)
 
     def _follow(self, response: httpx2.Response) -> Self:
         self.left_to = None

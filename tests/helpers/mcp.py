@@ -25,9 +25,13 @@ def message(method: str, params: Mapping[str, Any] | None = None, request_id: in
 
 
 def post(
-    client: httpx2.Client, version: str | None, body: Any, headers: Mapping[str, str] | None = None
+    client: httpx2.Client,
+    version: str | None,
+    body: Any,
+    headers: Mapping[str, str] | None = None,
+    path: str = "/mcp",
 ) -> httpx2.Response:
-    """Send a body to /mcp as a client of that revision does; None leaves the version header out."""
+    """Send a body to the endpoint as a client of that revision does; None leaves the version header out."""
     sent = {"Accept": ACCEPT, "Content-Type": "application/json", **(headers or {})}
     if version is not None:
         sent["MCP-Protocol-Version"] = version
@@ -37,7 +41,7 @@ def post(
         body = {**body, "params": {**body.get("params", {}), "_meta": meta}}
         if "name" in body["params"]:
             sent["Mcp-Name"] = body["params"]["name"]
-    return client.post("/mcp", content=json.dumps(body), headers=sent)
+    return client.post(path, content=json.dumps(body), headers=sent)
 
 
 def call(client: httpx2.Client, tool: str, arguments: Mapping[str, Any] | None = None, version: str = MODERN) -> Any:

@@ -38,21 +38,28 @@ def challenge_of(verifier: str) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
 
 
-def walk_through(browser: Browser, url: str, someone: Someone, decision: str = "allow") -> str:
+def walk_through(
+    browser: Browser, url: str, someone: Someone, decision: str = "allow", choices: str | None = None
+) -> str:
     """Do what a person does at an authorization URL, until the browser is led back to the client. Returns that URL."""
     browser.open(url)
     if browser.left_to is None and any("password" in form.fields for form in browser.forms):
         browser.sign_in(someone.email, PASSWORD)
     if browser.left_to is None:
-        browser.decide(decision)
+        browser.decide(decision, choices)
     assert browser.left_to is not None, browser.text
     return browser.left_to
 
 
 def authorize(
-    server: RunningServer, someone: Someone, client_id: str, redirect_uri: str = CALLBACK, **parameters: str
+    server: RunningServer,
+    someone: Someone,
+    client_id: str,
+    redirect_uri: str = CALLBACK,
+    choices: str | None = None,
+    **parameters: str,
 ) -> Code:
-    """Let `someone` allow the client, in a fresh browser."""
+    """Let `someone` allow the client, in a fresh browser; `choices` is what it may use of each connection."""
     verifier = secrets.token_urlsafe(48)
     query = {
         "response_type": "code",
@@ -64,7 +71,7 @@ def authorize(
         **parameters,
     }
     with Browser(server.url) as browser:
-        back = walk_through(browser, f"/api/v1/auth/authorize?{urlencode(query)}", someone)
+        back = walk_through(browser, f"/api/v1/auth/authorize?{urlencode(query)}", someone, choices=choices)
     answer = parse_qs(urlsplit(back).query)
     assert answer["state"] == ["some-state"]
     assert answer["iss"] == [server.url]

@@ -276,6 +276,7 @@ def _upstream(connection_id: str, plan: Plan, now: int) -> UpstreamRow:
         server="{}" if plan.server is None else json.dumps(asdict(plan.server)),
         evidence=json.dumps([_shown_evidence(each).model_dump() for each in plan.evidence]),
         updated_at=now,
+        is_mcp=int(plan.is_mcp or is_mcp),
     )
 
 

@@ -11,20 +11,15 @@ from drio_mcp.connections.catalog.providers import GENERICS, Providers
 from drio_mcp.connections.config_types import ConfigType
 from drio_mcp.connections.connecting.plan import Plan, problem
 from drio_mcp.connections.diagnosis_codes import Code, last_error
-from drio_mcp.connections.fields import ScopeName, is_plain, origin_of
+from drio_mcp.connections.fields import is_plain, is_scope, origin_of
 from drio_mcp.connections.record.answers import Method
 from drio_mcp.connections.record.schemas import ConfigInput, NewConnection, Status
 from drio_mcp.connections.record.status import at_start
-from drio_mcp.models import Model
 
 FOR_TYPE: Mapping[ConfigType, str] = {type_: key for key, facts in GENERICS.items() for type_ in facts.types}
 """The generic provider of each type."""
 SERVED = frozenset({ConfigType.OAUTH, ConfigType.MCP_OAUTH, ConfigType.OAUTH_CLIENT_CREDENTIALS})
 UNREADABLE = problem("metadata_invalid", "The provider's metadata holds values that cannot be used")
-
-
-class _Scope(Model):
-    name: ScopeName
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +56,7 @@ def _config(plan: Plan, scopes: tuple[str, ...] | None) -> dict[str, Any]:
     config: dict[str, Any] = {"type": plan.config_type}
     if plan.config_type in SERVED:
         config |= _endpoints(plan)
-        wanted = tuple(scope for scope in plan.scopes if _is_scope(scope)) if scopes is None else scopes
+        wanted = tuple(scope for scope in plan.scopes if is_scope(scope)) if scopes is None else scopes
         if wanted:
             config["scopes"] = wanted
     if plan.key is not None and plan.key.name is not None:
@@ -84,14 +79,6 @@ def _endpoints(plan: Plan) -> dict[str, Any]:
         "registration_endpoint": server.registration_endpoint,
     }
     return {name: url for name, url in found.items() if url is not None}
-
-
-def _is_scope(scope: str) -> bool:
-    try:
-        _Scope(name=scope)
-    except ValidationError:
-        return False
-    return True
 
 
 def _name(plan: Plan, key: str, providers: Providers) -> str:

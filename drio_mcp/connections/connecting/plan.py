@@ -73,6 +73,8 @@ class Plan:
     scopes: tuple[str, ...] = ()
     api_base_url: str | None = None
     problem: PlanProblem | None = None
+    is_mcp: bool = False
+    """Whether an MCP server was found at the target."""
 
 
 def problem(code: str, summary: str) -> PlanProblem:

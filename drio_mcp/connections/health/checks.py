@@ -151,6 +151,7 @@ class Examiner:
             is_renewable=bool(tokens and tokens.is_renewable),
             is_conclusive=case.is_conclusive,
             target=case.subject.upstream.target if case.subject.upstream is not None else None,
+            lacking=case.verdict.lacking if case.verdict is not None else (),
         )
 
     # What can be told without anybody else
@@ -297,6 +298,8 @@ class Examiner:
             return introspected
         verdict, evidence = await self._prober.send(probe, case.credential)
         case.evidence.append(evidence)
+        for each in verdict.lacking:
+            case.note("tools", "failed", f"{each.code}: {each.sentence}")
         if CHECK_OF.get(verdict.code) != "address":
             case.passed("address", f"{probe.origin} can be reached")
         if introspected is not None and verdict.code is Code.OK:

@@ -38,7 +38,8 @@ class Diagnoses:
         after = await self._db.write(lambda tx: conclude(tx, actor, examination, now, event=None))
         if after is None:
             raise NotFound("Auth connection not found")
-        return DiagnosisAnswer(diagnosis=await self._told(actor, replace(examination, connection=after)))
+        told = replace(_with_lacking(examination), connection=after)
+        return DiagnosisAnswer(diagnosis=await self._told(actor, told))
 
     async def of(self, actor: Actor, connection: Connection, error: Fault) -> Diagnosis:
         """The diagnosis of a use that failed, with what is known without looking any further."""
@@ -78,3 +79,11 @@ class Diagnoses:
             lacking = missing(config, connection.secrets, has_reference)
             return bool(lacking) and set(lacking) <= set(fields_to_enter(connection))
         return code in CLIENT_FAULTS and not is_registrable(connection) and needs_person(connection)
+
+
+def _with_lacking(examination: Examination) -> Examination:
+    """A server whose list was served in part works, and the diagnosis says what is left out all the same."""
+    if not examination.is_ok or not examination.lacking:
+        return examination
+    sentence = "; ".join(each.sentence for each in examination.lacking)
+    return replace(examination, code=examination.lacking[0].code, sentence=f"It works, but for some tools: {sentence}")

@@ -9,6 +9,7 @@ from drio_mcp.connections.health.verdicts import Verdict
 from drio_mcp.connections.record.answers import DiagnosisEvidence
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.upstream.credentials import Credential
+from drio_mcp.connections.upstream.mcp.tools import Lacking
 from drio_mcp.store.token_sets import TokenSetRow
 
 
@@ -28,6 +29,8 @@ class Examination:
     is_renewable: bool = False
     is_conclusive: bool = True
     target: str | None = None
+    lacking: tuple[Lacking, ...] = ()
+    """What was left out of an MCP server's list of tools."""
 
     @property
     def is_ok(self) -> bool:

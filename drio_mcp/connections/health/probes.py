@@ -4,10 +4,13 @@ What is most telling is asked: an MCP server for its tools, a known provider by 
 server for the token itself (RFC 7662) or its person (OpenID Connect Core section 5.3), and else the API's own address.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
+
+from httpx2 import Headers
 
 from drio_mcp.clock import LATEST, SECOND
 from drio_mcp.connections.catalog import templates
@@ -17,11 +20,13 @@ from drio_mcp.connections.catalog.variables import values_of
 from drio_mcp.connections.config_types import ConfigType
 from drio_mcp.connections.diagnosis_codes import Code
 from drio_mcp.connections.fields import origin_of
-from drio_mcp.connections.health.mcp_probe import list_tools
 from drio_mcp.connections.health.verdicts import Verdict, judge
 from drio_mcp.connections.record.answers import DiagnosisEvidence
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.upstream.credentials import Credential
+from drio_mcp.connections.upstream.mcp.servers import McpPlace, McpServers
+from drio_mcp.connections.upstream.mcp.tools import Lacking
+from drio_mcp.connections.upstream.mcp.wire import Refused, RpcError
 from drio_mcp.connections.upstream.provider_rules import RULED
 from drio_mcp.connections.upstream.token_requests import UpstreamTokenEndpoint
 from drio_mcp.outbound import Outbound, OutboundError, OutboundResponse
@@ -49,9 +54,24 @@ class Subject:
 
     @property
     def is_mcp(self) -> bool:
-        """Whether there is an MCP server behind the connection."""
-        is_open_one = self.kind is ConfigType.NONE and self.connection.row.provider_key == "custom-mcp"
-        return self.kind is ConfigType.MCP_OAUTH or is_open_one
+        """Whether there is an MCP server behind the connection: by its type, its provider, or what was found there."""
+        if self.kind is ConfigType.MCP_OAUTH or self.connection.row.provider_key == "custom-mcp":
+            return True
+        if self.upstream is not None and self.upstream.is_mcp:
+            return True
+        entry = self.facts.entry if self.facts is not None else None
+        known = entry.mcp_server_url if entry is not None else None
+        return known is not None and known.rstrip("/") in {each.rstrip("/") for each in self._named_addresses}
+
+    @property
+    def mcp_url(self) -> str | None:
+        """The address of its MCP server: the target that was connected, else the whole `apiBaseUrl`."""
+        return next(iter(self._named_addresses), None) if self.is_mcp else None
+
+    @property
+    def _named_addresses(self) -> list[str]:
+        target = self.upstream.target if self.upstream is not None else None
+        return [each for each in (target, self.connection.config.get("api_base_url")) if each is not None]
 
     @property
     def base_url(self) -> str | None:
@@ -77,6 +97,8 @@ class Probe:
     is_api: bool = True
     words: tuple[ErrorWord, ...] = ()
     """The words of this API's errors, by the catalog."""
+    connection_id: str = ""
+    """Whose MCP server it is, where it is one: the list that is seen here is the one that is served."""
 
     @property
     def origin(self) -> str:
@@ -86,15 +108,15 @@ class Probe:
 class Prober:
     """Sends probes. Never raises for what a provider does."""
 
-    def __init__(self, outbound: Outbound) -> None:
+    def __init__(self, outbound: Outbound, servers: McpServers) -> None:
         self._outbound = outbound
+        self._servers = servers
 
     def choose(self, subject: Subject) -> Probe | None:
         """The request that tells most about the connection, or None where there is nothing to ask."""
         if subject.is_mcp:
-            url = subject.upstream.target if subject.upstream is not None else None
-            url = url or subject.connection.config.get("api_base_url")
-            return None if url is None else Probe("MCP", url, "The MCP server")
+            url = subject.mcp_url
+            return None if url is None else Probe("MCP", url, "The MCP server", connection_id=subject.connection.id)
         found = self._catalog(subject) or self._userinfo(subject)
         if found is not None:
             return found
@@ -105,8 +127,9 @@ class Prober:
 
     async def send(self, probe: Probe, credential: Credential) -> tuple[Verdict, DiagnosisEvidence]:
         """Ask, and judge the answer."""
+        lacking: tuple[Lacking, ...] = ()
         if probe.method == "MCP":
-            answer = await list_tools(self._outbound, probe.url, credential.header_pairs())
+            answer, lacking = await self._list_tools(probe, credential)
         else:
             answer = await self._request(probe, credential)
         verdict = (
@@ -116,7 +139,23 @@ class Prober:
         )
         if verdict.code is Code.OK and not verdict.is_proof and credential.values:
             verdict = await self._compare(probe, verdict)
-        return verdict, _evidence(probe, answer, verdict)
+        return replace(verdict, lacking=lacking), _evidence(probe, answer, verdict)
+
+    async def _list_tools(
+        self, probe: Probe, credential: Credential
+    ) -> tuple[OutboundResponse | OutboundError, tuple[Lacking, ...]]:
+        """Ask an MCP server for its tools, anew. The answer as HTTP would give it, and what the list lacks."""
+        is_json = Headers({"content-type": "application/json"})
+        try:
+            listing = await self._servers.refresh(McpPlace(probe.connection_id, probe.url, credential))
+        except Refused as error:
+            return error.response, ()
+        except RpcError as error:
+            body = json.dumps({"error": {"code": error.code, "message": error.message}}).encode()
+            return OutboundResponse(200, is_json, body, probe.url), ()
+        except OutboundError as error:
+            return error, ()
+        return OutboundResponse(200, is_json, b'{"result":{"tools":[]}}', probe.url), listing.lacking
 
     async def introspect(self, subject: Subject, token: str) -> tuple[Verdict, DiagnosisEvidence] | None:
         """Ask the authorization server about the token (RFC 7662); None where that tells nothing."""

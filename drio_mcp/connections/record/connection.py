@@ -9,7 +9,8 @@ from drio_mcp.clock import rfc3339
 from drio_mcp.connections.catalog.providers import Providers
 from drio_mcp.connections.record.clients import ClientInUse, server_of
 from drio_mcp.connections.record.config_rules import Config, allowed_origins, wanted_of_person
-from drio_mcp.connections.record.schemas import SECRET_FIELDS, AuthConfig, AuthConnection, Status
+from drio_mcp.connections.record.schemas import SECRET_FIELDS, AuthConfig, AuthConnection, Status, UseSettings
+from drio_mcp.connections.record.use_rules import UseRules
 from drio_mcp.opaque import MASK
 from drio_mcp.store.connections import ConnectionRow
 
@@ -53,6 +54,11 @@ class Connection:
         if self.row.status not in {Status.DRAFT, Status.NEEDS_REAUTH, Status.INVALID}:
             return ()
         return wanted_of_person(self.config, self.secrets, self.row.secret_ref is not None)
+
+    @property
+    def use(self) -> UseRules:
+        """What clients of the app's MCP server may use of it."""
+        return UseRules.of(self.row.use_rules)
 
     @property
     def client_id(self) -> str | None:
@@ -102,6 +108,7 @@ class Connection:
             grants=tuple(json.loads(row.grants)),
             last_validated_at=None if row.last_validated_at is None else rfc3339(row.last_validated_at),
             last_error=row.last_error,
+            use=UseSettings.of(self.use),
         )
 
     def _shown(self) -> Mapping[str, Any]:

@@ -35,6 +35,7 @@ class Event(StrEnum):
     REFRESHED = "refreshed"
     TOKEN_ISSUED = "token_issued"  # noqa: S105
     USED = "used"
+    TOOL_CALLED = "tool_called"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,14 @@ class Actor:
         return cls(user_id, "person", name)
 
 
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call through the app's MCP server: the server's name of the tool, or the HTTP method, and how long it took."""
+
+    tool: str
+    duration_ms: int
+
+
 def record(
     tx: Transaction,
     actor: Actor,
@@ -71,6 +80,7 @@ def record(
     *,
     outcome: str = "ok",
     detail: str | None = None,
+    call: "ToolCall | None" = None,
 ) -> None:
     """Append to the connection's history."""
     tx.run(
@@ -83,6 +93,9 @@ def record(
         actor_name=actor.name[:LONGEST_NAME],
         outcome=outcome,
         detail=detail,
+        tool=None if call is None else call.tool,
+        client=None if call is None else actor.name[:LONGEST_NAME],
+        duration_ms=None if call is None else call.duration_ms,
     )
 
 
@@ -160,4 +173,7 @@ def _entry(row: HistoryRow) -> HistoryEntry:
         actor=HistoryActor(type=row.actor_type, name=row.actor_name),
         outcome=row.outcome,
         detail=detail,
+        tool=row.tool,
+        client=row.client,
+        duration_ms=row.duration_ms,
     )

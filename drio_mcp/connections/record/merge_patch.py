@@ -32,8 +32,10 @@ from drio_mcp.connections.record.schemas import (
     ConfigInput,
     ConnectionInput,
     ConnectionPatch,
+    UsePatch,
 )
 from drio_mcp.connections.record.secret_references import SecretReferences
+from drio_mcp.connections.record.use_rules import UseMode, UseRules
 from drio_mcp.errors import Problem, ValidationFailed
 from drio_mcp.opaque import MASK, Secret
 
@@ -207,6 +209,8 @@ def _change_rest(change: Change, before: Connection, patch: ConnectionInput) -> 
     row = change.after.row
     if isinstance(patch, ConnectionPatch) and patch.name is not None:
         row = replace(row, name=patch.name)
+    if isinstance(patch, ConnectionPatch) and "use" in patch.model_fields_set:
+        row = replace(row, use_rules=_merged_use(before.use, patch.use).dump())
     if "grants" in patch.model_fields_set:
         row = replace(row, grants=json.dumps(list(patch.grants or ())))
     if patch.config is not None and "is_default" in patch.config.model_fields_set:
@@ -214,6 +218,20 @@ def _change_rest(change: Change, before: Connection, patch: ConnectionInput) -> 
         row = replace(row, is_default=None if wanted is None else int(wanted))
     secrets = (before.secrets - change.removals) | change.seals.keys()
     change.after = replace(change.after, row=row, secrets=secrets)
+
+
+def _merged_use(before: UseRules, patch: UsePatch | None) -> UseRules:
+    """The rules after a merge patch; `null` gives the default again."""
+    if patch is None:
+        return UseRules()
+    mode, tools = before.mode, dict(before.tools)
+    if "mode" in patch.model_fields_set:
+        mode = patch.mode or UseMode.ALL
+    if "tools" in patch.model_fields_set:
+        sent = patch.tools or {}
+        kept = {} if patch.tools is None else {name: each for name, each in tools.items() if name not in sent}
+        tools = kept | {name: setting for name, setting in sent.items() if setting is not None}
+    return UseRules(mode, tools)
 
 
 def _change_status(change: Change, before: Connection, patch: ConnectionInput) -> None:
@@ -236,7 +254,8 @@ def _differences(before: Connection, after: Connection) -> list[str]:
     if old.is_default != new.is_default:
         names.append(path_of("is_default"))
     simple = ("name", "status", "secret_ref", "grants", "last_error")
-    return [to_camel(name) for name in simple if getattr(old, name) != getattr(new, name)] + names
+    use = ["use"] if old.use_rules != new.use_rules else []
+    return [to_camel(name) for name in simple if getattr(old, name) != getattr(new, name)] + use + names
 
 
 def _differs(before: Connection, after: Connection, name: str) -> bool:

@@ -38,6 +38,15 @@ def find_in(tx: Transaction, app_id: str, id_or_key: str) -> Connection:
     return found
 
 
+def list_in(tx: Transaction, app_id: str, most: int) -> list[Connection]:
+    """The connections of an app that is known to be the person's, oldest first."""
+    stored = secrets.fields_of_app(tx, app_id)
+    return [
+        Connection.of(row, stored.get(row.id, frozenset()), client_of(tx, row, json.loads(row.config)))
+        for row in table.list_after(tx, app_id, (0, ""), most)
+    ]
+
+
 def owner_of(tx: Transaction, user_id: str, app_id: str) -> Owner:
     """The person as the owner of the app. Raises `NotFound` when it is not theirs."""
     owner = tx.one(table.FIND_OWNER, app_id=app_id, user_id=user_id) if is_plain(app_id) else None

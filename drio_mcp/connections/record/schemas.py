@@ -20,9 +20,11 @@ from drio_mcp.connections.fields import (
     Scopes,
     SecretValue,
     Text,
+    ToolName,
     Url,
     UserName,
 )
+from drio_mcp.connections.record.use_rules import MOST_TOOLS_SET, ToolSetting, UseMode, UseRules
 from drio_mcp.models import Model
 
 
@@ -87,6 +89,36 @@ class AuthConfig(Model):
     provider_facts: dict[str, str] | None = _set()
 
 
+class UseSettings(Model):
+    """What clients of the app's MCP server may use of a connection (contract section 8).
+
+    `tools` goes by the MCP server's own names of its tools, for an API by the HTTP method.
+    """
+
+    mode: UseMode
+    tools: dict[str, ToolSetting]
+
+    @classmethod
+    def of(cls, rules: UseRules) -> "UseSettings":
+        return cls(mode=rules.mode, tools=dict(rules.tools))
+
+
+_SETTING = {"type": "string", "enum": [*ToolSetting]}
+ToolSettings = Annotated[
+    dict[ToolName, ToolSetting | None],
+    Field(max_length=MOST_TOOLS_SET),
+    WithJsonSchema({"type": "object", "properties": {"POST": _SETTING}, "additionalProperties": _SETTING}),
+]
+"""By the MCP server's own names of its tools, for an API by the method."""
+
+
+class UsePatch(Model):
+    """A merge patch of it: absent keeps, `null` clears, also for single tools."""
+
+    mode: UseMode | None = None
+    tools: ToolSettings | None = None
+
+
 class AuthConnection(Model):
     """An auth connection as it reads."""
 
@@ -103,6 +135,7 @@ class AuthConnection(Model):
     grants: tuple[str, ...]
     last_validated_at: str | None
     last_error: str | None
+    use: UseSettings = UseSettings(mode=UseMode.ALL, tools={})
 
     @property
     def is_disabled(self) -> bool:
@@ -179,6 +212,7 @@ class ConnectionPatch(ConnectionInput):
     """A JSON merge patch (RFC 7396) without secrets: absent keeps, `null` clears, arrays replace."""
 
     name: Name | None = None
+    use: UsePatch | None = None
     id: ReadOnly = None
     app_id: ReadOnly = None
     provider_id: ReadOnly = None
@@ -196,7 +230,7 @@ class UpdateAuthConnection(ConnectionPatch):
 
 
 READ_ONLY_FIELDS = tuple(
-    name for name in ConnectionPatch.model_fields if name not in {*ConnectionInput.model_fields, "name"}
+    name for name in ConnectionPatch.model_fields if name not in {*ConnectionInput.model_fields, "name", "use"}
 )
 
 
@@ -224,13 +258,20 @@ class HistoryActor(Model):
 
 
 class HistoryEntry(Model):
-    """What happened to a connection. `outcome` is `ok` or a diagnosis code."""
+    """What happened to a connection. `outcome` is `ok` or a diagnosis code.
+
+    A call through the MCP server of the app has three members more: the tool (for an API the method), the client,
+    and for how many milliseconds.
+    """
 
     at: str
     event: str
     actor: HistoryActor
     outcome: str
     detail: str | None
+    tool: str | None = _set()
+    client: str | None = _set()
+    duration_ms: int | None = _set()
 
 
 class HistoryQuery(Model):

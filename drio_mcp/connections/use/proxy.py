@@ -112,8 +112,12 @@ class Proxy:
         self._diagnoses = diagnoses
 
     @asynccontextmanager
-    async def call(self, actor: Actor, app_id: str, id_or_key: str, call: ProxiedCall) -> AsyncIterator[Passed]:
+    async def call(
+        self, actor: Actor, app_id: str, id_or_key: str, call: ProxiedCall, *, is_noted: bool = True
+    ) -> AsyncIterator[Passed]:
         """Pass the call on; the answer's body comes while the block is open.
+
+        With `is_noted` false the history is the caller's to write.
 
         Raises `NotFound`, `BadRequest` for a path that leads elsewhere, `PayloadTooLarge`, `Conflict` for a connection
         that cannot be used and `BadGateway` and its kinds for one that cannot be reached, both with a diagnosis.
@@ -121,13 +125,16 @@ class Proxy:
         subject = await self._db.read(self._find, actor, app_id, id_or_key)
         try:
             async with self._send(subject, call) as (answer, credential):
-                await self._note(actor, subject.connection, answer.status)
+                if is_noted:
+                    await self._note(actor, subject.connection, answer.status)
+                if answer.status in {401, 403}:
+                    await self._validation.doubt(subject.connection.id)  # it is looked at soon
                 yield _passed(answer, credential)
         except Fault as error:
-            raise await self._failure(actor, subject.connection, error) from None
+            raise await self._failure(actor, subject.connection, error, is_noted) from None
         except OutboundError as error:
             failure = Fault(Code(error.code), error.sentence)
-            raise await self._failure(actor, subject.connection, failure) from None
+            raise await self._failure(actor, subject.connection, failure, is_noted) from None
 
     @asynccontextmanager
     async def _send(self, subject: Subject, call: ProxiedCall) -> AsyncIterator[tuple[StreamedResponse, Credential]]:
@@ -175,23 +182,27 @@ class Proxy:
         )
 
     async def _note(self, actor: Actor, connection: Connection, status: int) -> None:
-        """Count the use. One that was refused lets the connection be looked at soon."""
+        """Count the use."""
         outcome = "ok" if status < 400 else f"status {status}"
         await self._record(actor, connection, outcome)
-        if status in {401, 403}:
-            await self._validation.doubt(connection.id)
 
-    async def _failure(self, actor: Actor, connection: Connection, error: Fault) -> DrioError:
-        await self._record(actor, connection, error.code)
-        kind = FAILURES.get(error.code)
-        if kind is None:
-            return await self._diagnoses.conflict(actor, connection, error)
-        diagnosis = await self._diagnoses.of(actor, connection, error)
-        return kind(error.sentence, details=diagnosis.model_dump(mode="json"))
+    async def _failure(self, actor: Actor, connection: Connection, error: Fault, is_noted: bool) -> DrioError:
+        if is_noted:
+            await self._record(actor, connection, error.code)
+        return await told_failure(self._diagnoses, actor, connection, error)
 
     async def _record(self, actor: Actor, connection: Connection, outcome: str) -> None:
         now, row = self._clock.now(), connection.row
         await self._db.write(lambda tx: record_use(tx, actor, row.app_id, row.id, Event.USED, now, outcome=outcome))
+
+
+async def told_failure(diagnoses: Diagnoses, actor: Actor, connection: Connection, error: Fault) -> DrioError:
+    """A use that failed, as its caller is told: is the way at fault, or the connection? With the diagnosis."""
+    kind = FAILURES.get(error.code)
+    if kind is None:
+        return await diagnoses.conflict(actor, connection, error)
+    diagnosis = await diagnoses.of(actor, connection, error)
+    return kind(error.sentence, details=diagnosis.model_dump(mode="json"), next_step=diagnosis.next_step)
 
 
 class Body:

@@ -1,0 +1,163 @@
+"""The wiring of the app's MCP server to the SDK: lists and calls pass through, and failures are told to a model."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+import mcp_types as types
+from mcp.server.caching import CacheHint
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel import Server
+from mcp.shared.exceptions import MCPError
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
+from pydantic import ValidationError
+from starlette.types import Receive, Scope, Send
+
+from drio_mcp import __version__
+from drio_mcp.connections.use.gateway.api_calls import CallApi
+from drio_mcp.connections.use.gateway.client import GatewayClient
+from drio_mcp.connections.use.gateway.own_tools import CALL_API, CALL_TOOL, FIND_TOOLS, CallTool, FindTools
+from drio_mcp.errors import DrioError, NextStep, Unavailable, ValidationFailed
+from drio_mcp.middleware.errors import error_object, from_unexpected, note_cause
+from drio_mcp.services import Services
+from drio_mcp.store.apps import AppRow
+from drio_mcp.tools import elicitation, transport
+from drio_mcp.tools.arguments import read_arguments
+from drio_mcp.tools.failure import shown
+from drio_mcp.tools.tool import Invitation
+
+INSTRUCTIONS = (
+    "These are the connected services of one app; credentials are put in by the server, never ask for any. Where a "
+    "call needs a person, its answer has a link: give it to the person, then send exactly the same call again."
+)
+ALWAYS_ASKED = CacheHint(ttl_ms=0, scope="private")
+"""The owner may change at any time what is listed."""
+MOST_SERVERS = 200
+INVITING = frozenset({"approval_required", "conflict"})
+"""Failures whose page lets the same call work afterwards."""
+
+Context = ServerRequestContext[Any, Any]
+
+
+class AppServer:
+    """The apps on the SDK's kernel, each under its own name, for every protocol revision."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._gateway = services.app_gateway.gateway
+        self._servers: OrderedDict[tuple[str, int], Server[Any]] = OrderedDict()
+
+    async def handle(self, scope: Scope, message: Any, receive: Receive, send: Send) -> None:
+        """Answer one POST whose sender has been checked; `message` is what its body says."""
+        await transport.answer(self._server_of(scope["state"]["app"]), message, scope, receive, send)
+
+    async def refuse(self, sentence: object, send: Send) -> None:
+        """Answer one whose body is no JSON: `sentence` says what is wrong with it."""
+        await transport.refuse(sentence, send)
+
+    def _server_of(self, app: AppRow) -> Server[Any]:
+        key = (app.id, app.updated_at)
+        server = self._servers.get(key)
+        if server is None:
+            server = self._servers[key] = Server(
+                app.slug,
+                title=app.name,
+                version=__version__,
+                description=app.description,
+                instructions=app.server_instructions or INSTRUCTIONS,
+                website_url=self._services.settings.origin,
+                cache_hints={"tools/list": ALWAYS_ASKED},
+                on_list_tools=self._list_tools,  # type: ignore[arg-type]
+                on_call_tool=self._call_tool,  # type: ignore[arg-type]
+            )
+            server.middleware.clear()  # no OpenTelemetry span per message
+        self._servers.move_to_end(key)
+        while len(self._servers) > MOST_SERVERS:
+            self._servers.popitem(last=False)
+        return server
+
+    async def _list_tools(self, ctx: Context, params: types.PaginatedRequestParams | None) -> dict[str, Any]:
+        if params is not None and params.cursor:
+            raise MCPError(code=types.INVALID_PARAMS, message="Unknown cursor; the list has one page")
+        tools = await self._gateway.tools(_client_of(ctx))
+        return {"resultType": "complete", "tools": [dict(each) for each in tools if _is_tool(each)]}
+
+    async def _call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> dict[str, Any]:
+        client, request_id = _client_of(ctx), _state(ctx)["request_id"]
+        try:
+            result = await self._call(client, params.name, params.arguments or {})
+            types.CallToolResult.model_validate(result)
+        except ValidationError:
+            return await self._failure(ctx, params, Unavailable("The service's answer is no result of a tool call"))
+        except DrioError as error:
+            note_cause(error, request_id)
+            return await self._failure(ctx, params, error)
+        except Exception as error:
+            return await self._failure(ctx, params, from_unexpected(error, request_id))
+        return {**result, "resultType": "complete"}
+
+    async def _call(self, client: GatewayClient, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        if name == FIND_TOOLS:
+            return await self._gateway.find(client, read_arguments(FindTools, arguments))
+        if name == CALL_API:
+            return await self._gateway.call_api(client, read_arguments(CallApi, arguments), arguments)
+        if name == CALL_TOOL:
+            wanted = read_arguments(CallTool, arguments)
+            return await self._gateway.call_tool(client, wanted.name, wanted.arguments)
+        return await self._gateway.call_tool(client, name, arguments)
+
+    async def _failure(self, ctx: Context, params: types.CallToolRequestParams, error: DrioError) -> dict[str, Any]:
+        """The error as a tool result, or the invitation to its page where the client opens pages itself.
+
+        A tool of somebody else's has an output schema of its own, which an error does not fit. Clients of the earlier
+        revisions check it all the same and would hide the error from their model: they get the text alone.
+        """
+        step = error.next_step or NextStep()
+        if step.url is not None and error.code in INVITING and elicitation.can_open(params):
+            return elicitation.input_required(Invitation(step.url, error.message))
+        result: dict[str, Any] = {
+            "resultType": "complete",
+            "content": [{"type": "text", "text": _text(error, step)}],
+            "isError": True,
+        }
+        is_checked = ctx.protocol_version in HANDSHAKE_PROTOCOL_VERSIONS
+        if not is_checked or not await self._gateway.declares_output(_client_of(ctx), params.name):
+            told = error_object(error, _state(ctx)["request_id"]) | {"nextStep": shown(step)}
+            result["structuredContent"] = {"error": told}
+        return result
+
+
+def _text(error: DrioError, step: NextStep) -> str:
+    """What the structured part says, for the clients that show their model the text alone."""
+    lines = [f"The call failed ({error.code}): {error.message}."]
+    if isinstance(error, ValidationFailed):
+        lines += [f"- {problem.path}: {problem.message}" for problem in error.problems]
+    details = error.details
+    if isinstance(details, Mapping) and isinstance(details.get("code"), str) and details["code"] != error.code:
+        lines.append(f"The connection's diagnosis: {details['code']}.")
+    if step.url is not None:
+        lines.append(f"Next: give the person this link to open: {step.url} . Then send exactly the same call again.")
+    elif step.tool is not None:
+        lines.append(f"Next: call {step.tool}.")
+    return "\n".join(lines)
+
+
+def _state(ctx: Context) -> dict[str, Any]:
+    assert ctx.request is not None
+    state: dict[str, Any] = ctx.request.scope["state"]
+    return state
+
+
+def _client_of(ctx: Context) -> GatewayClient:
+    state = _state(ctx)
+    principal = state["principal"]
+    return GatewayClient(state["app"], principal.client_id, principal.client_name)
+
+
+def _is_tool(definition: Mapping[str, Any]) -> bool:
+    """Whether the protocol's own model takes it: one that it refuses must not take the list of all others with it."""
+    try:
+        types.Tool.model_validate(definition)
+    except ValidationError:
+        return False
+    return True

@@ -1,0 +1,102 @@
+"""The app as an MCP server, end to end (contract section 8)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import FakeClock
+from tests.helpers.gateway import App, GatewayUser, allow, first_app
+from tests.helpers.server import running_server
+from tests.upstreams.tool_server import ToolServer, tool_server
+
+
+@pytest.fixture(scope="module")
+def things() -> Iterator[ToolServer]:
+    with tool_server() as running:
+        yield running
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def app(tmp_path: Path, clock: FakeClock, things: ToolServer) -> Iterator[App]:
+    things.written.clear()
+    with running_server(tmp_path, clock, outbound_allow=things.host_port) as server:
+        yield first_app(server, server.add_person())
+
+
+async def test_connect_allow_list_call(app: App, things: ToolServer) -> None:
+    """From nothing to a call with the official client: connect a URL, allow a client, read and write."""
+    auth = app.connect(things.url, name="Things")
+    assert auth["status"] == "valid"
+    user = allow(app, "all")
+    async with user.sdk() as client:
+        tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+        assert {"things__list_things", "things__write_thing"} <= tools.keys()
+        read: Any = await client.call_tool("things__list_things", {"kind": "red"})
+        assert read.content[0].text == "things of kind red"
+        written: Any = await client.call_tool("things__write_thing", {"name": "a"})
+        assert written.structured_content == {"result": "wrote a"}
+    assert things.written == ["a"]
+
+
+def test_reading_is_preset(app: App, things: ToolServer) -> None:
+    app.connect(things.url, name="Things")
+    user = allow(app)
+    assert "things__list_things" in user.names()
+    assert "things__write_thing" not in user.names()
+    assert user.error("things__write_thing", {"name": "a"})["code"] == "forbidden"
+    assert things.written == []
+
+
+def test_ask(app: App, things: ToolServer) -> None:
+    auth = app.connect(things.url, name="Things")
+    app.patch(auth["id"], use={"tools": {"write_thing": "ask"}})
+    user = allow(app, "all")
+    error = user.error("things__write_thing", {"name": "a", "size": 1})
+    assert error["code"] == "approval_required"
+    shown = app.decide(error["nextStep"]["url"], "allow")
+    assert "write_thing" in shown
+    assert things.written == []
+    assert user.call("things__write_thing", {"size": 1.0, "name": "a"})["isError"] is False
+    assert things.written == ["a"]
+    assert user.error("things__write_thing", {"name": "a", "size": 1})["code"] == "approval_required"
+
+
+def test_legacy_client(app: App, things: ToolServer) -> None:
+    app.connect(things.url, name="Things")
+    user = allow(app, "all")
+    old = GatewayUser(app, user.token, "2025-06-18")
+    assert "things__list_things" in old.names()
+    assert old.call("things__list_things")["content"][0]["text"] == "things of kind all"
+
+
+def test_changed_on_the_apps_page(app: App, things: ToolServer) -> None:
+    """A connection made later is nothing until the owner allows it; what is taken back ends with the next call."""
+    user = allow(app, "all")
+    auth = app.connect(things.url, name="Things")
+    assert user.names() == []
+    with app.browser() as browser:
+        browser.open(f"/apps/{app.id}").submit(button=("action", "save"), **{f"use:{auth['id']}": "all"})
+        assert "things__write_thing" in user.names()
+        browser.open(f"/apps/{app.id}").submit(button=("action", "save"), **{f"use:{auth['id']}": "off"})
+        assert user.error("things__list_things")["code"] == "not_found"
+        browser.open(f"/apps/{app.id}").submit(button=("action", "disconnect"), form_with="client")
+    assert user.request("tools/list", {}).status_code == 401
+
+
+def test_rules_on_the_connections_page(app: App, things: ToolServer) -> None:
+    auth = app.connect(things.url, name="Things")
+    user = allow(app, "all")
+    with app.browser() as browser:
+        browser.open(f"/apps/{app.id}/auth/{auth['id']}/use")
+        browser.submit(button=("action", "save"), mode="read", **{"tool:list_things": "block"})
+    assert user.names() == ["things__wait_long"]
+    with app.api() as api:
+        use = api.get(f"{app.path}/{auth['id']}").json()["auth"]["use"]
+    assert use == {"mode": "read", "tools": {"list_things": "block"}}
