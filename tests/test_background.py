@@ -8,6 +8,7 @@ import pytest
 from drio_mcp.background import STREAM, Job, delay, jobs, repeat, run_once, running
 from drio_mcp.clock import DAY, HOUR
 from drio_mcp.config import Settings
+from drio_mcp.metrics import JOB_RUNS, JOBS
 from drio_mcp.opaque import Secret, SystemRandomness
 from drio_mcp.services import build_services
 from drio_mcp.store import throttle
@@ -80,3 +81,17 @@ async def test_streams_begin_with_the_program_and_periodic_jobs_later(tmp_path: 
 def test_turns_are_spread_around_the_period(byte: int, factor: float) -> None:
     """Never sooner than 3/4 of the period, never later than 5/4."""
     assert delay(HOUR, FixedRandomness(byte)) / HOUR == pytest.approx(factor, abs=0.01)
+
+
+async def test_a_turn_is_remembered_for_operators() -> None:
+    async def fail(now: int) -> None:
+        raise ValueError
+
+    async def succeed(now: int) -> None:
+        """Nothing to do."""
+
+    await run_once(Job("a job of this test", DAY, fail), 7)
+    assert (JOBS["a job of this test"].ran_at, JOBS["a job of this test"].is_failed) == (7, True)
+    await run_once(Job("a job of this test", DAY, succeed), 8)
+    assert (JOBS["a job of this test"].ran_at, JOBS["a job of this test"].is_failed) == (8, False)
+    assert JOB_RUNS.values["a job of this test", "ok"] == JOB_RUNS.values["a job of this test", "failed"] == 1

@@ -1,6 +1,7 @@
 """The files under deploy/: read as their programs read them, and run where the programs are installed."""
 
 import configparser
+import json
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ import httpx2
 import pytest
 import yaml
 
+from drio_mcp import metrics
 from drio_mcp.cli import cli
 from drio_mcp.config import Settings
 from drio_mcp.store import migrate
@@ -83,6 +85,37 @@ def test_the_settings_of_compose_are_taken(compose: dict[str, Any], monkeypatch:
     settings = Settings()
     assert settings.resource == "https://example.com/mcp"
     assert settings.metrics == "0.0.0.0:9464"
+
+
+METRIC = re.compile(r"\bdrio_\w+")
+
+
+def series() -> set[str]:
+    """The names under which Prometheus knows what is counted."""
+    histograms = {f"{each.name}_{part}" for each in metrics.HISTOGRAMS for part in ("bucket", "count", "sum")}
+    text = (ROOT / "drio_mcp" / "api" / "metrics.py").read_text()
+    gauges = set(re.findall(r'"(drio_\w+)"', text)) - {"drio_build", "drio_mcp"}
+    return {f"{each.name}_total" for each in metrics.COUNTERS} | histograms | gauges | {"drio_build_info"}
+
+
+def test_the_dashboard_shows_metrics_that_exist_and_misses_none() -> None:
+    dashboard = json.loads((DEPLOY / "grafana-dashboard.json").read_text())
+    expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    named = set(METRIC.findall(" ".join(expressions)))
+    assert named <= series()
+    counted = {each.name for each in (*metrics.COUNTERS, *metrics.HISTOGRAMS)}
+    assert {name for name in counted if not any(each.startswith(name) for each in named)} == set()
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+    assert all(one.count("(") == one.count(")") and one.count("{") == one.count("}") for one in expressions)
+
+
+def test_alerts_watch_metrics_that_exist() -> None:
+    [group] = yaml.safe_load((DEPLOY / "alerts.yaml").read_text())["groups"]
+    for rule in group["rules"]:
+        assert set(METRIC.findall(rule["expr"])) <= series(), rule["alert"]
+        assert METRIC.findall(rule["expr"]), rule["alert"]
+        assert rule["labels"]["severity"] in {"page", "ticket"}
+        assert set(rule["annotations"]) == {"summary", "description"}
 
 
 def instructions() -> list[tuple[str, str]]:

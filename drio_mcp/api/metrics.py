@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -19,7 +21,8 @@ from drio_mcp.config import Settings
 from drio_mcp.errors import Unavailable
 from drio_mcp.middleware.context import services_of
 from drio_mcp.services import Services
-from drio_mcp.store import Transaction, sessions, token_sets
+from drio_mcp.store import Query, Transaction, overview, sessions, token_sets
+from drio_mcp.store.overview import ConnectionCount
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry, Metric
@@ -61,29 +64,56 @@ async def exposition(services: Services) -> bytes:
     from prometheus_client import generate_latest
 
     gauges = await services.db.read(_gauges, services.clock.now())
+    gauges.append(_connections(services, await services.overview.connection_counts()))
     registry, numbers = _registry()
     longest = services.loop_watch.longest(asyncio.get_running_loop().time())
-    numbers.gauges = gauges | {
-        "drio_event_loop_longest_turn_seconds": ("The longest turn of the event loop in the last minute.", longest)
-    }
+    words = "The longest turn of the event loop in the last minute."
+    numbers.gauges = [*gauges, Gauge("drio_event_loop_longest_turn_seconds", words, {(): longest})]
     return generate_latest(registry)
 
 
-def _gauges(tx: Transaction, now: int) -> dict[str, tuple[str, float]]:
-    """By name: what it is, and how many."""
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """Numbers of the database at this moment, by the values of the labels."""
+
+    name: str
+    description: str
+    values: Mapping[tuple[str, ...], float]
+    labels: tuple[str, ...] = ()
+
+
+def _gauges(tx: Transaction, now: int) -> list[Gauge]:
+    """What one look at the database tells."""
     live = tx.one(sessions.COUNT_LIVE, now=now, idle_since=now - IDLE_MS) or 0
-    due = tx.one(token_sets.COUNT_DUE, now=now) or 0
-    return {
-        "drio_sessions": ("Browsers in which somebody is signed in.", live),
-        "drio_renewals_due": ("Upstream tokens whose renewal is due and not done.", due),
+    due = {
+        "drio_renewals_due": ("Upstream tokens whose renewal is due and not done.", token_sets.COUNT_DUE),
+        "drio_checks_due": ("Connections whose check is due and not done.", overview.COUNT_CHECKS_DUE),
+        "drio_messages_due": ("Messages whose delivery is due and not done.", overview.COUNT_MESSAGES_DUE),
     }
+    return [
+        Gauge("drio_sessions", "Browsers in which somebody is signed in.", {(): live}),
+        *(Gauge(name, words, _count(tx, query, now)) for name, (words, query) in due.items()),
+    ]
+
+
+def _count(tx: Transaction, query: Query[int], now: int) -> Mapping[tuple[str, ...], float]:
+    count = tx.one(query, now=now)
+    return {(): count or 0}
+
+
+def _connections(services: Services, counts: Iterable[ConnectionCount]) -> Gauge:
+    """Connections by status and by the kind of their provider: there are few kinds, but hundreds of providers."""
+    values: Counter[tuple[str, ...]] = Counter()
+    for each in counts:
+        values[each.status, services.providers.describe(each.provider_key).kind] += each.count
+    return Gauge("drio_connections", "Connections by status and kind of provider.", values, ("status", "kind"))
 
 
 class Numbers:
     """Collects for prometheus_client."""
 
     def __init__(self) -> None:
-        self.gauges: Mapping[str, tuple[str, float]] = {}
+        self.gauges: list[Gauge] = []
 
     def collect(self) -> "Iterator[Metric]":
         from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
@@ -93,8 +123,11 @@ class Numbers:
             yield _counter(counter)
         for histogram in metrics.HISTOGRAMS:
             yield _histogram(histogram)
-        for name, (description, value) in self.gauges.items():
-            yield GaugeMetricFamily(name, description, value)
+        for gauge in self.gauges:
+            family = GaugeMetricFamily(gauge.name, gauge.description, labels=gauge.labels)
+            for labels, value in gauge.values.items():
+                family.add_metric(_texts(labels), value)
+            yield family
 
 
 def _counter(counter: metrics.Counter) -> "Metric":

@@ -16,6 +16,7 @@ from drio_mcp.events.changes import TEST
 from drio_mcp.events.schemas import Delivery, Webhook, WebhookStatus, message_body
 from drio_mcp.events.signatures import signed_headers
 from drio_mcp.events.webhooks import binding_of, find
+from drio_mcp.metrics import DELIVERIES
 from drio_mcp.opaque import Randomness, Secret, new_id
 from drio_mcp.outbound import Outbound, OutboundError
 from drio_mcp.store import Database, Transaction, deliveries, outbox, throttle, webhooks
@@ -176,6 +177,7 @@ class Deliveries:
 
     async def _deliver(self, parcel: Parcel) -> None:
         answer = await self._send(parcel.message, parcel.webhook)
+        DELIVERIES.add(DELIVERED if answer.is_delivered else "failed")
         await self._db.write(self._settle, parcel.message, answer, self._clock.now())
 
     async def _send(self, message: MessageRow, row: WebhookRow) -> ReceiverAnswer:

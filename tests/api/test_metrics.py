@@ -59,6 +59,16 @@ def test_sessions_and_due_renewals_come_from_the_database(measured: RunningServe
     assert numbers(measured)["drio_renewals_due"] == 0
 
 
+def test_connections_are_counted_by_status_and_kind_of_provider(measured: RunningServer) -> None:
+    ada = measured.add_person()
+    with measured.client(headers=ada.headers) as api:
+        app_id = api.get("/api/v1/apps").json()["apps"][0]["id"]
+        for name in ("One", "Two"):
+            api.post(f"/api/v1/apps/{app_id}/auth", json={"name": name, "providerKey": "custom-bearer"})
+    found = {name: value for name, value in numbers(measured).items() if name.startswith("drio_connections{")}
+    assert found == {'drio_connections{kind="bearer",status="draft"}': 2}
+
+
 def test_token_requests_are_counted_by_outcome(measured: RunningServer) -> None:
     with measured.client() as client:
         form = {"redirect_uris": ["http://127.0.0.1/cb"], "token_endpoint_auth_method": "none"}
@@ -113,10 +123,15 @@ def test_every_metric_is_documented(measured: RunningServer) -> None:
     text = (ROOT / "docs" / "operations.md").read_text()
     documented = set(re.findall(r"^\| `(drio_\w+)", text, re.MULTILINE))
     names = {each.name + "_total" for each in metrics.COUNTERS} | {each.name for each in metrics.HISTOGRAMS}
-    assert documented == names | {
+    gauges = {name.partition("{")[0] for name in numbers(measured)} & documented - names
+    assert documented == names | gauges
+    assert gauges == {
         "drio_build_info",
         "drio_sessions",
         "drio_renewals_due",
+        "drio_checks_due",
+        "drio_messages_due",
+        "drio_connections",
         "drio_event_loop_longest_turn_seconds",
     }
 

@@ -34,6 +34,7 @@ from drio_mcp.connections.upstream.token_endpoints import TokenEndpoints
 from drio_mcp.connections.upstream.token_requests import TokenClient, UpstreamTokenEndpoint
 from drio_mcp.connections.upstream.unstored_answers import UnstoredAnswers
 from drio_mcp.foundations import Foundations
+from drio_mcp.metrics import REFRESH_FAILURES
 from drio_mcp.opaque import Secret
 from drio_mcp.outbound import OutboundBusy
 from drio_mcp.store import Transaction, token_sets
@@ -206,6 +207,7 @@ class TokenRefresh:
         self._on_step(RefreshStep.AFTER_CALL)
         if isinstance(answer, Refusal):
             if not await self._db.write(self._refused, attempt, answer):
+                REFRESH_FAILURES.add(str(answer.code))
                 await self._tell_refusal(attempt, answer)
             return
         await self._store(attempt, answer)
