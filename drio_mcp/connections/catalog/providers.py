@@ -1,6 +1,6 @@
 """Providers: the generic ones, for anything, and those of the catalog, which bring their endpoints along."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -8,6 +8,7 @@ from pydantic import Field
 
 from drio_mcp.connections.catalog import templates
 from drio_mcp.connections.catalog.entries import Catalog, CatalogEntry
+from drio_mcp.connections.catalog.search import popularity_of, ranked
 from drio_mcp.connections.catalog.variables import values_of, with_values
 from drio_mcp.connections.config_types import ConfigType
 from drio_mcp.connections.fields import is_plain, origin_of
@@ -168,39 +169,14 @@ class Providers:
             facts.provider if facts else GENERICS["custom-oauth"].provider.model_copy(update={"key": key, "name": key})
         )
 
-    def _search(self, words: list[str]) -> list[str]:
-        scored = []
-        for key in (*GENERICS, *self._catalog.keys):
-            facts = self.find(key)
-            assert facts is not None
-            scores = [_score(word, facts) for word in words]
-            if all(scores):
-                scored.append((-sum(scores), len(key), key))
-        return [key for _, _, key in sorted(scored)]
-
     def list(self, q: str | None = None, limit: int | None = None) -> list[Provider]:
-        """The generic providers and then the catalog by key; with `q` those that match all its words, best first."""
-        keys: Iterable[str] = (*GENERICS, *self._catalog.keys)
+        """The generic providers, then the popular ones; with `q` those that match all its words, best first."""
+        known = [facts for key in (*GENERICS, *self._catalog.keys) if (facts := self.find(key)) is not None]
         if q is not None and q.strip() and is_plain(q):
-            keys = self._search(q.lower().split()[:8])
-        found = [facts.provider for key in keys if (facts := self.find(key)) is not None]
-        return found[:limit]
-
-
-def _score(word: str, facts: ProviderFacts) -> int:
-    """How well one lower-case word fits key, name, the API's host or the kind; 0 is not at all."""
-    key, name = facts.provider.key, facts.provider.name.lower()
-    if word in {key, name}:
-        return 100
-    if key.startswith(word) or name.startswith(word):
-        return 60
-    if any(part.startswith(word) for part in (*key.split("-"), *name.split())):
-        return 40
-    if word in key or word in name:
-        return 20
-    if any(word in origin for origin in facts.origins):
-        return 10
-    return 5 if word == facts.provider.kind else 0
+            found = ranked(known, q)
+        else:
+            found = sorted(known, key=lambda facts: -popularity_of(facts))
+        return [facts.provider for facts in found[:limit]]
 
 
 def _types_of(entry: CatalogEntry) -> tuple[ConfigType, ...]:

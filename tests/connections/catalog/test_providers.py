@@ -38,7 +38,25 @@ def test_the_generic_providers_are_those_of_the_contract(key: str, kind: str, ty
 
 @pytest.mark.parametrize(
     ("words", "first"),
-    [("github", "github"), ("GitHub", "github"), ("linear", "linear"), ("custom oauth", "custom-oauth")],
+    [
+        ("github", "github"),
+        ("GitHub", "github"),
+        ("linear", "linear"),
+        ("custom oauth", "custom-oauth"),
+        ("google mail", "google-gmail"),
+        ("gmail", "google-gmail"),
+        ("G Suite calendar", "google-calendar"),
+        ("google calendar", "google-calendar"),
+        ("outlook", "microsoft-outlook"),
+        ("office 365 mail", "microsoft-outlook"),
+        ("twitter", "x"),
+        ("slack", "slack"),
+        ("jira", "jira"),
+        ("git", "github"),
+        ("quickbooks", "quickbooks"),
+        ("hellosign", "dropbox-sign"),
+        ("spreadsheet", "google-sheets"),
+    ],
 )
 def test_a_search_finds_the_best_match_first(words: str, first: str) -> None:
     assert Providers().list(words)[0].key == first
@@ -58,3 +76,11 @@ def test_an_unknown_provider_is_not_found_and_a_vanished_one_is_described() -> N
 
 def test_every_type_has_its_needs() -> None:
     assert set(NEEDS) == set(ConfigType)
+
+
+def test_popular_providers_come_first_without_words() -> None:
+    listed = [each.key for each in Providers().list()]
+    assert listed[: len(GENERICS)] == list(GENERICS)
+    popular = {"google-gmail", "slack", "github", "google-calendar", "google-drive", "notion"}
+    assert popular <= set(listed[len(GENERICS) : len(GENERICS) + 10])
+    assert listed.index("google-gmail") < listed.index("wealthbox")
