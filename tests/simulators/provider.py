@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, unquote_plus, urlencode, urlsplit
 from tests.simulators.shapes import can_fill, fill, place_of, put, sample
 
 SECOND = 1000
+STEPS = ("code", "upgrade", "refresh", "clientCredentials", "revocation")
 CLIENT_ID = "client-of-drio"
 CLIENT_SECRET = "s3cret of the client/+"
 
@@ -97,10 +98,10 @@ class SimulatedProvider:
     def _answer(self, asked: Asked) -> Answer:
         here = (asked.host, asked.path)
         if self.raw.get("tokenEndpoint"):
-            authorization = place_of(self.url(self.raw["authorizationEndpoint"]) or "")
+            authorization = place_of(self.url(self.raw.get("authorizationEndpoint")) or "")
             if asked.method == "GET" and here == authorization and "state" in asked.query:
                 return self.authorize(asked)
-            steps = [step for step in ("code", "upgrade", "refresh", "revocation") if here == self._place(step)]
+            steps = [step for step in STEPS if here == self._place(step)]
             reasons = []
             for step in steps:
                 try:
@@ -208,7 +209,10 @@ class SimulatedProvider:
             "refresh": {"grant_type": "refresh_token", "refresh_token": presented},
             "revocation": {"token": presented, "token_type_hint": sent.get("token_type_hint", "?")},
             "upgrade": {},
+            "clientCredentials": {"grant_type": "client_credentials"},
         }[step]
+        if step == "clientCredentials" and self.raw.get("scopes"):
+            usual["scope"] = self.values()["scope"]
         last = next(reversed(self.living), "")
         method = rules.get("authMethod") or self.raw.get("tokenEndpointAuthMethod")
         usual |= self._authentication(asked, method, last)
@@ -267,7 +271,8 @@ class SimulatedProvider:
         self.living[token] = None if seconds is None else self.now() + seconds * SECOND
         if is_told:
             body = put(body, answers.get("expires", "/expires_in"), _expiry(unit, 3600, self.now()))
-        if kind == "refresh_token" and (renewed is None or tokens.get("rotates") is not False):
+        is_for_people = "authorizationEndpoint" in self.raw
+        if kind == "refresh_token" and is_for_people and (renewed is None or tokens.get("rotates") is not False):
             refresh_token = secrets.token_urlsafe(12)
             self.renewable[refresh_token] = self.now()
             body = put(body, answers.get("refreshToken", "/refresh_token"), refresh_token)

@@ -10,7 +10,8 @@ from tests.connections.place import Place
 from tests.simulators.flows import Flow, has_end
 from tests.simulators.world import World
 
-OAUTH = [raw for raw in raw_entries() if raw["kind"] == "oauth"]
+OAUTH = [raw for raw in raw_entries() if raw["kind"] == "oauth" and "authorizationEndpoint" in raw]
+FOR_APPS = [raw for raw in raw_entries() if raw["kind"] == "oauth" and "authorizationEndpoint" not in raw]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -46,6 +47,25 @@ async def _renews(flow: Flow, auth: Any, raw: dict[str, Any]) -> None:
         assert await flow.call(auth) == 200, flow.why
         assert set(flow.provider.living) > before, "the token was not renewed"
         assert (await flow.place.get(auth)).status == "valid"
+
+
+@pytest.mark.parametrize("raw", FOR_APPS, ids=lambda raw: raw["key"])
+async def test_an_entry_for_apps_gets_its_tokens_with_its_own_credentials(
+    raw: dict[str, Any], place: Place, world: World
+) -> None:
+    """RFC 6749 section 4.4: nobody is sent anywhere."""
+    flow = Flow(place, world, raw)
+    auth = await flow.begun()
+    assert auth.config.type == "oauth_client_credentials"
+    for _ in range(2):
+        assert await flow.call(auth) == 200, flow.why
+        if raw.get("probe"):
+            assert await flow.validated(auth) == "ok", flow.why
+        place.clock.advance(days=2)
+    assert len(flow.provider.living) == 2
+    assert await flow.call(auth) == 200, flow.why
+    await place.services.deletion.delete(place.actor, place.app_id, auth.id)
+    assert bool(flow.provider.revoked) == bool(raw.get("revocationEndpoint")), flow.why
 
 
 def _distinct(step: str) -> list[Any]:

@@ -181,7 +181,9 @@ class Providers:
 
 def _types_of(entry: CatalogEntry) -> tuple[ConfigType, ...]:
     if entry.kind == "oauth":
-        own: tuple[ConfigType, ...] = (ConfigType.OAUTH, ConfigType.OAUTH_CLIENT_CREDENTIALS)
+        is_for_people = entry.authorization_endpoint is not None
+        consented = (ConfigType.OAUTH,) if is_for_people else ()
+        own: tuple[ConfigType, ...] = (*consented, ConfigType.OAUTH_CLIENT_CREDENTIALS)
     elif entry.kind == "api_key":
         own = (ConfigType.API_KEY_HEADER, ConfigType.API_KEY_QUERY)
         if entry.query_param_name and not entry.header_name:

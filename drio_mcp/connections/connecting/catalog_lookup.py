@@ -81,7 +81,7 @@ def hint_of(entry: CatalogEntry) -> ProviderHint:
     """What the entry says, but for what still has variables in it."""
     config_type = _config_type(entry)
     key = None
-    if config_type is not ConfigType.OAUTH:
+    if entry.kind != "oauth":
         key = KeyScheme(config_type, entry.query_param_name or entry.header_name)
     return ProviderHint(entry.key, config_type, _server(entry), key, entry.scopes, _base_url(entry))
 
@@ -98,6 +98,8 @@ def _base_url(entry: CatalogEntry) -> str | None:
 def _config_type(entry: CatalogEntry) -> ConfigType:
     if entry.kind == "api_key":
         return ConfigType.API_KEY_QUERY if entry.query_param_name else ConfigType.API_KEY_HEADER
+    if entry.kind == "oauth" and entry.authorization_endpoint is None:
+        return ConfigType.OAUTH_CLIENT_CREDENTIALS
     return ConfigType(entry.kind)
 
 

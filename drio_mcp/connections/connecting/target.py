@@ -84,11 +84,11 @@ def _normal(url: str) -> str:
 def catalog_plan(entry: CatalogEntry) -> Plan:
     """The plan for a provider that the catalog describes."""
     hint = hint_of(entry)
-    is_oauth = hint.config_type is ConfigType.OAUTH
+    is_oauth = entry.kind == "oauth"
+    is_for_people = hint.config_type is ConfigType.OAUTH
+    client = f"Register an app at {entry.name} and enter its client id and secret on the page"
     steps = (
-        (f"Register an app at {entry.name} and enter its client id and secret on the page", "Then allow access")
-        if is_oauth
-        else ("Enter the key on the page",)
+        ("Enter the key on the page",) if not is_oauth else (client, *(("Then allow access",) if is_for_people else ()))
     )
     return Plan(
         target=_normal(_address(entry) or entry.docs_url),
