@@ -81,7 +81,7 @@ def hint_of(entry: CatalogEntry) -> ProviderHint:
     """What the entry says, but for what still has variables in it."""
     config_type = _config_type(entry)
     key = None
-    if entry.kind != "oauth":
+    if config_type is not ConfigType.OAUTH:
         key = KeyScheme(config_type, entry.query_param_name or entry.header_name)
     return ProviderHint(entry.key, config_type, _server(entry), key, entry.scopes, _base_url(entry))
 
