@@ -29,6 +29,9 @@ QUEUED = 64
 """Claimed and waiting for a place, of one account at one host."""
 QUEUED_IN_ALL = 256
 LOOK_AGAIN_SECONDS = 1.0
+CHOKED_SECONDS = 0.05
+"""How long nothing is claimed once there was more of one account at one host than waits: to look for others behind
+them costs a write, and must not cost it at each end of a call."""
 DISABLED_MS = 12 * HOUR
 """After which it is looked again whether the owner's account is still disabled."""
 
@@ -129,17 +132,21 @@ class DueWork:
 
     async def _drain(self, now: int) -> int:
         self._schedule.begin(now)
-        self._done, is_empty, is_choked = 0, False, False
+        self._done, is_empty, choked_until = 0, False, 0.0
+        clock = asyncio.get_running_loop().time
         try:
             while True:
                 self._start_what_fits()
+                is_choked = self._queued > QUEUED // 2 and clock() < choked_until
                 if not is_empty and not is_choked and self._queued < QUEUED_IN_ALL and self._places.has_room:
                     claimed = await self._schedule.claim(BATCH)
                     is_empty = not claimed
-                    is_choked = await self._take(claimed)
+                    if await self._take(claimed):
+                        choked_until = clock() + CHOKED_SECONDS
                 elif self._running:
-                    is_empty = await self._something_ended() and is_empty
-                    is_choked = False
+                    is_empty = (
+                        await self._something_ended(CHOKED_SECONDS if is_choked else LOOK_AGAIN_SECONDS) and is_empty
+                    )
                 elif is_empty:
                     return self._done
         finally:
@@ -190,11 +197,11 @@ class DueWork:
         if not task.cancelled():
             task.exception()
 
-    async def _something_ended(self) -> bool:
+    async def _something_ended(self, seconds: float) -> bool:
         """Wait for a place to become free; False when it is time to look whether more has become due."""
         self._ended.clear()
         try:
-            async with asyncio.timeout(LOOK_AGAIN_SECONDS):
+            async with asyncio.timeout(seconds):
                 await self._ended.wait()
         except TimeoutError:
             return False
