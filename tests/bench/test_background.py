@@ -1,0 +1,19 @@
+"""The benches of background work run, and count what was really done."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.background import Rate, measure
+
+
+@pytest.mark.parametrize("what", ["refreshes", "checks"])
+async def test_everything_that_is_due_is_worked_off(tmp_path: Path, what: str) -> None:
+    rate = await measure(tmp_path, what, 0.0, 20)
+    assert rate.count == 20
+    assert rate.seconds > 0
+
+
+def test_a_late_provider_is_measured_against_its_slots() -> None:
+    assert "50% of slots / latency" in Rate("refreshes", 2.0, 160, 10.0, 0.1).line()
+    assert "goal 500" in Rate("checks", 0.0, 160, 10.0, 0.1).line()
