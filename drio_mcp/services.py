@@ -40,6 +40,7 @@ from drio_mcp.connections.upstream.credentials import Credentials
 from drio_mcp.connections.upstream.mcp.servers import McpServers
 from drio_mcp.connections.upstream.mcp.wire import Wire
 from drio_mcp.connections.upstream.provider_clients import ProviderClients
+from drio_mcp.connections.upstream.provider_listing import ProviderListing
 from drio_mcp.connections.upstream.refresh import TokenRefresh
 from drio_mcp.connections.upstream.registration_requests import RegistrationClient
 from drio_mcp.connections.upstream.registrations import ProviderRegistrations
@@ -265,6 +266,10 @@ class Services:
     @cached_property
     def provider_clients(self) -> ProviderClients:
         return ProviderClients(self.foundations, self.providers, self.authorization_servers, self.token_refresh)
+
+    @cached_property
+    def provider_listing(self) -> ProviderListing:
+        return ProviderListing(self.db, self.providers, self.authorization_servers)
 
     @cached_property
     def authorization_servers(self) -> AuthorizationServers:

@@ -133,6 +133,7 @@ OPERATIONS: tuple[Operation, ...] = (
         scope=READ,
         handler=providers.get_auth_provider,
         result=ProviderAnswer,
+        query=providers.OneProviderQuery,
         is_tool=False,
     ),
     Operation(

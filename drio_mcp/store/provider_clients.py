@@ -43,6 +43,15 @@ class ProviderClientRow:
         return f"{self.id}.{self.version}"
 
 
+@dataclass(frozen=True, slots=True)
+class ClientPlace:
+    """Where a client that was entered by hand belongs."""
+
+    slug: str
+    authorization_endpoint: str
+    token_endpoint: str
+
+
 COLUMNS = (
     "id, app_id, slug, callback, authorization_endpoint, token_endpoint, registration_endpoint, issuer, origin, name, "
     "client_id, auth_method, findings, registration_client_uri, registered_at, secret_expires_at, due_at, last_error, "
@@ -67,8 +76,16 @@ LIST_AT = Query(
     ProviderClientRow,
 )
 """The clients at one authorization server that a connection of the app may use, the oldest first."""
-SLUGS_OF_APP = Query("SELECT slug FROM provider_clients WHERE app_id = :app_id AND origin = 'manual'", str)
-SLUGS_OF_SERVER = Query("SELECT slug FROM provider_clients WHERE app_id IS NULL AND origin = 'manual'", str)
+PLACES_OF_APP = Query(
+    """SELECT slug, authorization_endpoint, token_endpoint FROM provider_clients
+       WHERE app_id = :app_id AND origin = 'manual'""",
+    ClientPlace,
+)
+PLACES_OF_SERVER = Query(
+    """SELECT slug, authorization_endpoint, token_endpoint FROM provider_clients
+       WHERE app_id IS NULL AND origin = 'manual'""",
+    ClientPlace,
+)
 COUNT_OF_APP = Query("SELECT count(*) FROM provider_clients WHERE app_id = :app_id", int)
 LIST_DUE = Query("SELECT id FROM provider_clients WHERE due_at <= :now ORDER BY due_at LIMIT :limit", str)
 COUNT_CONNECTIONS = Query("SELECT count(*) FROM connections WHERE provider_client_id = :id", int)

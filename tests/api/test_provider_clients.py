@@ -95,10 +95,10 @@ def test_endpoints_name_a_server_that_the_catalog_knows(api: httpx2.Client, clie
 
 
 def test_variables_name_the_customer(api: httpx2.Client, clients: str) -> None:
-    body = {"providerKey": "microsoft-outlook", "clientId": "x"}
+    body = {"providerKey": "zendesk", "clientId": "x"}
     refused = api.post(clients, json=body)
-    assert [each["path"] for each in refused.json()["error"]["details"]] == ["variables.tenant"]
-    made = api.post(clients, json=body | {"variables": {"tenant": "common"}})
+    assert [each["path"] for each in refused.json()["error"]["details"]] == ["variables.subdomain"]
+    made = api.post(clients, json=body | {"variables": {"subdomain": "acme"}})
     assert made.status_code == 201, made.text
 
 
@@ -234,3 +234,27 @@ def test_no_secret_stands_in_the_clear(server: RunningServer, api: httpx2.Client
     api.post(clients, json=GOOGLE)
     for file in server.services.settings.data_dir.glob("drio.db*"):
         assert b"canary-4711" not in file.read_bytes()
+
+
+def test_providers_say_whose_client_there_is(api: httpx2.Client, clients: str, operator: httpx2.Client) -> None:
+    app_id = clients.split("/")[4]
+
+    def states(**query: str) -> dict[str, str | None]:
+        answer = api.get("/api/v1/providers", params=query)
+        assert answer.status_code == 200, answer.text
+        return {each["key"]: each.get("client") for each in answer.json()["providers"]}
+
+    before = states()
+    assert (before["google-gmail"], before["custom-mcp"], before["custom-oauth"]) == ("needed", "automatic", "needed")
+    assert before["custom-api-key"] is None
+    operator.post(SERVER, json=GOOGLE)
+    operator.post(SERVER, json={"providerKey": "zendesk", "variables": {"subdomain": "acme"}, "clientId": "m"})
+    api.post(clients, json={"providerKey": "github", "clientId": "g"})
+    plain, in_app = states(), states(appId=app_id)
+    assert (plain["google-drive"], plain["zendesk"], plain["github"]) == ("server", "server", "needed")
+    assert (in_app["google-drive"], in_app["github"]) == ("server", "app")
+    assert list(in_app)[:3] == [key for key, state in in_app.items() if state in {"app", "server"}][:3]
+    one = api.get("/api/v1/providers/github", params={"appId": app_id}).json()["provider"]
+    assert one["client"] == "app"
+    assert api.get("/api/v1/providers", params={"appId": "app_none"}).status_code == 404
+    assert api.get("/api/v1/providers/github", params={"appId": "app_none"}).status_code == 404

@@ -23,11 +23,11 @@ def test_a_client_of_the_server_is_set_listed_changed_and_unset(drio: Drio) -> N
 
 
 def test_variables(drio: Drio) -> None:
-    lacking = drio("providers", "set", "microsoft", "--client-id", "x")
+    lacking = drio("providers", "set", "zendesk", "--client-id", "x")
     assert (lacking.status, lacking.err.count("\n")) == (1, 1)
-    assert "tenant" in lacking.err
-    assert drio("providers", "set", "microsoft", "--client-id", "x", "--variable", "tenant=common").status == 0
-    assert drio("providers", "unset", "microsoft", "--variable", "tenant=common").status == 0
+    assert "subdomain" in lacking.err
+    assert drio("providers", "set", "zendesk", "--client-id", "x", "--variable", "subdomain=acme").status == 0
+    assert drio("providers", "unset", "zendesk", "--variable", "subdomain=acme").status == 0
 
 
 def test_wrong_usage(drio: Drio) -> None:

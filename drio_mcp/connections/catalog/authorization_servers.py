@@ -10,13 +10,16 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import urlsplit
 
 from drio_mcp.connections.catalog.entries import CatalogEntry
 from drio_mcp.connections.catalog.providers import GENERICS, Providers
+from drio_mcp.connections.catalog.variables import fill
 from drio_mcp.connections.fields import origin_of
+from drio_mcp.errors import ValidationFailed
 
 LONGEST_HOST = 40
 SLUG = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?-)?[a-z2-7]{24}")
@@ -108,5 +111,7 @@ class AuthorizationServers:
             entry = facts.entry if facts is not None and provider.key not in GENERICS else None
             if entry is None or entry.authorization_endpoint is None or entry.token_endpoint is None:
                 continue
-            if "{" not in entry.authorization_endpoint + entry.token_endpoint:
-                yield entry, AuthorizationServer(entry.authorization_endpoint, entry.token_endpoint)
+            with suppress(ValidationFailed):  # for the customer's part of its addresses nothing is usual
+                entry = fill(entry, {})
+            if "{" not in f"{entry.authorization_endpoint}{entry.token_endpoint}":
+                yield entry, AuthorizationServer(str(entry.authorization_endpoint), str(entry.token_endpoint))

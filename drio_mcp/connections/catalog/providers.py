@@ -18,6 +18,10 @@ from drio_mcp.models import Model
 ENDPOINTS = ("authorization_endpoint", "token_endpoint")
 
 
+ProviderClientState = Literal["server", "app", "automatic", "needed"]
+"""Where the client of a new connection comes from (contract section 7)."""
+
+
 class ProviderVariable(Model):
     """A part of the provider's addresses that differs per customer."""
 
@@ -46,6 +50,11 @@ class Provider(Model):
     provisioning_mode: Literal["manual", "dynamic"] = "manual"
     docs_url: str
     config_schema: ConfigSchema
+    client: ProviderClientState | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="Whose OAuth client is used: none needs to be made unless it says needed.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,5 +49,5 @@ def test_providers_of_one_server_share_it() -> None:
     assert gmail is not None
     assert gmail == servers.of("google-drive") == servers.at(*GOOGLE)
     assert {"google-gmail", "google-drive"} <= set(servers.keys(gmail.slug))
-    assert servers.of("microsoft-outlook") is None
+    assert servers.of("zendesk") is None
     assert servers.of("custom-oauth") is None
