@@ -94,7 +94,7 @@ async def test_the_servers_clients_are_for_operators(site: Site, console: Consol
     await site.person("op@example.com", "Op", is_operator=True)
     operator = site.visitor()
     await operator.sign_in("op@example.com")
-    assert path in (await operator.get("/apps")).text
+    assert path in (await operator.get("/operator")).text
     page = await operator.get(f"{path}/new?provider=slack")
     answer = await operator.submit(page, f"{path}/new", clientId="id-1", clientSecret="s")
     assert answer.status_code == 303
