@@ -106,8 +106,6 @@ async def list_clients(browser: Browser, person: Person, place: ClientsPlace) ->
         section=place.section,
         area="provider-clients",
         areas=AREAS,
-        area="provider-clients",
-        areas=AREAS,
         place=place,
         clients=[(each, _names(browser, each)) for each in found.provider_clients],
         origins=ORIGINS,
