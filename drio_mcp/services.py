@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shutil
 from collections.abc import AsyncIterator, Callable
 from functools import cached_property
 
@@ -82,6 +83,11 @@ from drio_mcp.store.database import ChangedRow
 from drio_mcp.store.folder import make_private
 from drio_mcp.vault import Keyring, Vault
 
+READY_SECONDS = 2.0
+"""How long the database may take for a write before the program calls itself unready."""
+LEAST_SPACE = 4 * 1024 * 1024
+"""Bytes on the disk of the data folder, below which writes are about to fail."""
+
 
 class Services:
     """Everything that the surfaces call, and the foundations it stands on.
@@ -107,6 +113,7 @@ class Services:
         self.loop_watch = LoopWatch()
         self.db.watcher = Outbox(self.clock, self.randomness, self._look).watch
         self._passwords = passwords or Passwords()
+        self._looking: asyncio.Task[set[int]] | None = None
         self._catalog = catalog or Catalog()
         self._find_provider = find_provider or CatalogLookup(self._catalog).find
 
@@ -406,13 +413,38 @@ class Services:
         await self.db.write(key_checks.record, applied, ring_of(self.keyring), self.clock.now())
 
     async def check_ready(self) -> None:
-        """Raises `Unavailable` unless the database answers and has been migrated to what this program knows."""
+        """Raises `Unavailable` unless the database takes writes, soon, and has the schema that this program knows.
+
+        A full disk or a lock that somebody holds lets reading go on, and nothing else. Whoever asks while another
+        asks hears the same.
+        """
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look_into_database())
+            self._looking.add_done_callback(lambda look: look.cancelled() or look.exception())  # nobody may be waiting
         try:
-            applied = await self.db.read(lambda tx: {line.version for line in tx.all(migrate.LIST_APPLIED)})
+            async with asyncio.timeout(READY_SECONDS):
+                applied = await asyncio.shield(self._looking)
+        except TimeoutError:
+            raise Unavailable("The database does not take writes: something else holds it") from None
+        except Unavailable:
+            raise
         except Exception as error:
             raise Unavailable("The database cannot be reached") from error
         if not applied.issuperset(migration.version for migration in migrate.known_migrations()):
             raise Unavailable("The database has not been migrated")
+
+    async def _look_into_database(self) -> set[int]:
+        """The migrations that it has seen, once it has taken a write."""
+        folder = self.settings.data_dir
+        if folder.exists() and (await asyncio.to_thread(shutil.disk_usage, folder)).free < LEAST_SPACE:
+            raise Unavailable("The disk of the data folder is full")
+
+        def touch(tx: Transaction) -> set[int]:
+            applied = {line.version for line in tx.all(migrate.LIST_APPLIED)}
+            tx.run(migrate.TOUCH, version=max(applied, default=0))
+            return applied
+
+        return await self.db.write(touch)
 
 
 def admission(keyring: Keyring) -> migrate.Admission:

@@ -45,7 +45,7 @@ def operators_only(area: str) -> Callable[[Show], Callable[[Request], Awaitable[
                 await services_of(browser.request).directory.note_look(by, area)
             return await show(browser, by)
 
-        endpoint.__doc__ = show.__doc__
+        endpoint.__doc__, endpoint.__name__ = show.__doc__, show.__name__  # the log names pages by it
         return endpoint
 
     return decorate

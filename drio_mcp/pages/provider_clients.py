@@ -91,7 +91,7 @@ def placed(show: Show) -> Callable[[Request], Awaitable[Response]]:
             await services_of(browser.request).directory.note_look(by, "provider-clients")
         return await show(browser, person, ClientsPlace(None))
 
-    endpoint.__doc__ = show.__doc__
+    endpoint.__doc__, endpoint.__name__ = show.__doc__, show.__name__  # the log names pages by it
     return endpoint
 
 

@@ -24,7 +24,7 @@ def signed_in(show: Page) -> Callable[[Request], Awaitable[Response]]:
             return browser.ask_to_sign_in()
         return await show(browser, browser.person)
 
-    endpoint.__doc__ = show.__doc__
+    endpoint.__doc__, endpoint.__name__ = show.__doc__, show.__name__  # the log names pages by it
     return endpoint
 
 

@@ -1,5 +1,8 @@
+from collections import Counter
+
 import pytest
 
+from drio_mcp.pages import PAGES
 from tests.pages.conftest import Site, Visitor
 
 
@@ -59,3 +62,11 @@ async def test_pages_cannot_be_framed_and_run_nothing_inline(visitor: Visitor, p
 async def test_https_is_remembered_by_browsers(open_site: Site) -> None:
     answer = await open_site.visitor().get("/")
     assert answer.headers["strict-transport-security"].startswith("max-age=31536000")
+
+
+def test_each_page_has_a_name_of_its_own_in_the_log() -> None:
+    """Lines name pages by their handler; a wrapper that swallows the name makes all of them one."""
+    endpoints = {id(route.endpoint): route.endpoint for route in PAGES}
+    names = Counter(getattr(each, "__name__", None) for each in endpoints.values())
+    assert "endpoint" not in names
+    assert None not in names

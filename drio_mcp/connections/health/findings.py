@@ -64,12 +64,15 @@ class Case:
         self.note(check, "passed", detail)
 
     def failed(self, check: str, detail: str) -> None:
-        """Add a failure, unless that check has told one already."""
+        """Add a failure, unless that check has told one already; what passed before it is told no more."""
         if not any(each.check == check and each.result == "failed" for each in self.evidence):
+            self.evidence = [each for each in self.evidence if each.check != check]
             self.note(check, "failed", detail)
 
     def skipped(self, check: str, detail: str) -> None:
-        self.note(check, "skipped", detail)
+        """Add that it was skipped, unless it has told something already: each check stands there once."""
+        if not any(each.check == check for each in self.evidence):
+            self.note(check, "skipped", detail)
 
 
 CHECK_OF = {

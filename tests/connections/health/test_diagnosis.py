@@ -278,6 +278,7 @@ async def test_the_right_cause_is_named(case: Broken, tmp_path: Path, clock: Fak
         assert url.startswith(f"{here.services.settings.origin}/connect/") == case.has_link, told.next_step
         results = {each.result for each in told.evidence}
         assert ("failed" in results) == (case.code != "ok"), evidence
+        assert len({each.check for each in told.evidence}) == len(told.evidence), evidence
         after = await here.get(scene.auth)
         if case.code == "ok":
             assert (after.status, after.last_error) == (Status.VALID, None)
