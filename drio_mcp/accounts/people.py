@@ -170,11 +170,14 @@ class People:
         row = await self._db.read(_find, user_id)
         await self.sign_in(row.email if row is not None else "", password, address)
 
-    async def change_password(self, user_id: str, password: Secret, keep_session: str | None = None) -> None:
+    async def change_password(
+        self, user_id: str, password: Secret, keep_session: str | None = None, address: str | None = None
+    ) -> None:
         """Set another password and sign the person out everywhere but in the session `keep_session`."""
         rules.check_strength(password)
         hashed = await self._passwords.hash(password)
-        await self._db.write(set_password, user_id, hashed, keep_session, self._clock.now())
+        now, event = self._clock.now(), SecurityEvent.PASSWORD_CHANGED
+        await self._db.write(set_password, user_id, hashed, keep_session, now, event, address)
 
     async def rename(self, user_id: str, name: str) -> None:
         """Set the name that is shown. Raises `ValidationFailed`."""
@@ -267,13 +270,14 @@ def set_password(
     password_hash: str,
     keep_session: str | None,
     now: int,
-    event: SecurityEvent = SecurityEvent.PASSWORD_CHANGED,
+    event: SecurityEvent,
+    address: str | None = None,
 ) -> None:
     """Set the password inside a decision; other sessions and links that would set it end."""
     tx.run(users.SET_PASSWORD, id=user_id, password_hash=password_hash)
     tx.run(sessions.DELETE_OTHERS, user_id=user_id, id=keep_session or "")
     tx.run(account_links.DELETE_OF_USER, user_id=user_id)
-    security_events.record(tx, event, now, user_id=user_id)
+    security_events.record(tx, event, now, user_id=user_id, address=address)
 
 
 def _windows(email: str, address: str) -> tuple[tuple[str, str, int], tuple[str, str, int]]:

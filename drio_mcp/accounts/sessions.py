@@ -138,9 +138,9 @@ class Sessions:
         rows = await self._db.read(lambda tx: tx.all(table.LIST, user_id=user_id, now=now, idle_since=now - IDLE_MS))
         return [Session.of(row) for row in rows]
 
-    async def revoke(self, user_id: str, session_id: str) -> bool:
+    async def revoke(self, user_id: str, session_id: str, address: str | None = None) -> bool:
         """End one of the person's sessions; False when there was none."""
-        return await self._db.write(_revoke, user_id, session_id, self._clock.now())
+        return await self._db.write(_revoke, user_id, session_id, address, self._clock.now())
 
     async def sweep(self, now: int) -> int:
         """Delete what has ended, and give how many there were."""
@@ -181,10 +181,10 @@ def _start(tx: Transaction, row: SessionRow, cookie_hash: bytes, replaced_hash: 
     security_events.record(tx, SecurityEvent.SIGNED_IN, row.seen_at, user_id=row.user_id, address=row.address)
 
 
-def _revoke(tx: Transaction, user_id: str, session_id: str, now: int) -> bool:
+def _revoke(tx: Transaction, user_id: str, session_id: str, address: str | None, now: int) -> bool:
     if tx.run(table.DELETE, id=session_id, user_id=user_id) == 0:
         return False
-    security_events.record(tx, SecurityEvent.SESSION_REVOKED, now, user_id=user_id)
+    security_events.record(tx, SecurityEvent.SESSION_REVOKED, now, user_id=user_id, address=address)
     return True
 
 

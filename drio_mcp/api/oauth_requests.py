@@ -13,6 +13,7 @@ from starlette.requests import Request
 from drio_mcp.errors import BadRequest, OAuthError, Unauthorized
 from drio_mcp.middleware.bearer import bearer_token
 from drio_mcp.middleware.body import read_json_object
+from drio_mcp.middleware.context import address_of
 from drio_mcp.oauth.parameters import REPEATABLE, Parameters
 
 MOST_PARAMETERS = 50
@@ -29,9 +30,9 @@ async def read_parameters(request: Request) -> Parameters:
     body = await request.body()
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type == "application/json":
-        return Parameters(await _json_pairs(body))
+        return Parameters(await _json_pairs(body), address_of(request))
     if media_type == "application/x-www-form-urlencoded" or not body:
-        return Parameters(_form_pairs(body))
+        return Parameters(_form_pairs(body), address_of(request))
     raise OAuthError(
         "invalid_request", "Send the parameters as application/x-www-form-urlencoded or as application/json"
     )

@@ -84,6 +84,8 @@ class AuthorizationRequest:
     """What the tokens will be good for (RFC 8707), in its one spelling."""
     app: AppRow | None
     """The app behind it; None for the management endpoint. Only its owner may be asked."""
+    address: str | None = None
+    """Where it comes from, for the audit log."""
 
     def may_be_asked(self, user_id: str) -> bool:
         """Whether it is this person's to allow."""
@@ -111,10 +113,13 @@ class Authorization:
         self._consents = consents
         self._tokens = tokens
 
-    async def check(self, pairs: Iterable[tuple[str, str]], asker: str = "") -> AuthorizationRequest:
+    async def check(
+        self, pairs: Iterable[tuple[str, str]], asker: str = "", address: str | None = None
+    ) -> AuthorizationRequest:
         """The request in `pairs`, the decoded query parameters in their order. Nothing is stored.
 
-        `asker` is the network that it comes from, for its share of client documents that are fetched.
+        `asker` is the network that it comes from, for its share of client documents that are fetched; `address` the
+        address in it, for the audit log.
 
         Raises `AuthorizationPageError` or `AuthorizationRedirectError`.
         """
@@ -151,6 +156,7 @@ class Authorization:
             is_remembered=is_remembered(client, registered, self._settings.redirect_schemes),
             resource=resource,
             app=app,
+            address=address,
         )
 
     async def needs_consent(self, request: AuthorizationRequest, user_id: str) -> bool:
@@ -189,7 +195,12 @@ class Authorization:
         """The URL that tells the client that the person refused (RFC 6749 section 4.1.2.1)."""
         await self._db.write(
             lambda tx: security_events.record(
-                tx, SecurityEvent.CONSENT_DENIED, self._clock.now(), user_id=user_id, client_id=request.client.id
+                tx,
+                SecurityEvent.CONSENT_DENIED,
+                self._clock.now(),
+                user_id=user_id,
+                client_id=request.client.id,
+                address=request.address,
             )
         )
         return self.refusal(request, "access_denied").redirect_url
@@ -238,6 +249,7 @@ class Authorization:
             user_id=user_id,
             client_id=request.client.id,
             grant_id=grant_id,
+            address=request.address,
             detail=scope_list.to_text(request.scopes),
         )
 

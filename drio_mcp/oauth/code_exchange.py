@@ -27,6 +27,7 @@ class Redemption:
     verifier: str
     redirect_uri: str | None
     resource: str | None
+    address: str | None = None
 
 
 class CodeExchange:
@@ -50,7 +51,7 @@ class CodeExchange:
         request = None
         if code is not None:
             verifier = parameters.get("code_verifier") or ""
-            request = Redemption(code, verifier, parameters.get("redirect_uri"), resource)
+            request = Redemption(code, verifier, parameters.get("redirect_uri"), resource, parameters.address)
         signer = await self._id_tokens.signer()
         now = self._clock.now()
         outcome = await self._db.write(self._redeem, request, identify, now)
@@ -69,7 +70,7 @@ class CodeExchange:
         if grant is None or not self._tokens.is_genuine(request.code, grant.secret) or grant.client_id != client.id:
             _refuse()
         if grant.state == "active":
-            return Reused.of(tx, grant, "authorization code", now)
+            return Reused.of(tx, grant, "authorization code", now, request.address)
         if grant.state != "approved" or request.code.expires_at <= now or grant.is_disabled:
             _refuse()
         if request.redirect_uri is not None and request.redirect_uri != grant.redirect_uri:
@@ -79,7 +80,7 @@ class CodeExchange:
         access_expires_at = now + self._settings.access_token_ttl * SECOND
         refresh_expires_at = now + self._settings.refresh_token_ttl * SECOND if client.may_refresh else None
         if not table.rotate(tx, grant, 1, now, max(access_expires_at, refresh_expires_at or 0)):
-            return Reused.of(tx, grant, "authorization code", now)
+            return Reused.of(tx, grant, "authorization code", now, request.address)
         return Issue(grant, 1, granted(grant), access_expires_at, refresh_expires_at)
 
 

@@ -80,7 +80,9 @@ class Grants:
         self._randomness = randomness
         self._tokens = tokens
 
-    async def issue_personal(self, user_id: str, scopes: Iterable[str], ttl_seconds: int, name: str) -> str:
+    async def issue_personal(
+        self, user_id: str, scopes: Iterable[str], ttl_seconds: int, name: str, address: str | None = None
+    ) -> str:
         """An access token for a person's own scripts, told this one time.
 
         It is bound to this server by its key ring, not to a resource, because the command line need not know the
@@ -112,9 +114,8 @@ class Grants:
                 expires_at=expires_at,
             )
             detail = scope_list.to_text(allowed)
-            security_events.record(
-                tx, SecurityEvent.TOKEN_CREATED, now, user_id=user_id, grant_id=grant_id, detail=detail
-            )
+            event = SecurityEvent.TOKEN_CREATED
+            security_events.record(tx, event, now, user_id=user_id, grant_id=grant_id, address=address, detail=detail)
 
         await self._db.write(insert)
         return self._tokens.make(
@@ -142,12 +143,12 @@ class Grants:
         if not await self._db.write(_revoke_personal, grant_id, self._clock.now()):
             raise NotFound("There is no personal token with this id")
 
-    async def revoke(self, user_id: str, grant_id: str) -> None:
+    async def revoke(self, user_id: str, grant_id: str, address: str | None = None) -> None:
         """End one of the person's grants, in every process at once, and ask again next time. Raises `NotFound`.
 
         Of a client, all that the person allowed it ends: whoever disconnects it means the client.
         """
-        if not await self._db.write(_revoke_own, user_id, grant_id, self._clock.now()):
+        if not await self._db.write(_revoke_own, user_id, grant_id, address, self._clock.now()):
             raise NotFound("There is no such connected client")
 
     async def sweep(self, now: int) -> int:
@@ -172,7 +173,7 @@ class Reused:
     what: str
 
     @classmethod
-    def of(cls, tx: Transaction, grant: GrantRow, what: str, now: int) -> "Reused":
+    def of(cls, tx: Transaction, grant: GrantRow, what: str, now: int, address: str | None = None) -> "Reused":
         """Revoke the grant (RFC 6749 section 4.1.2, RFC 9700 section 4.14.2)."""
         table.revoke(tx, grant.id, now)
         security_events.record(
@@ -182,6 +183,7 @@ class Reused:
             user_id=grant.user_id,
             client_id=grant.client_id,
             grant_id=grant.id,
+            address=address,
             detail=f"{what} presented again",
         )
         return cls(grant.id, grant.client_id, what)
@@ -195,7 +197,7 @@ class Reused:
         )
 
 
-def _revoke_own(tx: Transaction, user_id: str, grant_id: str, now: int) -> bool:
+def _revoke_own(tx: Transaction, user_id: str, grant_id: str, address: str | None, now: int) -> bool:
     client_id = tx.one(table.REVOKE_OF_USER, id=grant_id, user_id=user_id, now=now)
     if client_id is None:
         return False
@@ -209,6 +211,7 @@ def _revoke_own(tx: Transaction, user_id: str, grant_id: str, now: int) -> bool:
         user_id=user_id,
         client_id=client_id or None,
         grant_id=grant_id,
+        address=address,
         detail="by its person",
     )
     return True

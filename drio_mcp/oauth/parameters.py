@@ -14,9 +14,11 @@ class Parameters:
     A parameter without a value counts as absent, and none may be sent twice.
     """
 
-    __slots__ = ("_values", "repeated", "resources")
+    __slots__ = ("_values", "address", "repeated", "resources")
 
-    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
+    def __init__(self, pairs: Iterable[tuple[str, str]], address: str | None = None) -> None:
+        self.address = address
+        """Where the request comes from, for the audit log."""
         self._values: dict[str, str] = {}
         self.repeated: set[str] = set()
         """Names that were sent more than once; the first value is the one kept."""

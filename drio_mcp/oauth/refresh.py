@@ -40,6 +40,7 @@ class RefreshRequest:
     scope: str | None
     redirect_uri: str | None
     resource: str | None
+    address: str | None = None
 
 
 class Refresh:
@@ -59,7 +60,8 @@ class Refresh:
         token = self._tokens.read(parameters.get("refresh_token") or "", Kind.REFRESH)
         request = None
         if token is not None:
-            request = RefreshRequest(token, parameters.get("scope"), parameters.get("redirect_uri"), resource)
+            scope, redirect_uri = parameters.get("scope"), parameters.get("redirect_uri")
+            request = RefreshRequest(token, scope, redirect_uri, resource, parameters.address)
         now = self._clock.now()
         outcome = await self._db.write(self._renew, request, identify, now)
         if isinstance(outcome, Reused):
@@ -96,7 +98,7 @@ class Refresh:
                     successor = grant.generation + 1
                     return Issue(grant, successor, scopes, now + self._access_ttl, now + self._refresh_ttl)
                 return self._advance(tx, request, client, now)
-        return Reused.of(tx, grant, "refresh token", now)
+        return Reused.of(tx, grant, "refresh token", now, request.address)
 
     def _repeat(self, grant: GrantRow, scopes: frozenset[Scope], now: int) -> Issue:
         """The same successor, made again. An access token that has lived half its life is replaced by a fresh one."""

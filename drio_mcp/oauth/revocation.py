@@ -31,9 +31,9 @@ class Revocation:
         parameters.require(*(() if is_named else ("client_id",)), "token")
         token = self._tokens.read(parameters.get("token") or "", Kind.REFRESH, Kind.ACCESS)
         identify = await self._authentication.prepare(credentials)
-        await self._db.write(self._revoke, token, identify, self._clock.now())
+        await self._db.write(self._revoke, token, identify, parameters.address, self._clock.now())
 
-    def _revoke(self, tx: Transaction, token: Token | None, identify: Identify, now: int) -> None:
+    def _revoke(self, tx: Transaction, token: Token | None, identify: Identify, address: str | None, now: int) -> None:
         client = identify(tx)
         grant = table.find(tx, token.grant_id) if token is not None else None
         if token is None or grant is None or not self._tokens.is_genuine(token, grant.secret):
@@ -49,5 +49,6 @@ class Revocation:
                 user_id=grant.user_id,
                 client_id=grant.client_id,
                 grant_id=grant.id,
+                address=address,
                 detail="by its client",
             )

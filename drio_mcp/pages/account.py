@@ -123,7 +123,9 @@ async def change_password(request: Request) -> Response:
     people = services_of(request).people
     try:
         await people.verify_password(browser.person.id, form.secret("current"), address_of(request))
-        await people.change_password(browser.person.id, form.secret("password"), keep_session=browser.session.id)
+        await people.change_password(
+            browser.person.id, form.secret("password"), keep_session=browser.session.id, address=address_of(request)
+        )
     except SignInFailed as error:
         return await _show(browser, status=error.status, problems={"current": "That is not your current password"})
     except ValidationFailed as error:
@@ -141,7 +143,7 @@ async def revoke_session(request: Request) -> Response:
     if form["session"] == browser.session.id:
         await browser.sign_out()
         return browser.redirect("/sign-in")
-    await services_of(request).sessions.revoke(browser.person.id, form["session"])
+    await services_of(request).sessions.revoke(browser.person.id, form["session"], address_of(request))
     return browser.redirect("/account?done=session#sessions")
 
 
@@ -152,7 +154,7 @@ async def revoke_client(request: Request) -> Response:
         return browser.redirect("/sign-in?next=/account")
     form = await read_own_form(browser)
     with suppress(NotFound):
-        await services_of(request).grants.revoke(browser.person.id, form["grant"])
+        await services_of(request).grants.revoke(browser.person.id, form["grant"], address_of(request))
     return browser.redirect("/account?done=client#clients")
 
 
@@ -179,7 +181,9 @@ async def create_token(request: Request) -> Response:
         return await _show(browser, status=status, headers=headers, typed=typed, token_problems=problems)
     name = harmless_name(form["label"], "A token")
     ttl = int(form["days"]) * DAY_SECONDS
-    token = await services_of(request).grants.issue_personal(browser.person.id, access.scopes, ttl, name)
+    token = await services_of(request).grants.issue_personal(
+        browser.person.id, access.scopes, ttl, name, address_of(request)
+    )
     return await _show(browser, token=token)
 
 

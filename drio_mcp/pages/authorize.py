@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from drio_mcp.clock import SECOND
 from drio_mcp.errors import BadRequest
-from drio_mcp.middleware.context import asker_of, services_of
+from drio_mcp.middleware.context import address_of, asker_of, services_of
 from drio_mcp.middleware.families import AUTHORIZE
 from drio_mcp.models import Scope
 from drio_mcp.oauth.authorize import Also, AuthorizationRedirectError, AuthorizationRequest
@@ -35,7 +35,7 @@ async def authorize(request: Request) -> Response:
     pairs = _pairs(request)
     browser = await open_browser(request)
     try:
-        checked = await services_of(request).authorization.check(pairs, asker_of(request))
+        checked = await services_of(request).authorization.check(pairs, asker_of(request), address_of(request))
         return await _advance(browser, checked, pairs)
     except AuthorizationRedirectError as error:
         return browser.remember(RedirectResponse(error.redirect_url, 302))
@@ -75,7 +75,7 @@ async def _advance(browser: Browser, checked: AuthorizationRequest, pairs: Pairs
 async def _decide(browser: Browser, form: Form, pairs: Pairs) -> Response:
     authorization = services_of(browser.request).authorization
     try:
-        checked = await authorization.check(pairs, asker_of(browser.request))
+        checked = await authorization.check(pairs, asker_of(browser.request), address_of(browser.request))
     except AuthorizationRedirectError as error:
         return browser.redirect(error.redirect_url)
     if browser.person is None or browser.session is None:
