@@ -46,6 +46,8 @@ class Principal(BaseModel):
     scopes: frozenset[str]
     expires_at: int
     """Milliseconds; when the access token runs out."""
+    address: str | None = None
+    """Where the call comes from, for the audit log."""
 
     def allows(self, scope: str) -> bool:
         """Whether the token carries `scope`, directly or by one that includes it."""

@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from drio_mcp.api.requests import require_json_accepted
 from drio_mcp.middleware.bearer import bearer_token, require_scope
-from drio_mcp.middleware.context import admit, services_of
+from drio_mcp.middleware.context import address_of, admit, services_of
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -39,7 +39,9 @@ class Operation:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, send)
-        principal = await services_of(request).bearer.authenticate(bearer_token(scope["headers"]))
+        principal = await services_of(request).bearer.authenticate(
+            bearer_token(scope["headers"]), address=address_of(request)
+        )
         admit(scope, principal)
         require_scope(principal, self.scope)
         if self.result is not None:

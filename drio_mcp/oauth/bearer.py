@@ -20,7 +20,9 @@ class Bearer:
         self._resource = settings.resource
         self._tokens = tokens
 
-    async def authenticate(self, token: str | None, resource: str | None = None) -> Principal:
+    async def authenticate(
+        self, token: str | None, resource: str | None = None, address: str | None = None
+    ) -> Principal:
         """Who is calling `resource`, by default the management endpoint and its API.
 
         Raises `Unauthorized`, the same for every fault of a token that was sent.
@@ -45,6 +47,7 @@ class Bearer:
             client_name=grant.client_name,
             scopes=scope_list.from_bits(read.scopes),
             expires_at=read.expires_at,
+            address=address,
         )
 
     def _is_good(self, token: Token, grant: BearerRow, now: int, resource: str) -> bool:

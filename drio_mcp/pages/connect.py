@@ -13,7 +13,6 @@ from starlette.responses import Response
 from drio_mcp.connections.connecting.links import LinkView, OriginsMoved
 from drio_mcp.connections.diagnosis_codes import Fault
 from drio_mcp.connections.record.clients import CONSENTED
-from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.record.schemas import AuthConnection, Status
 from drio_mcp.connections.record.status import WORKING
 from drio_mcp.errors import NotFound, ValidationFailed
@@ -24,6 +23,7 @@ from drio_mcp.pages.policy import form_target
 from drio_mcp.pages.provider_scopes import scope_in_words
 from drio_mcp.pages.rendering import page
 from drio_mcp.pages.sentences import last_error_of, sentence_for, service_of
+from drio_mcp.pages.signed_in import actor_of
 
 ENDED = (
     "It was used already, is older than 30 minutes, or belongs to another account. Your assistant can give you a new "
@@ -57,7 +57,7 @@ async def come_back(request: Request) -> Response:
         return browser.ask_to_sign_in()
     callback, parameters = request.path_params["callback"], request.query_params.multi_items()
     try:
-        auth = await services_of(request).provider_consent.finish(_actor(browser), callback, browser.csrf, parameters)
+        auth = await services_of(request).provider_consent.finish(actor_of(browser), callback, browser.csrf, parameters)
     except NotFound:
         return _message(browser, 403, "This answer does not belong here", NOT_OURS)
     return browser.redirect(f"/connect/result/{auth.id}")
@@ -83,7 +83,7 @@ async def try_again(request: Request) -> Response:
 
 
 async def _submit(browser: Browser) -> Response:
-    services, actor = services_of(browser.request), _actor(browser)
+    services, actor = services_of(browser.request), actor_of(browser)
     token = browser.request.path_params["token"]
     form = await read_form(browser.request)
     check_own(browser, form)
@@ -189,8 +189,3 @@ def _message(browser: Browser, status: int, title: str, message: str) -> Respons
         link="/apps",
         link_text="Your apps and connections",
     )
-
-
-def _actor(browser: Browser) -> Actor:
-    assert browser.person is not None
-    return Actor.person(browser.person.id, browser.person.name)

@@ -94,7 +94,7 @@ async def edit_connection(browser: Browser, person: Person) -> Response:
     connections = services_of(browser.request).connections
     try:
         patch = _patch_of(form, found.auth)
-        await connections.update(actor_of(person), found.app.id, found.auth.id, patch, if_match={form["version"]})
+        await connections.update(actor_of(browser), found.app.id, found.auth.id, patch, if_match={form["version"]})
     except (ValidationError, ValidationFailed) as error:
         typed = settings.typed_into(form, found.auth.config.type)
         return _edit(browser, found, 400, typed, settings.fields_at_fault(error), form["version"])
@@ -128,13 +128,13 @@ async def delete_connection(browser: Browser, person: Person) -> Response:
     if browser.request.method != "POST":
         return page(browser, "delete_connection.html", section="apps", app=found.app, auth=found.auth, path=found.path)
     await read_own_form(browser)
-    await services_of(browser.request).removals.remove(actor_of(person), found.app.id, found.auth.id)
+    await services_of(browser.request).removals.remove(actor_of(browser), found.app.id, found.auth.id)
     return browser.redirect(f"/apps/{found.app.id}#removed")
 
 
 async def check(browser: Browser, person: Person, found: Found) -> Response:
     """Look at it now, and show what was found where."""
-    answer = await services_of(browser.request).validation.validate(actor_of(person), found.app.id, found.auth.id)
+    answer = await services_of(browser.request).validation.validate(actor_of(browser), found.app.id, found.auth.id)
     return await _show(browser, await find(browser, person), evidence=answer.check)
 
 
@@ -149,13 +149,13 @@ async def enter(browser: Browser, person: Person, found: Found) -> str:
 async def register(browser: Browser, person: Person, found: Found) -> str:
     """Get another client from the provider, and the person's consent to it where that is needed."""
     services = services_of(browser.request)
-    answer = await services.connect.register(actor_of(person), found.app.id, found.auth.id)
+    answer = await services.connect.register(actor_of(browser), found.app.id, found.auth.id)
     return urlsplit(answer.connect.url).path if answer.connect else with_query(found.path, done="registered")
 
 
 async def renew(browser: Browser, person: Person, found: Found) -> str:
     """Have the access token renewed now."""
-    await services_of(browser.request).use.refresh(actor_of(person), found.app.id, found.auth.id)
+    await services_of(browser.request).use.refresh(actor_of(browser), found.app.id, found.auth.id)
     return with_query(found.path, done="renewed")
 
 
@@ -181,7 +181,7 @@ async def make_default(browser: Browser, person: Person, found: Found) -> str:
 
 async def keep(browser: Browser, person: Person, found: Found) -> str:
     """Take back a deletion whose time is not up."""
-    await services_of(browser.request).removals.undo(actor_of(person), found.app.id, found.auth.id)
+    await services_of(browser.request).removals.undo(actor_of(browser), found.app.id, found.auth.id)
     return with_query(found.path, done="kept")
 
 
@@ -190,7 +190,7 @@ async def delete_now(browser: Browser, person: Person, found: Found) -> str:
     services = services_of(browser.request)
     if found.auth.id not in await services.removals.due(found.app.id):
         return f"{found.path}/delete"
-    await services.deletion.delete(actor_of(person), found.app.id, found.auth.id)
+    await services.deletion.delete(actor_of(browser), found.app.id, found.auth.id)
     return with_query(f"/apps/{found.app.id}", done="deleted")
 
 
@@ -209,7 +209,7 @@ ACTIONS: Mapping[str, Callable[[Browser, Person, Found], Awaitable[str]]] = {
 
 async def _update(browser: Browser, person: Person, found: Found, patch: dict[str, Any]) -> None:
     body = UpdateAuthConnection.model_validate(patch)
-    await services_of(browser.request).connections.update(actor_of(person), found.app.id, found.auth.id, body)
+    await services_of(browser.request).connections.update(actor_of(browser), found.app.id, found.auth.id, body)
 
 
 def _patch_of(form: Form, before: AuthConnection) -> UpdateAuthConnection:

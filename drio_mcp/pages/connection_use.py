@@ -45,7 +45,7 @@ async def _save(browser: Browser, person: Person, found: Found, form: Form) -> N
         raise BadRequest("The form could not be read")
     use = {"mode": form["mode"], "tools": tools_of(form)}
     body = UpdateAuthConnection.model_validate({"use": use})
-    await services_of(browser.request).connections.update(actor_of(person), found.app.id, found.auth.id, body)
+    await services_of(browser.request).connections.update(actor_of(browser), found.app.id, found.auth.id, body)
 
 
 async def _agree(browser: Browser, person: Person, found: Found, form: Form) -> None:

@@ -112,7 +112,7 @@ async def _known_provider(browser: Browser, person: Person, app: App, facts: Pro
 async def _connect(browser: Browser, person: Person, app: App, wish: dict[str, Any]) -> str:
     """Connect it; gives the path to go on to: the page for its person where one has to act, else its own."""
     body = ConnectAuth.model_validate(wish)
-    connected = await services_of(browser.request).connect.connect(actor_of(person), app.id, body)
+    connected = await services_of(browser.request).connect.connect(actor_of(browser), app.id, body)
     if connected.connect is not None:
         return urlsplit(connected.connect.url).path
     return with_query(path_of(connected.auth), done="created" if connected.is_new else "found")
@@ -127,7 +127,7 @@ async def _create(
     body = CreateAuthConnection.model_validate(
         {"name": form["name"], "providerKey": facts.provider.key, "config": {"type": kind, **config}}
     )
-    view = await services.connections.create(actor_of(person), app.id, body)
+    view = await services.connections.create(actor_of(browser), app.id, body)
     connect = await services.links.offer(person.id, view)
     return urlsplit(connect.url).path if connect is not None else with_query(path_of(view.auth), done="created")
 

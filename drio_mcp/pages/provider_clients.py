@@ -125,7 +125,7 @@ async def new_client(browser: Browser, person: Person, place: ClientsPlace) -> R
     form = await read_own_form(browser)
     try:
         body = CreateProviderClient.model_validate(_new_body(facts, form, _variables(browser, facts)))
-        view = await services_of(browser.request).provider_clients.create(actor_of(person), place.app_id, body)
+        view = await services_of(browser.request).provider_clients.create(actor_of(browser), place.app_id, body)
     except (ValidationError, ValidationFailed) as error:
         return _show_new(browser, place, facts, 400, form.filled(*FIELDS), _problems(error))
     except Conflict as error:
@@ -143,7 +143,7 @@ async def show_client(browser: Browser, person: Person, place: ClientsPlace) -> 
     form = await read_own_form(browser)
     try:
         patch = UpdateProviderClient.model_validate(_patch(client, form))
-        await clients.update(actor_of(person), place.app_id, client_id, patch)
+        await clients.update(actor_of(browser), place.app_id, client_id, patch)
     except (ValidationError, ValidationFailed) as error:
         return _show(browser, place, client, 400, form.filled(*FIELDS), _problems(error))
     return browser.redirect(with_query(f"{place.path}/{client_id}", done="saved"))
@@ -157,7 +157,7 @@ async def delete_client(browser: Browser, person: Person, place: ClientsPlace) -
     if browser.request.method != "POST":
         return page(browser, "delete_provider_client.html", section=place.section, place=place, client=client)
     await read_own_form(browser)
-    await clients.delete(actor_of(person), place.app_id, client_id, force=True)
+    await clients.delete(actor_of(browser), place.app_id, client_id, force=True)
     return browser.redirect(with_query(place.path, done="deleted"))
 
 

@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from drio_mcp.accounts.people import Person
 from drio_mcp.connections.record.history import Actor
+from drio_mcp.middleware.context import address_of
 from drio_mcp.pages.browser import Browser, open_browser
 
 Page = Callable[[Browser, Person], Awaitable[Response]]
@@ -28,6 +29,7 @@ def signed_in(show: Page) -> Callable[[Request], Awaitable[Response]]:
     return endpoint
 
 
-def actor_of(person: Person) -> Actor:
-    """The person, as the history names whoever did something on a page."""
-    return Actor.person(person.id, person.name)
+def actor_of(browser: Browser) -> Actor:
+    """The person in front of the browser, as the history names whoever did something on a page."""
+    assert browser.person is not None
+    return Actor.person(browser.person.id, browser.person.name, address_of(browser.request))

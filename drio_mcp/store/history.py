@@ -9,7 +9,7 @@ from drio_mcp.store.database import Query, Statement
 class HistoryRow:
     """One event; the numbers of a connection's events rise from 1. `times` counts what repeated itself in an hour.
 
-    The last three are of a tool's call alone.
+    `tool` to `duration_ms` are of a tool's call alone; the last three are for the audit log.
     """
 
     number: int
@@ -23,14 +23,20 @@ class HistoryRow:
     tool: str | None = None
     client: str | None = None
     duration_ms: int | None = None
+    user_id: str | None = None
+    client_id: str | None = None
+    address: str | None = None
 
 
-COLUMNS = "number, at, event, actor_type, actor_name, outcome, detail, times, tool, client, duration_ms"
+COLUMNS = (
+    "number, at, event, actor_type, actor_name, outcome, detail, times, tool, client, duration_ms, user_id, client_id, "
+    "address"
+)
 
 APPEND = Statement(
     f"""INSERT INTO history (connection_id, app_id, {COLUMNS})
         SELECT :connection_id, :app_id, coalesce(max(number), 0) + 1, :at, :event, :actor_type, :actor_name, :outcome,
-               :detail, 1, :tool, :client, :duration_ms
+               :detail, 1, :tool, :client, :duration_ms, :user_id, :client_id, :address
         FROM history WHERE connection_id = :connection_id"""  # noqa: S608
 )
 LIST_AFTER = Query(

@@ -51,7 +51,7 @@ class Endpoint:
         # RFC 9110 section 5.5: blanks around a field's value are no part of it, but some parsers leave them there.
         headers = scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
         self._check_origin(headers)
-        principal = await self._services.bearer.authenticate(bearer_token(headers), resource)
+        principal = await self._services.bearer.authenticate(bearer_token(headers), resource, scope["state"]["address"])
         if scope["method"] != "POST":
             # No streams to resume and no sessions to delete: MCP transports allow 405 for GET and DELETE.
             raise HTTPException(405, headers={"Allow": "POST"})

@@ -28,3 +28,17 @@ def test_consent_reuse_and_revocation_name_client_and_address(
     lines = {line["event"]: line for line in lines_of(server, ada.person.id)}
     for event in ("consent_given", "reuse_detected", "grant_revoked"):
         assert (lines[event]["clientId"], lines[event]["address"]) == (client_id, "127.0.0.1"), event
+
+
+def test_what_a_client_did_to_a_connection_names_person_client_and_address(
+    server: RunningServer, http: httpx2.Client, ada: Someone
+) -> None:
+    client_id = register(http)["client_id"]
+    token = exchange(http, client_id, authorize(server, ada, client_id)).json()["access_token"]
+    body = {"name": "Weather", "providerKey": "custom-api-key", "config": {"headerName": "X-Api-Key"}}
+    with server.client(headers={"Authorization": f"Bearer {token}"}) as api:
+        (app,) = api.get("/api/v1/apps").json()["apps"]
+        made = api.post(f"/api/v1/apps/{app['id']}/auth", json=body).json()["auth"]
+    (line,) = [line for line in lines_of(server, ada.person.id) if line.get("connectionId") == made["id"]]
+    assert (line["clientId"], line["address"]) == (client_id, "127.0.0.1")
+    assert line["actor"] == {"type": "client", "name": "Test client"}

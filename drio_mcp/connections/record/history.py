@@ -14,6 +14,7 @@ from drio_mcp.store import Database, Transaction, history
 from drio_mcp.store.history import HistoryRow
 
 LONGEST_NAME = 120
+LONGEST_ADDRESS = 64
 NEWEST = 2**62
 """Above every number of a line."""
 LOOKED_BACK = 20
@@ -45,11 +46,13 @@ class Actor:
     user_id: str
     type: Literal["client", "person", "job"]
     name: str
+    client_id: str | None = None
+    address: str | None = None
 
     @classmethod
     def client(cls, principal: Principal) -> "Actor":
         """The client that holds the token."""
-        return cls(principal.user_id, "client", principal.client_name)
+        return cls(principal.user_id, "client", principal.client_name, principal.client_id, principal.address)
 
     @classmethod
     def job(cls, name: str) -> "Actor":
@@ -57,9 +60,9 @@ class Actor:
         return cls("", "job", name)
 
     @classmethod
-    def person(cls, user_id: str, name: str) -> "Actor":
+    def person(cls, user_id: str, name: str, address: str | None = None) -> "Actor":
         """The person at a page of ours."""
-        return cls(user_id, "person", name)
+        return cls(user_id, "person", name, address=address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,9 @@ def record(
         tool=None if call is None else call.tool,
         client=None if call is None else actor.name[:LONGEST_NAME],
         duration_ms=None if call is None else call.duration_ms,
+        user_id=actor.user_id or None,
+        client_id=actor.client_id,
+        address=None if actor.address is None else actor.address[:LONGEST_ADDRESS],
     )
 
 
@@ -111,9 +117,10 @@ def record_use(
 ) -> None:
     """The same, for what may happen many times a second: one line per hour, actor and outcome, with a count."""
     recent = tx.all(history.LIST_BEFORE, connection_id=connection_id, before=NEWEST, limit=LOOKED_BACK)
-    key = (event, actor.type, actor.name[:LONGEST_NAME], outcome)
+    key = (event, actor.type, actor.name[:LONGEST_NAME], outcome, actor.client_id, actor.address)
     for row in recent:
-        if row.at > now - HOUR and (row.event, row.actor_type, row.actor_name, row.outcome) == key:
+        seen = (row.event, row.actor_type, row.actor_name, row.outcome, row.client_id, row.address)
+        if row.at > now - HOUR and seen == key:
             tx.run(history.REPEAT, connection_id=connection_id, number=row.number)
             return
     record(tx, actor, app_id, connection_id, event, now, outcome=outcome)
