@@ -9,6 +9,8 @@ import pytest
 from tests.conftest import FakeClock
 from tests.helpers.gateway import App, GatewayUser, allow, first_app
 from tests.helpers.server import running_server
+from tests.upstreams import upstream
+from tests.upstreams.revision_server import RevisionServer
 from tests.upstreams.tool_server import ToolServer, tool_server
 
 
@@ -100,3 +102,23 @@ def test_rules_on_the_connections_page(app: App, things: ToolServer) -> None:
     with app.api() as api:
         use = api.get(f"{app.path}/{auth['id']}").json()["auth"]["use"]
     assert use == {"mode": "read", "tools": {"list_things": "block"}}
+
+
+@pytest.mark.parametrize("version", ["2026-07-28", "2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"])
+@pytest.mark.parametrize("events", [False, True], ids=["json", "events"])
+def test_upstreams_of_every_revision(tmp_path: Path, clock: FakeClock, version: str, events: bool) -> None:
+    """One open server that speaks one revision only: connected as `none`, listed and called."""
+    upstream_server = RevisionServer(version, events=events, sessions=version == "2025-03-26")
+    with upstream(upstream_server) as provider, running_server(tmp_path, clock, outbound_allow=provider.host_port) as s:
+        app = first_app(s, s.add_person())
+        auth = app.connect(upstream_server.url, name="One")
+        assert (auth["status"], auth["config"]["type"], auth["lastError"]) == ("valid", "none", None)
+        user = allow(app, "all")
+        assert user.names() == ["one__echo"]
+        answer = user.call("one__echo", {"text": "hé"})
+        assert answer["content"] == [{"type": "text", "text": "hé"}]
+    called = upstream_server.called[-1]
+    assert called["mcp-protocol-version"] == version
+    if version == "2026-07-28":
+        assert (called["mcp-method"], called["mcp-name"]) == ("tools/call", "echo")
+        assert called["mcp-param-text"] == "=?base64?aMOp?="

@@ -28,6 +28,8 @@ class McpServer:
     claims: Mapping[str, Any] = field(default_factory=dict)
     """Overrides in the document: lies. A value of None removes the claim."""
     tools: tuple[str, ...] = ("list_things",)
+    step_up: Callable[[str], str | None] = lambda token: None
+    """The scopes that a tool call with this token lacks (RFC 6750 section 3.1), None when it lacks none."""
     origin: str = ""
 
     @property
@@ -76,6 +78,10 @@ class McpServer:
         call = await request.json()
         if "id" not in call:
             return Response(status_code=202)
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if call.get("method") == "tools/call" and (lacking := self.step_up(token)) is not None:
+            challenge = f'Bearer error="insufficient_scope", scope="{lacking}"'
+            return JSONResponse({"error": "insufficient_scope"}, 403, {"WWW-Authenticate": challenge})
         result = self._result(call.get("method"))
         if result is None:
             error = {"code": -32601, "message": "Method not found"}
@@ -108,6 +114,8 @@ class McpServer:
                 }
             case "tools/list":
                 return {"tools": [{"name": name, "inputSchema": {"type": "object"}} for name in self.tools]}
+            case "tools/call":
+                return {"content": [{"type": "text", "text": "done"}]}
             case "ping":
                 return {}
         return None

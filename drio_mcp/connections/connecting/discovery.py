@@ -258,7 +258,8 @@ class _Search:
 
     def _end(self, method: Method, config_type: ConfigType, *steps: str) -> Plan:
         """A plan with the worst that was seen as its problem; without anything bad, that nothing was found."""
-        return _plan(self._url, self._looks, method, config_type, steps, self._problem(config_type))
+        plan = _plan(self._url, self._looks, method, config_type, steps, self._problem(config_type))
+        return replace(plan, is_mcp=self._is_mcp)
 
     def _problem(self, config_type: ConfigType) -> PlanProblem | None:
         if config_type == ConfigType.NONE:

@@ -1,7 +1,6 @@
 """Looking around a URL without changing anything there: each look gives one piece of evidence, never an exception."""
 
 import asyncio
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -9,24 +8,13 @@ from urllib.parse import urlsplit
 
 from drio_mcp.connections.connecting.plan import Evidence
 from drio_mcp.connections.connecting.www_authenticate import Challenge, parse_challenges
+from drio_mcp.connections.upstream.mcp.handshake import greet
+from drio_mcp.connections.upstream.mcp.wire import McpPeer, Refused, RpcError, Wire
 from drio_mcp.outbound import Outbound, OutboundError, OutboundResponse
 
 LOOK_SECONDS = 4.0
 MAX_DOCUMENT = 4 * 1024 * 1024
 """Bytes; OpenAPI documents of large APIs reach some megabytes."""
-
-_MCP_HELLO = json.dumps(
-    {
-        "jsonrpc": "2.0",
-        "id": 1,
-        "method": "initialize",
-        "params": {
-            "protocolVersion": "2025-06-18",
-            "capabilities": {},
-            "clientInfo": {"name": "drio-mcp", "version": "1"},
-        },
-    }
-).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +72,31 @@ class Survey:
         if answer.url != url and urlsplit(answer.url).path.rstrip("/") == urlsplit(url).path.rstrip("/"):
             return replace(look, finding="Redirects to its present address", moved_to=answer.url)
         if answer.status in {400, 404, 405, 406, 415}:  # what MCP servers say to a GET, by revision
-            greeted = await self._ask("POST", url, "application/json, text/event-stream", _MCP_HELLO)
-            if isinstance(greeted, OutboundResponse) and (greeted.status == 401 or _is_mcp(greeted)):
-                return replace(_judge_target(url, greeted), speaks_mcp=True)
+            return await self._greet(url, look)
         return look
+
+    async def _greet(self, url: str, look: Look) -> Look:
+        """The look again, if an MCP server answers there or asks for a token first; in whichever revision."""
+        wire, seconds = Wire(self._outbound), self._seconds_left()
+        if seconds <= 0:
+            return look
+        try:
+            peer = await greet(wire, McpPeer(url), seconds)
+        except Refused as error:
+            is_asked = error.response.status == 401
+            return replace(_judge_target(url, error.response), speaks_mcp=True) if is_asked else look
+        except (RpcError, OutboundError):
+            return look
+        await wire.close(peer)
+        return Look(url, 200, "An MCP server that asks for no credential", speaks_mcp=True)
+
+    def _seconds_left(self) -> float:
+        return min(LOOK_SECONDS, self._ends_at - asyncio.get_running_loop().time())
 
     async def _ask(
         self, method: str, url: str, accept: str, content: bytes | None = None
     ) -> OutboundResponse | OutboundError:
-        seconds = min(LOOK_SECONDS, self._ends_at - asyncio.get_running_loop().time())
+        seconds = self._seconds_left()
         if seconds <= 0:
             return OutboundError("timeout", "There was no time left to look here")
         headers = {"Accept": accept} | ({} if content is None else {"Content-Type": "application/json"})

@@ -103,6 +103,8 @@ class UseSettings(Model):
         return cls(mode=rules.mode, tools=dict(rules.tools))
 
 
+USE_UNSET = UseSettings(mode=UseMode.ALL, tools={})
+
 _SETTING = {"type": "string", "enum": [*ToolSetting]}
 ToolSettings = Annotated[
     dict[ToolName, ToolSetting | None],
@@ -135,7 +137,8 @@ class AuthConnection(Model):
     grants: tuple[str, ...]
     last_validated_at: str | None
     last_error: str | None
-    use: UseSettings = UseSettings(mode=UseMode.ALL, tools={})
+    use: UseSettings = Field(default=USE_UNSET, exclude_if=lambda value: value == USE_UNSET)
+    """Stands in the answer only when it is set: without it everything may be used."""
 
     @property
     def is_disabled(self) -> bool:

@@ -15,7 +15,7 @@ LONGEST = 4_096
 def parameter_headers(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The `Mcp-Param-*` headers for a call with these arguments; what is absent or no plain value has none."""
     return [
-        (f"Mcp-Param-{token}", _encoded(_spelled(value)))
+        (f"Mcp-Param-{token}", header_value(_spelled(value)))
         for token, value in _annotated(schema, arguments, 0)
         if isinstance(value, str | int | float) and len(_spelled(value)) <= LONGEST
     ]
@@ -39,7 +39,7 @@ def _spelled(value: str | float) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _encoded(text: str) -> str:
+def header_value(text: str) -> str:
     """The value as a header carries it; what would not survive there goes as base64."""
     if SAFE.fullmatch(text) and text == text.strip() and not ENCODED.fullmatch(text):
         return text

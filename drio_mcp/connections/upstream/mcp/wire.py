@@ -12,6 +12,7 @@ from httpx2 import Headers
 from pydantic_core import from_json
 
 from drio_mcp import __version__
+from drio_mcp.connections.upstream.mcp.mirrored import header_value
 from drio_mcp.outbound import Outbound, OutboundError, OutboundResponse
 from drio_mcp.outbound.server_sent_events import EventReader
 
@@ -78,7 +79,7 @@ class McpPeer:
         if self.is_modern:
             own.append(("Mcp-Method", method))
             if name is not None:
-                own.append(("Mcp-Name", name))
+                own.append(("Mcp-Name", header_value(name)))
         return [*own, *self.credential]
 
     def params(self, params: Mapping[str, Any]) -> dict[str, Any]:
