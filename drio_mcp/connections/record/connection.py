@@ -7,12 +7,16 @@ from typing import Any
 
 from drio_mcp.clock import rfc3339
 from drio_mcp.connections.catalog.providers import Providers
+from drio_mcp.connections.record import brought_tokens
 from drio_mcp.connections.record.clients import ClientInUse, server_of
 from drio_mcp.connections.record.config_rules import Config, allowed_origins, wanted_of_person
 from drio_mcp.connections.record.schemas import SECRET_FIELDS, AuthConfig, AuthConnection, Status, UseSettings
 from drio_mcp.connections.record.use_rules import UseRules
 from drio_mcp.opaque import MASK
 from drio_mcp.store.connections import ConnectionRow
+
+HIDDEN = frozenset({"key_parts", brought_tokens.MARK})
+"""Members of a stored configuration that are nobody's to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +116,12 @@ class Connection:
         )
 
     def _shown(self) -> Mapping[str, Any]:
-        shown = self._client_shown() | {name: value for name, value in self.config.items() if name != "key_parts"}
+        shown = self._client_shown() | {name: value for name, value in self.config.items() if name not in HIDDEN}
         if "last_registered_at" in shown:
             shown["last_registered_at"] = rfc3339(shown["last_registered_at"])
         if self.row.is_default is not None:
             shown["is_default"] = bool(self.row.is_default)
+        shown |= brought_tokens.shown(self.config, self.secrets)
         return shown | {field: MASK for field in self.secrets if field in SECRET_FIELDS}
 
     def _client_shown(self) -> dict[str, Any]:

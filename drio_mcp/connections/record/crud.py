@@ -8,9 +8,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from drio_mcp.connections.catalog.providers import GENERICS, ProviderFacts, Providers
+from drio_mcp.connections.record import brought_tokens, repository, sealing
 from drio_mcp.connections.record import idempotency as fingerprints
 from drio_mcp.connections.record import merge_patch as changes
-from drio_mcp.connections.record import repository, sealing
 from drio_mcp.connections.record.clients import client_of
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.cursors import cursor_of, read_cursor
@@ -166,6 +166,8 @@ class ConnectionCrud:
             self._clear_default(tx, actor, row)
         table.insert(tx, row)
         sealing.seal(tx, self._vault, row.id, change.seals, change.origins, row.created_at)
+        if change.has_brought_tokens:
+            brought_tokens.keep(tx, row.id, change.after.config, change.after.secrets, row.created_at)
         record(tx, actor, app_id, row.id, Event.CREATED, row.created_at)
         return change.after
 
@@ -202,6 +204,8 @@ class ConnectionCrud:
         if change.is_voided:
             tx.run(token_sets.REMOVE, connection_id=row.id)
             record(tx, actor, row.app_id, row.id, Event.SECRETS_VOIDED, now, detail=row.last_error)
+        if change.has_brought_tokens:
+            brought_tokens.keep(tx, row.id, change.after.config, change.after.secrets, now)
         return after
 
     def _clear_default(self, tx: Transaction, actor: Actor, row: ConnectionRow) -> None:

@@ -14,7 +14,7 @@ from pydantic.alias_generators import to_camel
 from drio_mcp.connections.catalog.entries import CatalogEntry
 from drio_mcp.connections.catalog.providers import ProviderFacts
 from drio_mcp.connections.config_types import NEEDS, ConfigType
-from drio_mcp.connections.record import status
+from drio_mcp.connections.record import brought_tokens, status
 from drio_mcp.connections.record.config_rules import (
     Config,
     allowed_origins,
@@ -32,6 +32,7 @@ from drio_mcp.connections.record.schemas import (
     ConfigInput,
     ConnectionInput,
     ConnectionPatch,
+    Status,
     UsePatch,
 )
 from drio_mcp.connections.record.secret_references import SecretReferences
@@ -63,6 +64,8 @@ class Change:
     seals: dict[str, Secret] = field(default_factory=dict)
     removals: set[str] = field(default_factory=set)
     is_voided: bool = False
+    has_brought_tokens: bool = False
+    """Whether tokens are among `seals`, in place of a person's consent."""
     changed: list[str] = field(default_factory=list)
     """Where something changed (`config.tokenEndpoint`), for the history."""
 
@@ -142,6 +145,7 @@ def _problems(
         problems += check_type(config, facts)
     problems += check_addresses(config, limits.admitted)
     problems += check_origins(config)
+    problems += _token_problems(config, patch)
     problem = _reference_problem(before, config, patch, limits)
     return [*problems, Problem("secretRef", problem)] if problem else problems
 
@@ -160,6 +164,13 @@ def _reference_problem(before: Connection, config: Config, patch: ConnectionInpu
     return limits.references.problem(reference)
 
 
+def _token_problems(config: Config, patch: ConnectionInput) -> Iterator[Problem]:
+    for name in brought_tokens.STORED_AS:
+        problem = brought_tokens.problem(config, name)
+        if problem is not None and _secret_of(patch, name) is not None:
+            yield Problem(path_of(name), problem)
+
+
 def _secret_of(patch: ConnectionInput, name: str) -> Secret | None:
     value = getattr(patch.config, name, None)
     return None if value is None or value.reveal() == MASK else value
@@ -170,13 +181,17 @@ def _change_secrets(change: Change, before: Connection, patch: ConnectionInput) 
     for name in SECRET_FIELDS:
         if patch.config is None or name not in patch.config.model_fields_set:
             continue
+        stored = brought_tokens.stored_name(change.after.config, name)
         if getattr(patch.config, name) is None:
-            if name in before.secrets:
-                change.removals.add(name)
+            if stored in before.secrets:
+                change.removals.add(stored)
                 change.changed.append(path_of(name))
         elif (secret := _secret_of(patch, name)) is not None:
-            change.seals[name] = secret
+            change.seals[stored] = secret
             change.changed.append(path_of(name))
+            change.has_brought_tokens |= stored != name
+    if change.has_brought_tokens:
+        change.after = change.after.with_config({**change.after.config, brought_tokens.MARK: True})
 
 
 def _change_reference(change: Change, before: Connection, patch: ConnectionInput) -> None:
@@ -238,6 +253,8 @@ def _change_status(change: Change, before: Connection, patch: ConnectionInput) -
     state, error = status.after_change(
         before, change.after, patch.status, is_voided=change.is_voided, has_new_secret=bool(change.seals)
     )
+    if change.has_brought_tokens and patch.status is None:
+        state, error = status.unless_disabled(before, Status.PENDING), None
     change.after = change.after.with_row(status=state, last_error=error)
 
 
@@ -249,7 +266,11 @@ def after_entry(change: Change) -> Change:
 
 
 def _differences(before: Connection, after: Connection) -> list[str]:
-    names = [path_of(name) for name in sorted({*before.config, *after.config}) if _differs(before, after, name)]
+    names = [
+        path_of(name)
+        for name in sorted({*before.config, *after.config} - {brought_tokens.MARK})
+        if _differs(before, after, name)
+    ]
     old, new = before.row, after.row
     if old.is_default != new.is_default:
         names.append(path_of("is_default"))

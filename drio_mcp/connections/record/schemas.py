@@ -77,6 +77,7 @@ class AuthConfig(Model):
     query_param_name: str | None = _set()
     header_prefix: str | None = _set()
     access_token: str | None = _set()
+    refresh_token: str | None = _set()
     username: str | None = _set()
     password: str | None = _set()
     scopes: tuple[str, ...] | None = _set()
@@ -180,6 +181,7 @@ class ConfigWithSecrets(ConfigInput):
     api_key: SecretValue | None = None
     api_key_secret: SecretValue | None = None
     access_token: SecretValue | None = None
+    refresh_token: SecretValue | None = None
     password: SecretValue | None = None
 
 
