@@ -35,10 +35,6 @@ class UserAnswer(Model):
     user: User
 
 
-class AppsAnswer(Model):
-    apps: list[App]
-
-
 class AppAnswer(Model):
     """`dryRun` stands there only when nothing was changed because of it."""
 

@@ -1,31 +1,46 @@
 """The apps that a person owns, each with auth connections of its own."""
 
+import hashlib
 import json
 import re
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+from pydantic.json_schema import SkipJsonSchema
 
 from drio_mcp.accounts.owned_connections import AfterCommit, OwnedConnections
-from drio_mcp.accounts.texts import is_plain
 from drio_mcp.clock import Clock, rfc3339
-from drio_mcp.errors import NextStep, NotFound, Problem, ValidationFailed
+from drio_mcp.errors import Conflict, NextStep, NotFound, PreconditionFailed, Problem, ValidationFailed
 from drio_mcp.models import Model
 from drio_mcp.opaque import Randomness, new_id
 from drio_mcp.outside import normalized, read_url
-from drio_mcp.store import Database, Transaction, apps
+from drio_mcp.store import Database, Transaction, apps, idempotency
 from drio_mcp.store.apps import AppRow
+from drio_mcp.store.cursors import START, cursor_of, read_cursor
+from drio_mcp.text import is_plain, is_visible
 
 FIRST_APP_NAME = "My app"
 LONGEST_SLUG = 48
 LONGEST_BRANDING = 10_000
+MOST_APPS = 1_000
+"""Of one account (contract section 3)."""
+NO_APP = ""
+"""Stands in the place of the app's id where an answer is kept of a call that has none in its path."""
 
 
 def _plain(text: str) -> str:
     if not is_plain(text):
         raise ValueError("must not contain control characters")
     return text
+
+
+def _visible(text: str) -> str:
+    if not is_visible(text):
+        raise ValueError("must hold something to see; a right value is Sales desk")
+    return _plain(text)
 
 
 def _no_nul(text: str) -> str:
@@ -49,7 +64,7 @@ def _small(branding: dict[str, Any]) -> dict[str, Any]:
 
 
 Name = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, strict=True), AfterValidator(_plain)
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, strict=True), AfterValidator(_visible)
 ]
 Text = Annotated[str, StringConstraints(max_length=2_000, strict=True), AfterValidator(_no_nul)]
 Instructions = Annotated[str, StringConstraints(max_length=20_000, strict=True), AfterValidator(_no_nul)]
@@ -103,8 +118,20 @@ class CreateApp(Model):
     description: Text | None = Field(default=None, description="What the app is for.")
 
 
+ReadOnly = SkipJsonSchema[Any]
+"""A member that may be sent back as it was read, and not otherwise."""
+
+
 class UpdateApp(Model):
-    """A JSON merge patch (RFC 7396): an absent member keeps, `null` clears."""
+    """A JSON merge patch (RFC 7396): an absent member keeps, `null` clears, inside of `branding` too."""
+
+    id: ReadOnly = None
+    public_mcp_id: ReadOnly = None
+    slug: ReadOnly = None
+    status: ReadOnly = None
+    template_id: ReadOnly = None
+    created_at: ReadOnly = None
+    updated_at: ReadOnly = None
 
     name: Name | None = None
     description: Text | None = None
@@ -115,7 +142,22 @@ class UpdateApp(Model):
     branding: Branding | None = None
 
 
-NOT_CLEARABLE = {"name": "name", "version": "version", "is_enabled": "isEnabled"}
+class AppQuery(Model):
+    """Which part of the list of apps to read."""
+
+    limit: int = Field(default=100, ge=1, le=100)
+    cursor: Annotated[str, Field(max_length=200)] | None = None
+
+
+class AppsAnswer(Model):
+    """A person's apps, oldest first; `nextCursor` stands there when there is more."""
+
+    apps: tuple[App, ...]
+    next_cursor: str | None = Field(default=None, exclude_if=lambda value: value is None)
+
+
+NOT_CLEARABLE = ("name", "version", "is_enabled")
+READ_ONLY = ("id", "public_mcp_id", "slug", "status", "template_id", "created_at", "updated_at")
 
 
 class Apps:
@@ -130,8 +172,12 @@ class Apps:
         self._connections = connections
 
     async def list(self, user_id: str) -> list[App]:
-        """The person's apps, oldest first."""
+        """All of the person's apps, oldest first."""
         return [App.of(row) for row in await self._db.read(_list, user_id)]
+
+    async def page(self, user_id: str, query: AppQuery | None = None) -> AppsAnswer:
+        """A page of the person's apps, oldest first. Raises `BadRequest` for a cursor that is none."""
+        return await self._db.read(_page, user_id, query or AppQuery())
 
     async def get(self, user_id: str, app_id: str) -> App:
         """The app. Raises `NotFound`, for somebody else's too."""
@@ -146,25 +192,50 @@ class Apps:
             raise NotFound("App not found")
         return row
 
-    async def create(self, user_id: str, body: CreateApp, dry_run: bool = False) -> App:
-        """A new app, with a slug that the person has not used."""
+    async def create(
+        self, user_id: str, body: CreateApp, dry_run: bool = False, *, idempotency_key: str | None = None
+    ) -> App:
+        """A new app, with a slug that the person has not used.
+
+        Raises `Conflict` when there are too many, and for a key that was used with another body within a day.
+        """
         row = new_app(user_id, body.name, body.description, self._clock.now(), self._randomness)
-        decide = self._db.read if dry_run else self._db.write
-        return App.of(await decide(_create, row, self._randomness, dry_run))
-
-    async def update(self, user_id: str, app_id: str, patch: UpdateApp, dry_run: bool = False) -> App:
-        """The app after the patch; an empty one changes nothing. Raises `NotFound` and `ValidationFailed`."""
-        decide = self._db.read if dry_run else self._db.write
-        return App.of(await decide(_update, user_id, app_id, patch, self._clock.now(), dry_run))
-
-    async def delete(self, user_id: str, app_id: str, dry_run: bool = False) -> None:
-        """Delete the app with its connections, and give back what they leave. Raises `NotFound`, also a second time."""
         if dry_run:
-            await self._db.read(find, user_id, app_id)
+            return App.of(await self._db.read(_create, row, self._randomness, True))
+        if idempotency_key is None:
+            return App.of(await self._db.write(_create, row, self._randomness, False))
+        return await self._db.write(_create_once, row, self._randomness, body, idempotency_key)
+
+    async def update(
+        self,
+        user_id: str,
+        app_id: str,
+        patch: UpdateApp,
+        dry_run: bool = False,
+        *,
+        if_match: Collection[str] | None = None,
+    ) -> App:
+        """The app after the patch; an empty one changes nothing.
+
+        `if_match` are the versions that may be changed (RFC 9110 section 13.1.1). Raises `NotFound`,
+        `ValidationFailed` and `PreconditionFailed`.
+        """
+        decide = self._db.read if dry_run else self._db.write
+        return App.of(await decide(_update, user_id, app_id, patch, if_match, self._clock.now(), dry_run))
+
+    async def delete(
+        self, user_id: str, app_id: str, dry_run: bool = False, *, if_match: Collection[str] | None = None
+    ) -> None:
+        """Delete the app with its connections, and give back what they leave.
+
+        Raises `NotFound`, the second time too, and `PreconditionFailed`.
+        """
+        if dry_run:
+            await self._db.read(_matching, user_id, app_id, if_match)
             return
 
         def decide(tx: Transaction) -> AfterCommit | None:
-            find(tx, user_id, app_id)
+            _matching(tx, user_id, app_id, if_match)
             after = None if self._connections is None else self._connections.delete_of_app(tx, user_id, app_id)
             tx.run(apps.DELETE, id=app_id, user_id=user_id)
             return after
@@ -223,25 +294,55 @@ def resolve(tx: Transaction, user_id: str, app_id: str | None) -> AppRow:
     """As `Apps.resolve`, inside somebody else's decision."""
     if app_id is not None:
         return find(tx, user_id, app_id)
-    owned = _list(tx, user_id)
+    owned = tx.all(apps.LIST_AFTER, user_id=user_id, created_at=START[0], id=START[1], limit=2)
     if len(owned) == 1:
         return owned[0]
     if not owned:
         raise NotFound("App not found", next_step=NextStep(tool="create_app"))
-    error = ValidationFailed([Problem("appId", f"Say which of your {len(owned)} apps is meant; list_apps names them")])
+    count = tx.one(apps.COUNT, user_id=user_id)
+    error = ValidationFailed([Problem("appId", f"Say which of your {count} apps is meant; list_apps names them")])
     error.next_step = NextStep(tool="list_apps")
     raise error
+
+
+def etag_of(app: App) -> str:
+    """Names one version of an app (RFC 9110 section 8.8.1)."""
+    return hashlib.sha256(app.model_dump_json().encode()).hexdigest()[:24]
 
 
 def _list(tx: Transaction, user_id: str) -> list[AppRow]:
     return tx.all(apps.LIST, user_id=user_id)
 
 
+def _page(tx: Transaction, user_id: str, query: AppQuery) -> AppsAnswer:
+    created_at, last_id = read_cursor(query.cursor)
+    rows = tx.all(apps.LIST_AFTER, user_id=user_id, created_at=created_at, id=last_id, limit=query.limit + 1)
+    page = rows[: query.limit]
+    is_more = len(rows) > query.limit
+    return AppsAnswer(
+        apps=tuple(App.of(row) for row in page),
+        next_cursor=cursor_of(page[-1].created_at, page[-1].id) if is_more else None,
+    )
+
+
 def _create(tx: Transaction, row: AppRow, randomness: Randomness, dry_run: bool) -> AppRow:
+    if (tx.one(apps.COUNT, user_id=row.user_id) or 0) >= MOST_APPS:
+        raise Conflict(f"An account holds at most {MOST_APPS} apps; delete those that are not used")
     row = replace(row, slug=_free_slug(tx, row.user_id, row.slug, randomness))
     if not dry_run:
         apps.insert(tx, row)
     return row
+
+
+def _create_once(tx: Transaction, row: AppRow, randomness: Randomness, body: CreateApp, key: str) -> App:
+    """The first answer again, where the key was used with the same body. An app's body holds no secret."""
+    mark = hashlib.sha256(body.model_dump_json(exclude_unset=True).encode()).digest()
+    before = idempotency.replay(tx, row.user_id, NO_APP, key, mark, row.created_at)
+    if before is not None:
+        return App.model_validate_json(before)
+    made = App.of(_create(tx, row, randomness, False))
+    idempotency.keep(tx, row.user_id, NO_APP, key, mark, made.model_dump_json(), row.created_at)
+    return made
 
 
 def _free_slug(tx: Transaction, user_id: str, slug: str, randomness: Randomness) -> str:
@@ -251,17 +352,26 @@ def _free_slug(tx: Transaction, user_id: str, slug: str, randomness: Randomness)
     return f"{slug}-{randomness.bytes(4).hex()}"
 
 
-def _update(tx: Transaction, user_id: str, app_id: str, patch: UpdateApp, now: int, dry_run: bool) -> AppRow:
-    row = find(tx, user_id, app_id)
+def _update(
+    tx: Transaction,
+    user_id: str,
+    app_id: str,
+    patch: UpdateApp,
+    if_match: Collection[str] | None,
+    now: int,
+    dry_run: bool,
+) -> AppRow:
+    row = _matching(tx, user_id, app_id, if_match)
     changes = {name: getattr(patch, name) for name in patch.model_fields_set}
-    problems = [Problem(NOT_CLEARABLE[name], "must not be null") for name in changes if _clears(name, changes)]
+    problems = list(_update_problems(App.of(row), changes))
+    if changes.get("branding") is not None:
+        changes["branding"], problem = _merged_branding(row.branding, changes["branding"])
+        problems += [Problem("branding", problem)] if problem else []
     if problems:
         raise ValidationFailed(problems)
-    if changes.get("branding") is not None:
-        changes["branding"] = json.dumps(changes["branding"])
     if "is_enabled" in changes:
         changes["is_enabled"] = int(changes["is_enabled"])
-    changed = replace(row, **changes)
+    changed = replace(row, **{name: value for name, value in changes.items() if name not in READ_ONLY})
     if changed == row:
         return row
     changed = replace(changed, updated_at=now)
@@ -270,5 +380,36 @@ def _update(tx: Transaction, user_id: str, app_id: str, patch: UpdateApp, now: i
     return changed
 
 
-def _clears(name: str, changes: dict[str, Any]) -> bool:
-    return name in NOT_CLEARABLE and changes[name] is None
+def _update_problems(shown: App, changes: dict[str, Any]) -> Iterator[Problem]:
+    """What is read-only may be sent back as it was read, so that a whole app can be edited and sent."""
+    for name, value in changes.items():
+        if name in NOT_CLEARABLE and value is None:
+            yield Problem(to_camel(name), "must not be null")
+        if name in READ_ONLY and value != getattr(shown, name):
+            yield Problem(to_camel(name), "is read-only; leave it out")
+
+
+def _merged_branding(stored: str | None, patch: dict[str, Any]) -> tuple[str, str | None]:
+    """Branding after the patch (RFC 7396) as JSON, and what is wrong with it."""
+    merged = json.dumps(_merged({} if stored is None else json.loads(stored), patch))
+    return merged, f"must be at most {LONGEST_BRANDING} characters as JSON" if len(merged) > LONGEST_BRANDING else None
+
+
+def _merged(target: Any, patch: Any) -> Any:
+    """RFC 7396 section 2."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = _merged(merged.get(name), value)
+    return merged
+
+
+def _matching(tx: Transaction, user_id: str, app_id: str, if_match: Collection[str] | None) -> AppRow:
+    row = find(tx, user_id, app_id)
+    if if_match is not None and etag_of(App.of(row)) not in if_match:
+        raise PreconditionFailed
+    return row

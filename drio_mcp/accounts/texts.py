@@ -1,9 +1,8 @@
 """What people type about themselves, brought into one form or refused."""
 
-import unicodedata
-
 from drio_mcp.errors import Problem, ValidationFailed
 from drio_mcp.outside import normalized
+from drio_mcp.text import is_plain, is_visible
 
 LONGEST_EMAIL = 254
 """RFC 5321 section 4.5.3.1.3, less the angle brackets."""
@@ -22,7 +21,7 @@ def clean_email(text: str) -> str:
 def clean_name(text: str) -> str:
     """The name without surrounding space. Raises `ValidationFailed` when empty, long or with control characters."""
     name = _in_one_form("name", text, LONGEST_NAME)
-    if not name:
+    if not is_visible(name):
         raise ValidationFailed([Problem("name", "Enter a name")])
     if not is_plain(name):
         raise ValidationFailed([Problem("name", "Leave out control characters")])
@@ -38,8 +37,3 @@ def _in_one_form(path: str, text: str, longest: int) -> str:
     except ValueError:
         raise ValidationFailed([Problem(path, f"Use at most {longest} characters")]) from None
     return cleaned
-
-
-def is_plain(text: str) -> bool:
-    """Whether the text has neither control characters nor halves of a surrogate pair, which no database keeps."""
-    return not any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in text)

@@ -3,9 +3,9 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from drio_mcp.api.conditions import idempotency_key, if_match, tag
+from drio_mcp.api.conditions import idempotency_key, if_match, is_known, tag
 from drio_mcp.api.requests import DryRun, NoQuery, read_body, read_query
-from drio_mcp.api.responses import json_response
+from drio_mcp.api.responses import json_response, not_modified
 from drio_mcp.connections.record.crud import View
 from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.record.schemas import (
@@ -28,7 +28,7 @@ async def get_auth_connection(request: Request) -> Response:
     read_query(request, NoQuery)
     user_id, app_id, auth_id = principal_of(request).user_id, *_target(request)
     view = await services_of(request).connections.get(user_id, app_id, auth_id)
-    return _answer(view, 200)
+    return not_modified(tag(view.etag)) if is_known(request, view.etag) else _answer(view, 200)
 
 
 async def create_auth_connection(request: Request) -> Response:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
-from drio_mcp.errors import BadRequest, OAuthError, Unauthorized
+from drio_mcp.errors import BadRequest, OAuthError, Unauthorized, UnsupportedMediaType
 from drio_mcp.middleware.bearer import bearer_token
 from drio_mcp.middleware.body import read_json_object
 from drio_mcp.middleware.context import address_of
@@ -39,7 +39,12 @@ async def read_parameters(request: Request) -> Parameters:
 
 
 async def read_metadata_object(request: Request) -> dict[str, Any]:
-    """The JSON object of a registration request (RFC 7591 section 3.1). Raises `invalid_client_metadata`."""
+    """The JSON object of a registration request (RFC 7591 section 3.1).
+
+    Raises `UnsupportedMediaType`, so that no HTML form of another site registers, and `invalid_client_metadata`.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise UnsupportedMediaType
     try:
         return await read_json_object(await request.body())
     except BadRequest as error:

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from drio_mcp.api.requests import require_json_accepted
+from drio_mcp.api.requests import refuse_body, require_json_accepted
 from drio_mcp.middleware.bearer import bearer_token, require_scope
 from drio_mcp.middleware.context import address_of, admit, services_of
 
@@ -46,5 +46,7 @@ class Operation:
         require_scope(principal, self.scope)
         if self.result is not None:
             require_json_accepted(request)
+            if self.body is None and request.method != "GET":
+                await refuse_body(request)
         response = await self.handler(request)
         await response(scope, receive, send)

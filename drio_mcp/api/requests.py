@@ -37,6 +37,12 @@ async def read_object(request: Request) -> dict[str, Any]:
     return await read_json_object(body)
 
 
+async def refuse_body(request: Request) -> None:
+    """Raises `BadRequest` for a body on a call that takes none: what it asks for would be missed, as `dryRun`."""
+    if await request.body():
+        raise BadRequest("This call takes no body; dryRun and the like go into the query")
+
+
 async def read_body(request: Request, model: type[M]) -> M:
     """The body as `model`. Raises what `read_object` raises, and `ValidationFailed` with a path per problem."""
     return validated(model, await read_object(request))

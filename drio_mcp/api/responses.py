@@ -44,6 +44,11 @@ def json_response(
     return JsonResponse(to_json(data, by_alias=True), status, headers)
 
 
+def not_modified(version: Mapping[str, str]) -> Response:
+    """304 (RFC 9110 section 15.4.5): the caller has this version already."""
+    return Response(status_code=304, headers=version)
+
+
 def rest_error(error: DrioError, request_id: str, headers: Mapping[str, str] | None = None) -> Response:
     """The envelope of contract section 3."""
     return json_response({"error": error_object(error, request_id)}, error.status, headers)

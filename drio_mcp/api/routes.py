@@ -6,8 +6,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from drio_mcp.accounts.answers import AppAnswer, AppsAnswer, DeletedAnswer, UserAnswer
-from drio_mcp.accounts.apps import CreateApp, UpdateApp
+from drio_mcp.accounts.answers import AppAnswer, DeletedAnswer, UserAnswer
+from drio_mcp.accounts.apps import AppQuery, AppsAnswer, CreateApp, UpdateApp
 from drio_mcp.api import apps, connect, connections, me, providers, use
 from drio_mcp.api.auth import AUTH_ROUTES
 from drio_mcp.api.health import healthz, readyz
@@ -69,6 +69,7 @@ OPERATIONS: tuple[Operation, ...] = (
         scope=READ,
         handler=apps.list_apps,
         result=AppsAnswer,
+        query=AppQuery,
     ),
     Operation(
         name="create_app",
@@ -81,6 +82,7 @@ OPERATIONS: tuple[Operation, ...] = (
         body=CreateApp,
         query=DryRun,
         statuses=(201, 200),
+        request_headers=("Idempotency-Key",),
     ),
     Operation(
         name="get_app",
@@ -91,6 +93,7 @@ OPERATIONS: tuple[Operation, ...] = (
         handler=apps.get_app,
         result=AppAnswer,
         is_tool=False,
+        request_headers=("If-None-Match",),
     ),
     Operation(
         name="update_app",
@@ -103,6 +106,7 @@ OPERATIONS: tuple[Operation, ...] = (
         body=UpdateApp,
         query=DryRun,
         is_tool=False,
+        request_headers=("If-Match",),
     ),
     Operation(
         name="delete_app",
@@ -114,6 +118,7 @@ OPERATIONS: tuple[Operation, ...] = (
         result=DeletedAnswer,
         query=DryRun,
         is_tool=False,
+        request_headers=("If-Match",),
     ),
     Operation(
         name="list_auth_providers",
@@ -179,6 +184,7 @@ OPERATIONS: tuple[Operation, ...] = (
         scope=READ,
         handler=connections.get_auth_connection,
         result=ConnectionAnswer,
+        request_headers=("If-None-Match",),
     ),
     Operation(
         name="update_auth_connection",

@@ -17,7 +17,7 @@ from drio_mcp.errors import DrioError, UnsupportedMediaType
 from drio_mcp.middleware.body import read_json_object
 from drio_mcp.middleware.context import principal_of, request_id_of, services_of
 from drio_mcp.middleware.errors import Challenges
-from drio_mcp.middleware.families import PROXY
+from drio_mcp.middleware.families import SEGMENTS_BEFORE_PROXIED
 from drio_mcp.middleware.hang_up import Listener, while_listened_to
 
 ANY = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -129,6 +129,9 @@ def _target(request: Request) -> tuple[Actor, str, str]:
 
 
 def _raw_path(scope: Scope) -> str:
-    """What stands behind `/proxy/`, still encoded: `%2F` in a name is no slash."""
+    """What stands behind `/proxy/`, still encoded: `%2F` in a name is no slash.
+
+    Counted by segments, because the word itself may be encoded (`pro%78y`), or be a connection's key.
+    """
     raw: bytes = scope.get("raw_path") or scope["path"].encode()
-    return raw.decode("latin-1").partition("?")[0].partition(PROXY)[2]
+    return "/".join(raw.decode("latin-1").partition("?")[0].split("/")[SEGMENTS_BEFORE_PROXIED:])

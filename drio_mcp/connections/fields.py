@@ -5,13 +5,14 @@ Every message tells what is right and contains nothing of what was sent.
 
 import re
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, StrictStr, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, StrictStr, WithJsonSchema
 
 from drio_mcp.opaque import Secret
 from drio_mcp.outside import read_url
+from drio_mcp.text import is_plain, is_visible
 
 LONGEST_NAME = 120
 LONGEST_URL = 2_048
@@ -40,11 +41,6 @@ FRAMING_HEADERS = frozenset(
 PLACE = re.compile(r"\{([A-Za-z][\w.-]*)\}")
 """A place in an address or another text that is filled in later: `{name}`."""
 VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
-
-
-def is_plain(text: str) -> bool:
-    """Whether the text is free of control characters and lone surrogates, so that pages and databases take it."""
-    return not any(char < " " or "\x7f" <= char <= "\x9f" or "\ud800" <= char <= "\udfff" for char in text)
 
 
 def origin_of(url: str) -> str:
@@ -98,15 +94,24 @@ def _check_secret(secret: Secret) -> Secret:
     return secret
 
 
+def _at_most(count: int) -> BeforeValidator:
+    """Refuses a longer list before its items are looked at: each wrong one costs an error of its own."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, list | tuple) and len(value) > count:
+            raise ValueError(f"must hold at most {count}")
+        return value
+
+    return BeforeValidator(check)
+
+
 def _check_scopes(scopes: tuple[str, ...]) -> tuple[str, ...]:
-    if len(scopes) > MOST_SCOPES:
-        raise ValueError(f"must hold at most {MOST_SCOPES} scopes")
     return tuple(dict.fromkeys(scopes))
 
 
 def _check_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
-    if not 0 < len(origins) <= MOST_ORIGINS:
-        raise ValueError(f"must hold 1 to {MOST_ORIGINS} origins; null stands for those of the endpoints")
+    if not origins:
+        raise ValueError("must hold an origin; null stands for those of the endpoints")
     return tuple(dict.fromkeys(origin_of(origin) for origin in origins))
 
 
@@ -118,7 +123,9 @@ Name = Annotated[
     StrictStr,
     AfterValidator(str.strip),
     _check(
-        lambda text: text and is_plain(text), LONGEST_NAME, "must be one line of text; a right value is Primary Auth"
+        lambda text: is_visible(text) and is_plain(text),
+        LONGEST_NAME,
+        "must be one line of text with something to see in it; a right value is Primary Auth",
     ),
 ]
 ProviderKey = Annotated[
@@ -150,7 +157,7 @@ Origin = Annotated[
     StrictStr,
     _check(_is_origin, LONGEST_URL, "must be an origin without a path; a right value is https://api.example.com"),
 ]
-Origins = Annotated[tuple[Origin, ...], AfterValidator(_check_origins)]
+Origins = Annotated[tuple[Origin, ...], _at_most(MOST_ORIGINS), AfterValidator(_check_origins)]
 SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,512}")
 """RFC 6749 section 3.3."""
 
@@ -168,7 +175,7 @@ ScopeName = Annotated[
         "must be one scope, without spaces and quotes; a right value is contacts:read",
     ),
 ]
-Scopes = Annotated[tuple[ScopeName, ...], AfterValidator(_check_scopes)]
+Scopes = Annotated[tuple[ScopeName, ...], _at_most(MOST_SCOPES), AfterValidator(_check_scopes)]
 ClientId = Annotated[
     StrictStr,
     _check(  # RFC 6749 appendix A.1

@@ -6,9 +6,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from drio_mcp.errors import BadRequest, PayloadTooLarge
 from drio_mcp.middleware.families import is_proxied
-from drio_mcp.middleware.strict_json import NotStrict, check_text, loads, unhurried
+from drio_mcp.middleware.strict_json import NotStrict, check_text, count_values, loads, unhurried
 
 MAX_BODY_BYTES = 1024 * 1024
+MOST_VALUES = 5_000
+"""Texts, numbers, members and items in the body of a call of ours: each unknown or wrong one costs an error."""
 
 
 class BodyLimit:
@@ -52,6 +54,8 @@ def parse_json_object(body: bytes) -> dict[str, Any]:
         value = loads(body)
         if not isinstance(value, dict):
             raise BadRequest("The body must be a JSON object")
+        if count_values(value) > MOST_VALUES:
+            raise BadRequest(f"The body holds more than {MOST_VALUES} values")
         check_text(value)
     except NotStrict as error:
         raise BadRequest(f"The body {error}") from None

@@ -34,5 +34,4 @@ def preflight_headers(headers: list[Header]) -> list[Header]:
         (b"access-control-allow-headers", wanted if well_formed else DEFAULT_REQUEST_HEADERS),
         (b"access-control-max-age", b"7200"),
         (b"vary", b"Access-Control-Request-Headers"),
-        (b"content-length", b"0"),
     ]

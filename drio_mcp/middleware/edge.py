@@ -8,11 +8,11 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from drio_mcp.config import Settings
-from drio_mcp.errors import BadRequest, DrioError
+from drio_mcp.errors import BadRequest, DrioError, NotFound
 from drio_mcp.metrics import REQUEST_SECONDS, REQUESTS
 from drio_mcp.middleware import cors
 from drio_mcp.middleware.errors import Render, from_http_exception, from_unexpected, note_cause
-from drio_mcp.middleware.families import family_of, is_open
+from drio_mcp.middleware.families import family_of, hides_a_slash, is_open
 from drio_mcp.middleware.logs import RequestLog
 from drio_mcp.middleware.proxies import TrustedProxies
 
@@ -60,6 +60,7 @@ class Edge:
             if is_open(path) and cors.is_preflight(scope["method"], scope["headers"]):
                 await send_preflight(scope, send_dressed)
             else:
+                refuse_ambiguous(scope)
                 await self._app(scope, receive, send_dressed)
         except Exception as error:
             if status:
@@ -91,6 +92,16 @@ class Edge:
         else:
             error = from_unexpected(error, scope["state"]["request_id"])
         await self._render(scope, error, headers)(scope, receive, send)
+
+
+def refuse_ambiguous(scope: Scope) -> None:
+    """Raises `BadRequest` for two hosts, or none in HTTP/1.1 (RFC 9112 section 3.2), and `NotFound` for a path that
+    two readers would split into other segments."""
+    hosts = sum(name == b"host" for name, _ in scope["headers"])
+    if hosts > 1 or (hosts == 0 and scope.get("http_version") == "1.1"):
+        raise BadRequest("Send one Host header")
+    if hides_a_slash(scope):
+        raise NotFound
 
 
 def dress(headers: "list[cors.Header] | tuple[()]", extra: list[cors.Header]) -> list[cors.Header]:

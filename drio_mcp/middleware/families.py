@@ -3,6 +3,8 @@
 import re
 from enum import Enum
 
+from starlette.types import Scope
+
 
 class Family(Enum):
     """Who reads the answers of a route."""
@@ -30,7 +32,7 @@ MCP = "/mcp/"
 """What stands below the MCP endpoint: the endpoints of apps, and metadata, because some clients put the well-known part
 behind an endpoint's path."""
 
-PROXY = "/proxy/"
+SEGMENTS_BEFORE_PROXIED = 8
 PROXIED = re.compile(r"/api/v1/apps/[^/]+/auth/[^/]+/proxy/")
 """What is passed on to providers; its bodies are streamed and bounded by the proxy itself."""
 
@@ -74,6 +76,19 @@ def public_mcp_id_of(path: str) -> str | None:
     """The public id of the app whose MCP endpoint `path` is; None elsewhere."""
     found = APP_ENDPOINT.fullmatch(path)
     return None if found is None else found[1]
+
+
+def hides_a_slash(scope: Scope) -> bool:
+    """Whether a segment of the path holds an encoded slash, which routing would take for a slash of its own.
+
+    No id or key has one. What is passed on to a provider is the provider's to read.
+    """
+    raw: bytes = scope.get("raw_path") or b""
+    if b"%2" not in raw:
+        return False
+    segments = raw.partition(b"?")[0].lower().split(b"/")
+    own = segments[:SEGMENTS_BEFORE_PROXIED] if is_proxied(scope["path"]) else segments
+    return any(b"%2f" in segment for segment in own)
 
 
 def is_proxied(path: str) -> bool:

@@ -10,7 +10,6 @@ from drio_mcp.accounts.apps import App
 from drio_mcp.accounts.people import Person
 from drio_mcp.connections.catalog.providers import GENERICS, ProviderFacts
 from drio_mcp.connections.config_types import ConfigType
-from drio_mcp.connections.fields import is_plain
 from drio_mcp.connections.record.answers import ConnectAuth
 from drio_mcp.connections.record.schemas import CreateAuthConnection
 from drio_mcp.errors import Conflict, NotFound, ValidationFailed
@@ -22,6 +21,7 @@ from drio_mcp.pages.forms import Form, read_own_form
 from drio_mcp.pages.paths import with_query
 from drio_mcp.pages.rendering import page
 from drio_mcp.pages.signed_in import actor_of, signed_in
+from drio_mcp.text import is_plain
 
 MOST_FOUND = 24
 

@@ -37,6 +37,13 @@ LIST = Query(
     f"SELECT {COLUMNS} FROM apps WHERE user_id = :user_id ORDER BY created_at, id",  # noqa: S608
     AppRow,
 )
+LIST_AFTER = Query(
+    f"""SELECT {COLUMNS} FROM apps
+        WHERE user_id = :user_id AND (created_at, id) > (:created_at, :id)
+        ORDER BY created_at, id LIMIT :limit""",  # noqa: S608
+    AppRow,
+)
+COUNT = Query("SELECT COUNT(*) FROM apps WHERE user_id = :user_id", int)
 FIND_SLUG = Query("SELECT id FROM apps WHERE user_id = :user_id AND slug = :slug", str)
 INSERT = Statement(
     f"""INSERT INTO apps ({COLUMNS})

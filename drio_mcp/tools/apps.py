@@ -2,14 +2,13 @@
 
 from pydantic import Field, StrictBool
 
-from drio_mcp.accounts.answers import AppAnswer, AppsAnswer
-from drio_mcp.accounts.apps import CreateApp
-from drio_mcp.models import Model
+from drio_mcp.accounts.answers import AppAnswer
+from drio_mcp.accounts.apps import AppQuery, CreateApp
 from drio_mcp.tools.tool import Answer, Call
 
 
-class ListApps(Model):
-    """No arguments."""
+class ListApps(AppQuery):
+    """The query of the REST call."""
 
 
 class CreateAppArguments(CreateApp):
@@ -19,9 +18,13 @@ class CreateAppArguments(CreateApp):
 
 
 async def list_apps(call: Call, arguments: ListApps) -> Answer:
-    apps = await call.services.apps.list(call.user_id)
-    lines = [f"- {app.name}: appId {app.id} ({app.status})" for app in apps]
-    return Answer(AppsAnswer(apps=apps), "\n".join([f"{len(apps)} app{'' if len(apps) == 1 else 's'}:", *lines]))
+    answer = await call.services.apps.page(call.user_id, AppQuery(limit=arguments.limit, cursor=arguments.cursor))
+    count = len(answer.apps)
+    lines = [f"{count} app{'' if count == 1 else 's'}:"]
+    lines += [f"- {app.name}: appId {app.id} ({app.status})" for app in answer.apps]
+    if answer.next_cursor is not None:
+        lines.append(f"There are more: call again with cursor {answer.next_cursor}")
+    return Answer(answer, "\n".join(lines))
 
 
 async def create_app(call: Call, arguments: CreateAppArguments) -> Answer:

@@ -12,6 +12,7 @@ from pydantic.alias_generators import to_camel
 
 from drio_mcp.connections.record.schemas import SECRET_FIELDS
 from drio_mcp.errors import BadRequest, Problem, ValidationFailed
+from drio_mcp.middleware.body import MOST_VALUES
 from drio_mcp.middleware.strict_json import NotStrict, check_text, count_values, loads
 from drio_mcp.middleware.validation import UNKNOWN_FIELD, problems_of
 from drio_mcp.opaque import MASK
@@ -20,9 +21,6 @@ from drio_mcp.tools.schema import Schema, input_schema
 M = TypeVar("M", bound=BaseModel)
 
 SECRET_NAMES = frozenset(map(to_camel, SECRET_FIELDS))
-MOST_VALUES = 5_000
-"""Texts, numbers and members in the arguments of one call; far above what a tool takes."""
-
 WRONG_TEXT = {
     "object": "must be an object, or its JSON text",
     "array": "must be an array, or its JSON text",

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from drio_mcp.accounts.answers import AppAnswer, AppsAnswer, UserAnswer
+from drio_mcp.accounts.answers import AppAnswer, UserAnswer
+from drio_mcp.accounts.apps import AppsAnswer
 from drio_mcp.config import Settings
 from drio_mcp.connections.record.answers import ConnectAnswer, DiagnosisAnswer, ValidationAnswer
 from drio_mcp.connections.record.schemas import (

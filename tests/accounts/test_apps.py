@@ -3,7 +3,7 @@ from pydantic import ValidationError
 
 from drio_mcp.accounts import Apps, CreateApp, People, UpdateApp
 from drio_mcp.accounts.apps import slug_of
-from drio_mcp.errors import NotFound, ValidationFailed
+from drio_mcp.errors import Conflict, NotFound, ValidationFailed
 from tests.conftest import FakeClock
 
 
@@ -112,8 +112,9 @@ async def test_what_an_app_always_has_cannot_be_cleared(apps: Apps, ada: str, fi
         {"branding": []},
         {"branding": {"x": "y" * 10_001}},
         {"version": "one two"},
-        {"slug": "mine"},
-        {"status": "active"},
+        {"name": "\u200b\u2060"},
+        {"name": "\u0301\u3164"},
+        {"name": "one\u2028two"},
     ],
 )
 def test_a_bad_patch_is_refused(patch: dict[str, object]) -> None:
@@ -169,3 +170,37 @@ async def test_without_apps_the_next_step_is_to_create_one(apps: Apps, ada: str)
         await apps.resolve(ada, None)
     assert caught.value.next_step is not None
     assert caught.value.next_step.tool == "create_app"
+
+
+async def test_what_is_read_only_may_be_sent_back_as_it_was_read(apps: Apps, ada: str) -> None:
+    app = await apps.create(ada, CreateApp(name="Sales"))
+    whole = app.model_dump(mode="json", by_alias=True)
+    assert await apps.update(ada, app.id, UpdateApp.model_validate(whole)) == app
+    for name in ("id", "publicMcpId", "slug", "status", "templateId", "createdAt", "updatedAt"):
+        with pytest.raises(ValidationFailed, match=f"{name}: is read-only"):
+            await apps.update(ada, app.id, UpdateApp.model_validate({**whole, name: "mine"}))
+
+
+async def test_branding_is_merged(apps: Apps, ada: str) -> None:
+    """RFC 7396 section 2."""
+    app = await apps.create(ada, CreateApp(name="Sales"))
+    for patch, expected in (
+        ({"color": "red", "logo": {"url": "u", "alt": "a"}}, {"color": "red", "logo": {"url": "u", "alt": "a"}}),
+        ({"logo": {"alt": None}}, {"color": "red", "logo": {"url": "u"}}),
+        ({"color": None, "fonts": [1]}, {"logo": {"url": "u"}, "fonts": [1]}),
+    ):
+        after = await apps.update(ada, app.id, UpdateApp.model_validate({"branding": patch}))
+        assert after.branding == expected
+    await apps.update(ada, app.id, UpdateApp.model_validate({"branding": {"a": "y" * 9_000}}))
+    too_much = UpdateApp.model_validate({"branding": {"b": "y" * 9_000}})
+    with pytest.raises(ValidationFailed, match="branding"):
+        await apps.update(ada, app.id, too_much)
+
+
+async def test_an_account_holds_a_thousand_apps(apps: Apps, ada: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drio_mcp.accounts.apps.MOST_APPS", 3)
+    for _ in range(2):
+        await apps.create(ada, CreateApp(name="Sales"))
+    for dry_run in (True, False):
+        with pytest.raises(Conflict, match="at most 3 apps"):
+            await apps.create(ada, CreateApp(name="Sales"), dry_run)

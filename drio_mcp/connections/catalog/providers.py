@@ -11,9 +11,10 @@ from drio_mcp.connections.catalog.entries import Catalog, CatalogEntry
 from drio_mcp.connections.catalog.search import popularity_of, ranked
 from drio_mcp.connections.catalog.variables import values_of, with_values
 from drio_mcp.connections.config_types import ConfigType
-from drio_mcp.connections.fields import is_plain, origin_of
+from drio_mcp.connections.fields import origin_of
 from drio_mcp.errors import NextStep, NotFound
 from drio_mcp.models import Model
+from drio_mcp.text import is_plain
 
 ENDPOINTS = ("authorization_endpoint", "token_endpoint")
 

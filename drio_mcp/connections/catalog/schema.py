@@ -11,9 +11,10 @@ from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr
 
 from drio_mcp.config import LOOPBACK_HOSTS
 from drio_mcp.connections.diagnosis_codes import Code
-from drio_mcp.connections.fields import FRAMING_HEADERS, PLACE, is_plain
+from drio_mcp.connections.fields import FRAMING_HEADERS, PLACE
 from drio_mcp.connections.json_pointer import POINTER
 from drio_mcp.models import Model
+from drio_mcp.text import is_plain
 
 
 def _plain(text: str) -> str:

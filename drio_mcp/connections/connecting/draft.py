@@ -11,10 +11,11 @@ from drio_mcp.connections.catalog.providers import GENERICS, Providers
 from drio_mcp.connections.config_types import ConfigType
 from drio_mcp.connections.connecting.plan import Plan, problem
 from drio_mcp.connections.diagnosis_codes import Code, last_error
-from drio_mcp.connections.fields import is_plain, is_scope, origin_of
+from drio_mcp.connections.fields import is_scope, origin_of
 from drio_mcp.connections.record.answers import Method
 from drio_mcp.connections.record.schemas import ConfigInput, NewConnection, Status
 from drio_mcp.connections.record.status import at_start
+from drio_mcp.text import is_plain
 
 FOR_TYPE: Mapping[ConfigType, str] = {type_: key for key, facts in GENERICS.items() for type_ in facts.types}
 """The generic provider of each type."""

@@ -13,7 +13,6 @@ from drio_mcp.connections.record import idempotency as fingerprints
 from drio_mcp.connections.record import merge_patch as changes
 from drio_mcp.connections.record.clients import client_of
 from drio_mcp.connections.record.connection import Connection
-from drio_mcp.connections.record.cursors import cursor_of, read_cursor
 from drio_mcp.connections.record.history import Actor, Event, record
 from drio_mcp.connections.record.keys import free_key, slug_of
 from drio_mcp.connections.record.merge_patch import Change, Limits, preset
@@ -32,6 +31,7 @@ from drio_mcp.opaque import new_id
 from drio_mcp.store import Transaction, idempotency, secrets, token_sets
 from drio_mcp.store import connections as table
 from drio_mcp.store.connections import ConnectionRow, Owner
+from drio_mcp.store.cursors import cursor_of, read_cursor
 from drio_mcp.store.dry_run import decide
 
 MOST_CONNECTIONS = 1_000

@@ -6,11 +6,11 @@ from typing import Literal
 
 from drio_mcp.clock import DAY, HOUR, rfc3339
 from drio_mcp.connections.record import repository
-from drio_mcp.connections.record.cursors import cursor_of, read_cursor
 from drio_mcp.connections.record.schemas import HistoryActor, HistoryAnswer, HistoryEntry, HistoryQuery
 from drio_mcp.errors import BadRequest
 from drio_mcp.models import Principal
 from drio_mcp.store import Database, Transaction, history
+from drio_mcp.store.cursors import cursor_of, read_cursor
 from drio_mcp.store.history import HistoryRow
 
 LONGEST_NAME = 120

@@ -3,13 +3,13 @@
 import json
 from dataclasses import replace
 
-from drio_mcp.connections.fields import is_plain
 from drio_mcp.connections.record.clients import client_of
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.errors import Conflict, NextStep, NotFound
 from drio_mcp.store import Transaction, secrets
 from drio_mcp.store import connections as table
 from drio_mcp.store.connections import ConnectionRow, Owner
+from drio_mcp.text import is_plain
 
 
 def find(tx: Transaction, connection_id: str) -> Connection | None:

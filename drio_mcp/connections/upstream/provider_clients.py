@@ -14,12 +14,10 @@ from urllib.parse import urlsplit
 from drio_mcp.connections.catalog.authorization_servers import AuthorizationServer, AuthorizationServers
 from drio_mcp.connections.catalog.providers import GENERICS, Providers
 from drio_mcp.connections.catalog.variables import fill
-from drio_mcp.connections.fields import is_plain
 from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.clients import Origin, server_of
 from drio_mcp.connections.record.config_rules import check_addresses
 from drio_mcp.connections.record.connection import Connection
-from drio_mcp.connections.record.cursors import cursor_of, read_cursor
 from drio_mcp.connections.record.history import Actor, Event, record
 from drio_mcp.connections.record.idempotency import fingerprint
 from drio_mcp.connections.record.schemas import ConfigWithSecrets, Status
@@ -49,10 +47,12 @@ from drio_mcp.store import (
     security_events,
     users,
 )
+from drio_mcp.store.cursors import cursor_of, read_cursor
 from drio_mcp.store.database import UniqueViolation
 from drio_mcp.store.dry_run import decide
 from drio_mcp.store.provider_clients import ProviderClientRow
 from drio_mcp.store.security_events import SecurityEvent
+from drio_mcp.text import is_plain
 
 CONSOLE = Actor.job("command line")
 """Whoever has a shell on the server is an operator."""

@@ -10,9 +10,9 @@ from typing import Any
 
 from drio_mcp.connections.catalog.entries import CatalogEntry
 from drio_mcp.connections.catalog.schema import Fact
-from drio_mcp.connections.fields import is_plain
 from drio_mcp.connections.json_pointer import resolve
 from drio_mcp.connections.upstream.provider_rules import text_of
+from drio_mcp.text import is_plain
 
 LONGEST = 512
 

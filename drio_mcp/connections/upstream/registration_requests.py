@@ -7,11 +7,12 @@ from typing import Any
 
 from drio_mcp.clock import SECOND
 from drio_mcp.connections.diagnosis_codes import Code
-from drio_mcp.connections.fields import LONGEST_SECRET, LONGEST_URL, is_plain, origin_of
+from drio_mcp.connections.fields import LONGEST_SECRET, LONGEST_URL, origin_of
 from drio_mcp.connections.upstream.token_answers import Refusal
 from drio_mcp.opaque import Secret
 from drio_mcp.outbound import Outbound, OutboundError, OutboundResponse
 from drio_mcp.outside import read_json
+from drio_mcp.text import is_plain
 
 LONGEST_CLIENT_ID = 2_048
 ERRORS = frozenset({"invalid_redirect_uri", "invalid_client_metadata", "invalid_software_statement"})

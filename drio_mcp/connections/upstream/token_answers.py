@@ -16,7 +16,7 @@ from drio_mcp.clock import SECOND
 from drio_mcp.connections.catalog.entries import CatalogEntry
 from drio_mcp.connections.catalog.schema import TokenAnswerRules
 from drio_mcp.connections.diagnosis_codes import CODES, Code
-from drio_mcp.connections.fields import LONGEST_SECRET, is_plain
+from drio_mcp.connections.fields import LONGEST_SECRET
 from drio_mcp.connections.json_pointer import resolve
 from drio_mcp.connections.upstream.error_words import meaning_of
 from drio_mcp.connections.upstream.provider_facts import from_tokens
@@ -24,6 +24,7 @@ from drio_mcp.connections.upstream.provider_rules import NEUTRAL
 from drio_mcp.opaque import Secret, from_b64url
 from drio_mcp.outbound import OutboundResponse
 from drio_mcp.outside import read_json, read_number
+from drio_mcp.text import is_plain
 
 LONGEST_FORM = 128 * 1024
 """Bytes of an answer in form data: it holds two tokens."""

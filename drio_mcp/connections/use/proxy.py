@@ -33,6 +33,9 @@ KEPT_BYTES = 1024 * 1024
 """Up to here a body is kept, so that it can be sent a second time."""
 MAX_REQUEST_BYTES = 64 * 1024 * 1024
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
+STATUSES = range(200, 600)
+"""RFC 9110 section 15: what is outside cannot be passed on."""
+NO_STATUS = "The provider answered with a status that HTTP does not have"
 HEAD_SECONDS = 60.0
 IDLE_SECONDS = 60.0
 LIFETIME_SECONDS = 900.0
@@ -125,6 +128,8 @@ class Proxy:
         subject = await self._db.read(self._find, actor, app_id, id_or_key)
         try:
             async with self._send(subject, call) as (answer, credential):
+                if answer.status not in STATUSES:
+                    raise Fault(Code.MALFORMED_RESPONSE, NO_STATUS)
                 if is_noted:
                     await self._note(actor, subject.connection, answer.status)
                 if answer.status in {401, 403}:

@@ -1,0 +1,75 @@
+"""The one reader of JSON: what it refuses, and that it refuses everything else that is none."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drio_mcp.middleware.strict_json import DEEPEST, NotStrict, check_text, count_values, loads
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(VALUES)
+def test_whatever_is_written_is_read(value: object) -> None:
+    assert loads(json.dumps(value).encode()) == value
+    assert loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")) == value
+
+
+@given(st.binary(max_size=200))
+def test_nothing_else_is_raised(data: bytes) -> None:
+    try:
+        value = loads(data)
+    except NotStrict:
+        return
+    assert count_values(value) >= 1
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b'{"a":1,"a":1}',
+        b'{"a":{"b":1,"b":2}}',
+        b'{"a":1,"\\u0061":2}',
+        b"NaN",
+        b"[Infinity]",
+        b"-Infinity",
+        b"1e400",
+        b"9" * 5_000,
+        b"\xef\xbb\xbf{}",
+        "{}".encode("utf-16"),
+        "{}".encode("utf-32"),
+        b'"\xff"',
+        b'"\xed\xa0\x80"',
+        b"[" * (DEEPEST + 1) + b"]" * (DEEPEST + 1),
+        b'{"a":' * 5_000 + b"1" + b"}" * 5_000,
+        b"[1] 2",
+        b"[1,]",
+        b"'a'",
+    ],
+    ids=lambda data: repr(data[:16]),
+)
+def test_what_two_readers_could_read_differently_is_refused(data: bytes) -> None:
+    with pytest.raises(NotStrict):
+        loads(data)
+
+
+def test_depth_is_bounded() -> None:
+    assert loads(b"[" * DEEPEST + b"]" * DEEPEST)
+
+
+@pytest.mark.parametrize("value", ["\0", "\ud800", {"a": ["\udfff"]}, {"\0": 1}])
+def test_text_that_no_database_takes(value: object) -> None:
+    with pytest.raises(NotStrict):
+        check_text(value)
+
+
+def test_other_text_passes() -> None:
+    check_text({"\n": ["\U0001f600", "\x7f", {"a": None}]})
