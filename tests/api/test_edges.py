@@ -33,13 +33,13 @@ def test_an_encoded_slash_makes_no_route(api: httpx2.Client, one: str, slash: st
 def test_a_connection_may_be_called_like_a_route(api: httpx2.Client, app: str, name: str) -> None:
     made = api.post(f"{app}/auth", json={**BEARER, "name": name}).json()["auth"]
     path = f"{app}/auth/{made['key']}"
-    assert made["key"] == name.lower()
+    assert made["key"].startswith(name.lower())
     assert api.get(path).json() == {"auth": made}
     assert api.get(f"{path}/history").status_code == 200
     assert api.get(f"{path}/diagnosis").status_code == 200
     for proxied in ("proxy/x", "proxy/proxy/x", "pro%78y/x"):
         refused = api.get(f"{path}/{proxied}")
-        assert (refused.status_code, refused.headers.get("x-drio-error")) == (409, "missing_configuration"), proxied
+        assert (refused.status_code, refused.headers.get("x-drio-error")) == (403, "forbidden"), proxied
     assert api.patch(path, json={"name": "Other"}).status_code == 200
     assert api.delete(path).json() == {"deleted": True}
 
