@@ -38,6 +38,7 @@ ROOMS = {
     "pages",
     "services",
     "store",
+    "text",
     "tools",
     "tracing",
     "vault",
