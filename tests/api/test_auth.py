@@ -306,3 +306,27 @@ def test_no_error_echoes_what_was_sent(http: httpx2.Client) -> None:
         answer = http.post(path, json=body)
         assert answer.status_code in {400, 401}
         assert marker not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("scopes", "email", "name"),
+    [(["openid"], False, False), (["openid", "email"], True, False), (["openid", "profile"], False, True)],
+)
+def test_me_tells_what_the_scopes_reach(
+    server: RunningServer, ada: Someone, scopes: list[str], email: bool, name: bool
+) -> None:
+    """`openid` alone at `/api/v1/me`: e-mail and name are null, as the consent page said."""
+    token = server.issue_token(ada.person.id, scopes)
+    with server.client(headers={"Authorization": f"Bearer {token}"}) as api:
+        user = api.get("/api/v1/me").json()["user"]
+    assert user["workosUserId"] == ada.person.id
+    assert (user["email"] is not None, user["name"] is not None) == (email, name)
+
+
+def test_userinfo_answers_browser_clients(api: httpx2.Client) -> None:
+    origin = {"Origin": "https://inspector.example"}
+    assert api.get("/api/v1/auth/userinfo", headers=origin).headers["access-control-allow-origin"] == "*"
+    asked = {**origin, "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
+    assert (
+        api.options("/api/v1/auth/userinfo", headers=asked).headers["access-control-allow-headers"] == "authorization"
+    )

@@ -44,6 +44,32 @@ def test_another_program_on_this_computer_gets_no_code_unseen(
             assert "any app on this computer can use this name" in browser.text
 
 
+@pytest.fixture
+def fresh(tmp_path: Path, clock: FakeClock) -> Iterator[RunningServer]:
+    """A server that nobody else uses."""
+    with running_server(tmp_path / "fresh", clock) as started:
+        yield started
+
+
+def test_anonymous_traffic_leaves_nothing_that_lasts(fresh: RunningServer) -> None:
+    """Thirty registrations and deletions, two hundred junk revocations: no row of any table stays."""
+
+    async def events() -> list[str]:
+        return [line["event"] async for line in fresh.services.audit.lines()]
+
+    with fresh.client() as http:
+        for _ in range(30):
+            client = register(http)
+            own = {"Authorization": f"Bearer {client['registration_access_token']}"}
+            assert http.delete(client["registration_client_uri"], headers=own).status_code == 204
+        client_id = register(http)["client_id"]
+        for number in range(200):
+            sent = {"token": f"drio_rt_{number}", "client_id": client_id}
+            assert http.post("/api/v1/auth/revoke", data=sent).status_code == 200
+    assert fresh.run(events()) == []
+    assert fresh.run(fresh.services.db.read(lambda tx: tx.one(ROWS))) == 1
+
+
 def test_a_name_is_no_identity(server: RunningServer, http: httpx2.Client, ada: Someone) -> None:
     """RFC 7591 section 5: who registers under a famous name is shown as unverified, with the host that gets the code,
     and what the famous one was allowed is not remembered for it."""
@@ -58,6 +84,17 @@ def test_a_name_is_no_identity(server: RunningServer, http: httpx2.Client, ada: 
         text = browser.open(asking(fake, redirect_uri="https://evil.example/callback")).text
     assert "Not verified: it chose its name itself" in text
     assert "evil.example" in text
+
+
+def test_disconnecting_is_for_the_whole_client(server: RunningServer, http: httpx2.Client, ada: Someone) -> None:
+    """ "Disconnect" of a client with two grants: both end, as the page says."""
+    client_id = register(http)["client_id"]
+    tokens = [exchange(http, client_id, authorize(server, ada, client_id)).json()["access_token"] for _ in range(2)]
+    with Browser(server.url) as browser:
+        enter(browser, ada).open("/account")
+        browser.submit(form_with="grant")
+    for token in tokens:
+        assert http.get("/api/v1/me", headers={"Authorization": f"Bearer {token}"}).status_code == 401
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +119,25 @@ def reachable(
     monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
     with running_server(tmp_path / "data", clock, outbound_allow=(host.host_port,)) as started:
         yield started
+
+
+def test_a_document_vouches_for_no_program_on_this_computer(
+    reachable: RunningServer, impostor: tuple[Upstream, CertificateAuthority]
+) -> None:
+    """Public client with a metadata document, consented on `127.0.0.1:5001`; then another process, port 6666,
+    `prompt=none`: no code, and the first page has warned."""
+    host, ada = impostor[0], reachable.add_person()
+    client_id = f"{host.origin}/native.json"
+    document = {"client_id": client_id, "client_name": "Native", "redirect_uris": ["http://127.0.0.1/callback"]}
+    host.faults.clear()
+    host.faults.at("elsewhere", answers(200, document))
+    with Browser(reachable.url) as browser:
+        enter(browser, ada).open(asking(client_id, redirect_uri="http://127.0.0.1:5001/callback"))
+        assert "any app on this computer can use this name" in browser.text
+        browser.decide("allow")
+        assert "code" in answer_of(browser.left_to)
+        browser.open(asking(client_id, redirect_uri="http://127.0.0.1:6666/callback", prompt="none"))
+        assert answer_of(browser.left_to)["error"] == "consent_required"
 
 
 def test_a_look_alike_document_is_known_by_its_host(

@@ -2,6 +2,10 @@
 
 import json
 
+from drio_mcp.cli.running import with_services
+from drio_mcp.services import Services
+from drio_mcp.store.database import Statement
+
 from .conftest import Drio
 
 URI = "https://client.example.com/callback"
@@ -45,3 +49,22 @@ def test_an_initial_access_token_is_all_that_is_printed(drio: Drio) -> None:
 
 def test_an_unknown_client_cannot_be_revoked(drio: Drio) -> None:
     assert drio("clients", "revoke", "client_unknown").status == 1
+
+
+def test_a_bad_row_spoils_no_list(drio: Drio) -> None:
+    """`client_uri` `https://[` and a name with escape sequences, as an earlier version stored them."""
+    drio("clients", "create", "--name", "Inspector", "--redirect-uri", URI)
+    metadata = {"redirect_uris": [URI], "client_name": "Evil\x1b]0;owned\x07\nName", "client_uri": "https://["}
+
+    async def spoil(services: Services) -> None:
+        statement = Statement("UPDATE clients SET metadata = :metadata")
+        await services.db.write(lambda tx: tx.run(statement, metadata=json.dumps(metadata)))
+
+    with_services(spoil)
+    listed = drio("clients", "list")
+    assert (listed.status, listed.err) == (0, "")
+    assert "\x1b" not in listed.out
+    assert "Evil" in listed.out
+    [row] = json.loads(drio("clients", "list", "--json").out)
+    assert row["host"] == "client.example.com"
+    assert row["name"].isprintable()
