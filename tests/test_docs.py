@@ -19,7 +19,7 @@ from tests.helpers.server import RunningServer, running_server
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "bench" / "README.md", *(ROOT / "docs").rglob("*.md")])
-PASTED = ["README.md", "docs/quickstart.md", "docs/rest.md", "docs/events.md"]
+PASTED = ["README.md", "docs/quickstart.md", "docs/rest.md", "docs/events.md", "docs/gateway.md"]
 """Pages whose `sh` blocks are run one after the other against a server, as a reader would paste them."""
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
