@@ -79,6 +79,7 @@ from drio_mcp.oauth.tokens import Tokens
 from drio_mcp.opaque import Randomness, SystemRandomness
 from drio_mcp.outbound import Outbound, Purpose
 from drio_mcp.store import Transaction, key_checks, migrate, open_database
+from drio_mcp.store import provider_clients as provider_client_table
 from drio_mcp.store.database import ChangedRow
 from drio_mcp.store.folder import make_private
 from drio_mcp.vault import Keyring, Vault
@@ -382,7 +383,13 @@ class Services:
         return Deliveries(self.db, self.clock, self.randomness, self.vault, self.outbound.for_purpose(Purpose.DELIVERY))
 
     def _look(self, tx: Transaction, subject: ChangedRow) -> Snapshot | None:
-        """How events see a connection: as its owner reads it, secrets masked. Neither room knows the other."""
+        """How events see a connection or a provider client: as its owner reads it. Neither room knows the other."""
+        if subject.kind == provider_client_table.KIND:
+            client = self.provider_clients.find(tx, subject.id)
+            if client is None:
+                return None
+            data = {"providerClient": client.model_dump(mode="json", by_alias=True)}
+            return Snapshot("invalid" if client.last_error else "valid", has_worked=True, data=data)
         found = repository.find(tx, subject.id)
         if found is None:
             return None

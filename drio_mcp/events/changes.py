@@ -48,8 +48,8 @@ TOLD = {
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A connection at one moment: its status (`disabled` also where only its configuration says so), whether it ever
-    worked, and the data that a message carries."""
+    """A connection, or a provider client, at one moment: its status (`disabled` also where only its configuration
+    says so), whether it ever worked, and the data that a message carries."""
 
     status: str
     has_worked: bool
@@ -73,6 +73,14 @@ def happenings(before: Snapshot | None, after: Snapshot | None) -> list[Happenin
     if turn is not None:
         types.append(turn)
     return [Happening(each, after.data) for each in types]
+
+
+def client_happenings(before: Snapshot | None, after: Snapshot | None) -> list[Happening]:
+    """The same of a provider client: that its provider begins to refuse it."""
+    was_failing = before is not None and before.status == "invalid"
+    if after is None or after.status != "invalid" or was_failing:
+        return []
+    return [Happening(EventType.PROVIDER_CLIENT_FAILING, after.data)]
 
 
 def _turn(before: Snapshot | None, after: Snapshot) -> EventType | None:

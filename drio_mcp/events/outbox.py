@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 from drio_mcp.clock import Clock
-from drio_mcp.events.changes import EventType, Snapshot, happenings
+from drio_mcp.events.changes import EventType, Snapshot, client_happenings, happenings
 from drio_mcp.events.schemas import WebhookStatus, message_body
 from drio_mcp.opaque import Randomness, new_id
-from drio_mcp.store import Transaction, outbox, webhooks
+from drio_mcp.store import Transaction, outbox, provider_clients, webhooks
 from drio_mcp.store.database import ChangedRow
 from drio_mcp.store.webhooks import WebhookRow
 
@@ -30,13 +30,16 @@ class Outbox:
 
     def watch(self, tx: Transaction, subject: ChangedRow) -> Callable[[], None] | None:
         """The `Watcher` of the database."""
-        if subject.app_id is None or not _listening(tx, subject.app_id):
+        told = _apps_told(tx, subject)
+        if not told:
             return None
-        app_id, before = subject.app_id, self._look(tx, subject)
+        before = self._look(tx, subject)
+        events_between = client_happenings if subject.kind == provider_clients.KIND else happenings
 
         def compare() -> None:
-            for each in happenings(before, self._look(tx, subject)):
-                self.put(tx, app_id, subject.id, each.type, each.data)
+            for each in events_between(before, self._look(tx, subject)):
+                for app_id in told:
+                    self.put(tx, app_id, subject.id, each.type, each.data)
 
         return compare
 
@@ -53,6 +56,13 @@ class Outbox:
             tx.run(webhooks.NOTE_ENDED, id=row.id, status=WebhookStatus.FAILING, last_error=OVERFLOWN)
             return
         outbox.append(tx, row.id, new_id("msg", self._randomness), subject_id, type_, body, now)
+
+
+def _apps_told(tx: Transaction, subject: ChangedRow) -> list[str]:
+    """The apps with webhooks that the subject concerns; a client of the server concerns operators alone."""
+    if subject.app_id is None:
+        return tx.all(webhooks.APPS_BEHIND_CLIENT, client_id=subject.id)
+    return [subject.app_id] if _listening(tx, subject.app_id) else []
 
 
 def _listening(tx: Transaction, app_id: str) -> list[WebhookRow]:

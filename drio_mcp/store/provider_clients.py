@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from drio_mcp.store.database import Query, Statement, Transaction
+from drio_mcp.store.database import ChangedRow, Query, Statement, Transaction, about_to_change
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +111,9 @@ POSTPONE = Statement("UPDATE provider_clients SET due_at = :due_at WHERE id = :i
 DELETE = Statement("DELETE FROM provider_clients WHERE id = :id")
 HOLD = Statement("UPDATE provider_clients SET version = version WHERE id = :id")
 
+KIND = "provider_clients"
+"""What the changes of provider clients are followed as."""
+
 CHANGEABLE = (
     "id",
     "name",
@@ -131,6 +134,12 @@ def list_after(tx: Transaction, app_id: str | None, after: tuple[int, str], limi
     """Up to `limit` clients of the app, or of the server, in the order they were made, from behind `after`."""
     place: dict[str, Any] = {"created_at": after[0], "id": after[1], "limit": limit}
     return tx.all(LIST_OF_SERVER, **place) if app_id is None else tx.all(LIST_OF_APP, app_id=app_id, **place)
+
+
+def set_error(tx: Transaction, row: ProviderClientRow, error: str | None) -> None:
+    """Write what the provider said of the client, or that it works."""
+    about_to_change(tx, ChangedRow(KIND, row.id, row.app_id))
+    tx.run(SET_ERROR, id=row.id, last_error=error)
 
 
 def insert(tx: Transaction, row: ProviderClientRow) -> None:

@@ -42,6 +42,14 @@ LIST_AFTER = Query(
     WebhookRow,
 )
 """All webhooks, a batch at a time, to seal their secrets anew."""
+APPS_BEHIND_CLIENT = Query(
+    """SELECT DISTINCT connections.app_id FROM connections JOIN apps ON apps.id = connections.app_id
+       JOIN users ON users.id = apps.user_id
+       WHERE connections.provider_client_id = :client_id AND users.is_operator = 1 AND EXISTS (
+             SELECT 1 FROM webhooks WHERE webhooks.app_id = connections.app_id)""",
+    str,
+)
+"""The apps of operators whose connections use a client of the server, and who want to be told of something."""
 INSERT = Statement(
     f"""INSERT INTO webhooks ({COLUMNS})
         VALUES ({", ".join(":" + name for name in COLUMNS.split(", "))})"""  # noqa: S608

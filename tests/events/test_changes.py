@@ -2,7 +2,7 @@
 
 import pytest
 
-from drio_mcp.events.changes import EventType, Snapshot, happenings
+from drio_mcp.events.changes import EventType, Snapshot, client_happenings, happenings
 
 
 def at(status: str, has_worked: bool = False) -> Snapshot:
@@ -42,3 +42,18 @@ def test_what_a_change_is_called(before: Snapshot | None, after: Snapshot | None
 def test_a_deletion_tells_what_there_was() -> None:
     [told] = happenings(at("valid"), None)
     assert told.data == {"auth": {"status": "valid"}}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_told"),
+    [
+        (at("valid"), at("invalid"), True),
+        (None, at("invalid"), True),
+        (at("invalid"), at("invalid"), False),
+        (at("invalid"), at("valid"), False),
+        (at("invalid"), None, False),
+    ],
+)
+def test_a_client_begins_to_fail(before: Snapshot | None, after: Snapshot | None, is_told: bool) -> None:
+    told = [each.type for each in client_happenings(before, after)]
+    assert told == ([EventType.PROVIDER_CLIENT_FAILING] if is_told else [])

@@ -5,9 +5,11 @@ import json
 import pytest
 
 from drio_mcp.connections.record.schemas import ConnectionPatch, CreateAuthConnection
+from drio_mcp.connections.upstream.provider_client import CreateProviderClient
 from drio_mcp.events import outbox as rules
 from drio_mcp.events.changes import EventType
-from drio_mcp.store import Transaction, connections
+from drio_mcp.opaque import Secret
+from drio_mcp.store import Statement, Transaction, connections, provider_clients
 from tests.events.scene import Scene
 
 
@@ -131,3 +133,60 @@ async def test_old_messages_are_forgotten(scene: Scene) -> None:
     scene.clock.advance(days=4, seconds=1)
     assert await scene.services.deliveries.prune(scene.clock.now()) == 1
     assert await scene.waiting(hook.id) == []
+
+
+USE_CLIENT = Statement("UPDATE connections SET provider_client_id = :client_id WHERE id = :id")
+CLIENT = {
+    "authorizationEndpoint": "https://accounts.example.com/authorize",
+    "tokenEndpoint": "https://accounts.example.com/token",
+    "clientId": "client_123",
+    "clientSecret": "hush_hush_never_sent",
+}
+
+
+async def refuse(scene: Scene, client_id: str, error: str | None) -> None:
+    """What a refresh that the provider answers so writes."""
+
+    def write(tx: Transaction) -> None:
+        row = tx.one(provider_clients.FIND, id=client_id)
+        assert row is not None
+        provider_clients.set_error(tx, row, error)
+
+    await scene.services.db.write(write)
+
+
+async def test_a_provider_client_that_is_refused_is_told_once(scene: Scene) -> None:
+    hook = await scene.listen()
+    body = CreateProviderClient.model_validate(CLIENT)
+    client = (await scene.services.provider_clients.create(scene.actor, scene.app_id, body)).client
+    for error in ("client_secret_wrong: No", "client_unknown: No", None, "client_secret_wrong: Again"):
+        await refuse(scene, client.id, error)
+    found = await scene.waiting(hook.id)
+    assert [row.type for row in found] == ["provider_client.failing"] * 2
+    told = json.loads(found[0].body)["data"]["providerClient"]
+    assert (told["id"], told["clientSecret"]) == (client.id, "********")
+    assert told["lastError"] == "client_secret_wrong: No"
+    assert "hush_hush" not in found[0].body
+
+
+async def test_a_client_of_the_server_is_told_to_operators_alone(scene: Scene) -> None:
+    services = scene.services
+    await services.directory.promote(scene.ada.id)
+    bob = await services.people.create("bob@example.com", "Bob", Secret("correct horse battery"))
+    [bobs_app] = await services.apps.list(bob.id)
+    theirs = Scene(services, scene.clock, bob, bobs_app.id, scene.receiver, scene.receiving)
+    client = (
+        await services.provider_clients.create(scene.actor, None, CreateProviderClient.model_validate(CLIENT))
+    ).client
+    hook, bobs_hook = await scene.listen(EventType.PROVIDER_CLIENT_FAILING), await theirs.listen()
+    config = {"authorizationEndpoint": CLIENT["authorizationEndpoint"], "tokenEndpoint": CLIENT["tokenEndpoint"]}
+    for each in (scene, theirs):
+        auth_id = await each.connect(providerKey="custom-oauth", config=config)
+        await services.db.write(_use, client.id, auth_id)
+    await refuse(scene, client.id, "client_unknown: Deleted")
+    assert [row.type for row in await scene.waiting(hook.id)] == ["provider_client.failing"]
+    assert [row.type for row in await theirs.waiting(bobs_hook.id)] == ["connection.created"]
+
+
+def _use(tx: Transaction, client_id: str, auth_id: str) -> None:
+    tx.run(USE_CLIENT, client_id=client_id, id=auth_id)

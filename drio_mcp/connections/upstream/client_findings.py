@@ -22,10 +22,10 @@ def note_client_fault(tx: Transaction, client: ClientInUse | None, fault: Fault)
         return
     error = last_error(fault.code, fault.sentence)
     if client.row.last_error != error:
-        tx.run(provider_clients.SET_ERROR, id=client.row.id, last_error=error)
+        provider_clients.set_error(tx, client.row, error)
 
 
 def note_client_works(tx: Transaction, client: ClientInUse | None) -> None:
     """Its provider has just issued tokens to it."""
     if client is not None and client.row.last_error is not None:
-        tx.run(provider_clients.SET_ERROR, id=client.row.id, last_error=None)
+        provider_clients.set_error(tx, client.row, None)

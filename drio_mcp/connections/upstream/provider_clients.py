@@ -416,6 +416,11 @@ class ProviderClients:
             raise ValidationFailed([Problem("providerKey", problem)])
         return self._servers.at(entry.authorization_endpoint, entry.token_endpoint), entry.name
 
+    def find(self, tx: Transaction, client_id: str) -> ProviderClient | None:
+        """The client of that id, whoever it belongs to, inside a decision."""
+        row = tx.one(provider_clients.FIND, id=client_id)
+        return None if row is None else self._view(tx, row).client
+
     def _view(self, tx: Transaction, row: ProviderClientRow) -> ClientView:
         client = shown(
             row,
