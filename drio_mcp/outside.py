@@ -19,6 +19,8 @@ LONGEST_AUTHORITY: Final = 512
 """A host name has at most 253 characters (RFC 1035 section 2.3.4), a few more where it is written in Unicode."""
 LONGEST_RUN: Final = 4_096
 """Characters that are normalized at most: five milliseconds at the worst."""
+LARGEST: Final = 4
+"""Mebibytes up to which more may stand in a document."""
 MOST_CONTAINERS: Final = 60_000
 MOST_MEMBERS: Final = 100_000
 """Of a JSON document of a mebibyte, and of a larger one in proportion. What has more is not worth the turn of the event
@@ -90,13 +92,21 @@ def read_json(data: bytes | str) -> Any:
     """
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     raw = raw.removeprefix(_BOM)
-    size = max(1, len(raw) / (1024 * 1024))
-    if raw.count(b"[") + raw.count(b"{") > MOST_CONTAINERS * size or raw.count(b",") > MOST_MEMBERS * size:
-        raise ValueError("more than is read here")
+    refuse_bulk(raw)
     try:
         return _DECODER.decode(raw.decode("utf-8", "surrogatepass"))
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def refuse_bulk(raw: bytes) -> None:
+    """Raises `ValueError` for JSON of so many parts that reading it would hold everybody up.
+
+    A thread would not help: whoever builds objects holds the interpreter meanwhile.
+    """
+    size = min(max(1, len(raw) / (1024 * 1024)), LARGEST)
+    if raw.count(b"[") + raw.count(b"{") > MOST_CONTAINERS * size or raw.count(b",") > MOST_MEMBERS * size:
+        raise ValueError("more than is read here")
 
 
 def normalized(form: Literal["NFC", "NFKC", "NFKD"], text: str, longest: int) -> str:

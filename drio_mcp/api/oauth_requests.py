@@ -17,6 +17,8 @@ from drio_mcp.middleware.context import address_of
 from drio_mcp.oauth.parameters import REPEATABLE, Parameters
 
 MOST_PARAMETERS = 50
+MOST_FORM_BYTES = 128 * 1024
+"""Decoding more is work for nobody: the longest parameter is a client assertion of 16 KiB."""
 SECRET_PARAMETERS = frozenset(
     {"client_secret", "client_assertion", "code", "code_verifier", "refresh_token", "token", "access_token"}
 )
@@ -72,6 +74,8 @@ def _refuse_secrets_in_query(query: bytes) -> None:
 
 
 def _form_pairs(body: bytes) -> list[tuple[str, str]]:
+    if len(body) > MOST_FORM_BYTES:
+        raise OAuthError("invalid_request", "The body is longer than any form that is asked for")
     try:
         return parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST_PARAMETERS)
     except ValueError:

@@ -1,4 +1,4 @@
-"""McpPeer-sent events (HTML standard, section 9.2), read as they come: each byte is looked at once."""
+"""Server-sent events (HTML standard, section 9.2), read as they come: each byte is looked at once."""
 
 from dataclasses import dataclass
 

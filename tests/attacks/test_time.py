@@ -54,6 +54,18 @@ def test_combining_marks_in_a_form_hold_nobody_up(
     assert 400 <= answer.status_code < 500
 
 
+@pytest.mark.parametrize("path", [TOKEN, "/api/v1/auth/refresh", "/api/v1/auth/revoke", "/api/v1/auth/introspect"])
+@pytest.mark.parametrize("piece", ["%CC%81", "a", "a=%20", "+"])
+def test_a_mebibyte_of_a_form_holds_nobody_up(
+    server: RunningServer, http: httpx2.Client, path: str, piece: str
+) -> None:
+    """Decoding escapes one by one takes a tenth of a second."""
+    body = "client_id=" + piece * (1_000_000 // len(piece))
+    with server.watched():
+        answer = http.post(path, content=body, headers=FORM)
+    assert 400 <= answer.status_code < 500
+
+
 @pytest.mark.parametrize("length", [200, 1_000, 8_000, 15_000])
 def test_combining_marks_of_any_length_hold_nobody_up(server: RunningServer, http: httpx2.Client, length: int) -> None:
     """Below the bound of a form's field the bounds of e-mail addresses and passwords hold: by raw length, first."""

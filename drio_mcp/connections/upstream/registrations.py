@@ -9,6 +9,7 @@ deregistered again.
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -36,6 +37,8 @@ from drio_mcp.opaque import Secret, new_id
 from drio_mcp.store import Transaction, provider_client_secrets, provider_clients, upstreams
 from drio_mcp.store.provider_clients import ProviderClientRow
 from drio_mcp.vault import SealBroken
+
+log = logging.getLogger("drio_mcp.connections")
 
 BATCH = 50
 AHEAD = 7 * DAY
@@ -134,7 +137,10 @@ class ProviderRegistrations:
             await self._db.write(
                 lambda tx: tx.run(provider_clients.POSTPONE, id=client_id, due_at=now + RETRY_AFTER)  # noqa: B023
             )
-            await self._update(client_id, ())
+            try:
+                await self._update(client_id, ())
+            except Exception as error:  # what is the matter with one stops no other
+                log.error("a client's secret was not renewed", exc_info=error)
         return len(due)
 
     async def replace_lost(self, connection_id: str) -> bool:

@@ -15,6 +15,7 @@ from drio_mcp import __version__
 from drio_mcp.connections.upstream.mcp.mirrored import header_value
 from drio_mcp.outbound import Outbound, OutboundError, OutboundResponse
 from drio_mcp.outbound.server_sent_events import EventReader
+from drio_mcp.outside import refuse_bulk
 
 MAX_ANSWER_BYTES = 10 * 1024 * 1024
 MODERN = "2026-07-28"
@@ -264,6 +265,7 @@ class _Exchange:
 async def _parsed(body: bytes) -> Any:
     """The JSON in `body`, None where it is none: duplicate or endless nesting, NaN and lone surrogates included."""
     try:
+        refuse_bulk(body)
         if len(body) > PARSED_ON_LOOP:
             return await asyncio.to_thread(from_json, body, allow_inf_nan=False)
         return from_json(body, allow_inf_nan=False)

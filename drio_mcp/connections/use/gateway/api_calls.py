@@ -15,6 +15,7 @@ from drio_mcp.connections.use.proxy import Passed, ProxiedCall
 from drio_mcp.errors import Problem, ValidationFailed
 from drio_mcp.models import Model
 from drio_mcp.outbound import OutboundError
+from drio_mcp.outside import refuse_bulk
 
 MAX_READ_BYTES = 10 * 1024 * 1024
 MAX_SHOWN_BYTES = 100 * 1024
@@ -152,6 +153,7 @@ def _value(body: bytes) -> Any:
     if not body:
         return ""
     try:
+        refuse_bulk(body)
         return mapped(from_json(body, allow_inf_nan=False), clean)
     except ValueError:
         pass
