@@ -10,6 +10,7 @@ from pathlib import Path
 
 from drio_mcp.api.routes import OPERATIONS
 from drio_mcp.config import EXAMPLES, Settings
+from drio_mcp.connections.catalog.entries import Catalog, CatalogEntry
 from drio_mcp.connections.diagnosis_codes import CODES, Mender, Remedy
 from drio_mcp.events.changes import MEANINGS
 from drio_mcp.tools.registry import tools_for
@@ -88,12 +89,64 @@ def events_table() -> str:
     return "\n".join([*lines, *(f"| `{type_}` | {meaning} |" for type_, meaning in MEANINGS.items())])
 
 
+def providers_list() -> str:
+    """Every provider, by category: what it needs and what the simulators prove of it."""
+    catalog = Catalog()
+    entries = [entry for key in catalog.keys if (entry := catalog.find(key)) is not None]
+    by_category: dict[str, list[CatalogEntry]] = {}
+    for entry in sorted(entries, key=lambda each: (-each.popularity, each.key)):
+        by_category.setdefault(entry.category, []).append(entry)
+    parts = [f"{len(entries)} providers."]
+    for category in sorted(by_category):
+        lines = [f"### {category}", "", "| provider | key | needs | proven | sources |", "|---|---|---|---|---|"]
+        for entry in by_category[category]:
+            sources = len(entry.sources)
+            row = (f"[{entry.name}]({entry.docs_url})", f"`{entry.key}`", _needs(entry), _proven(entry), str(sources))
+            lines.append(f"| {' | '.join(row)} |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def _needs(entry: CatalogEntry) -> str:
+    """What the owner brings along."""
+    if entry.kind == "oauth":
+        page = f" ([where]({entry.setup.url}))" if entry.setup is not None else ""
+        needed = [f"an OAuth client{page}" if entry.authorization_endpoint else f"an app's id and secret{page}"]
+        if entry.mcp_auth in {"oauth", "oauth-dcr"} and entry.mcp_server_url is not None:
+            needed.append("or nothing, at its MCP server")
+    else:
+        labels = (entry.key_parts.second_label, entry.key_parts.label or "a key")
+        needed = [" and ".join(label for label in labels if label)]
+    variables = [f"`{each.name}`" for each in entry.variables if each.default is None]
+    return ", ".join([*needed, *variables])
+
+
+def _proven(entry: CatalogEntry) -> str:
+    """The steps of the simulators that this entry goes through."""
+    if entry.kind == "oauth":
+        steps = ["consent" if entry.authorization_endpoint else "grant"]
+        steps += ["facts"] if entry.facts else []
+    else:
+        steps = ["key"]
+    steps.append("use")
+    is_checked = entry.probe is not None or entry.userinfo_endpoint is not None
+    steps += ["check"] if is_checked else []
+    steps += ["renew"] if entry.kind == "oauth" and entry.tokens.renewed_with != "nothing" else []
+    errors = entry.errors
+    steps += ["words"] if errors.token or errors.consent or (errors.api and is_checked) else []
+    asked = entry.revocation.request
+    steps += ["revoke"] if entry.revocation_endpoint or (asked is not None and asked.url is not None) else []
+    by_hand = entry.revocation.page
+    return ", ".join(steps) + (f"; [revoked by hand]({by_hand})" if by_hand and "revoke" not in steps else "")
+
+
 PARTS: list[tuple[str, str, Callable[[], str]]] = [
     ("README.md", "settings", lambda: settings_table(with_examples=False)),
     ("docs/settings.md", "settings", settings_table),
     ("docs/tools.md", "tools", tools_list),
     ("docs/rest.md", "operations", operations_table),
     ("docs/diagnosis.md", "codes", diagnosis_list),
+    ("docs/providers.md", "providers", providers_list),
     ("docs/events.md", "events", events_table),
 ]
 """File, name of the part, and what makes it."""

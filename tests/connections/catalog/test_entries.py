@@ -1,10 +1,15 @@
 """The catalog's data and the schema that they keep: every entry well formed, every breach named at the start."""
 
+import ast
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
-from drio_mcp.connections.catalog.entries import Catalog, checked, raw_entries
+import drio_mcp
+from drio_mcp.connections.catalog import schema
+from drio_mcp.connections.catalog.entries import Catalog, CatalogEntry, checked, raw_entries
 from drio_mcp.connections.catalog.providers import GENERICS
 from drio_mcp.connections.catalog.templates import places
 from drio_mcp.connections.fields import origin_of
@@ -67,3 +72,25 @@ def test_a_breach_stops_the_start_and_names_entry_and_member(change: dict[str, A
 def test_two_entries_of_one_key_stop_the_start() -> None:
     with pytest.raises(StartupError, match="bench: key"):
         Catalog([ENTRY, ENTRY]).check()
+
+
+PACKAGE = Path(drio_mcp.__file__).parent
+DOCUMENTED = {"sources"}
+"""What stands in docs/providers.md, and nowhere else."""
+
+
+def test_no_member_is_there_that_code_does_not_read() -> None:
+    """What is peculiar to a provider is executed; a fact that nothing reads is prose."""
+    vocabulary = {PACKAGE / "connections" / "catalog" / name for name in ("schema.py", "entries.py")}
+    read: set[str] = set()
+    for source in set(PACKAGE.rglob("*.py")) - vocabulary:
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute):
+                read.add(node.attr)
+            elif isinstance(node, ast.Tuple):  # names that are looked up one after the other
+                read |= {
+                    each.value for each in node.elts if isinstance(each, ast.Constant) and isinstance(each.value, str)
+                }
+    shapes = [each for each in vars(schema).values() if isinstance(each, type) and issubclass(each, BaseModel)]
+    members = {name for shape in (CatalogEntry, *shapes) for name in shape.model_fields}
+    assert members - read - DOCUMENTED == set()
