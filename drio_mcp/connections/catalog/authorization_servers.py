@@ -99,7 +99,7 @@ class AuthorizationServers:
     def _moved(self) -> dict[tuple[str, str], AuthorizationServer]:
         found: dict[tuple[str, str], AuthorizationServer] = {}
         for entry, server in self._entries():
-            former = tuple(getattr(entry, "former_endpoints", ()))
+            former = entry.former_endpoints
             for authorization_endpoint in (server.authorization_endpoint, *former):
                 for token_endpoint in (server.token_endpoint, *former):
                     found.setdefault((spelled(authorization_endpoint), spelled(token_endpoint)), server)

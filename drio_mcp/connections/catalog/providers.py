@@ -56,6 +56,11 @@ class Provider(Model):
         exclude_if=lambda value: value is None,
         description="Whose OAuth client is used: none needs to be made unless it says needed.",
     )
+    revoke_url: str | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="Where a person takes back what they allowed.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +231,7 @@ def _facts_of(entry: CatalogEntry) -> ProviderFacts:
         provisioning_mode="dynamic" if entry.mcp_auth == "oauth-dcr" else "manual",
         docs_url=entry.docs_url,
         config_schema=schema,
+        revoke_url=entry.revocation.page,
     )
     origins = tuple(origin_of(url) for url in entry.api_origins if "{" not in url)
     return ProviderFacts(provider, fixed, origins, entry)

@@ -130,8 +130,6 @@ class AuthorizationRules(Model):
     """False where `resource` (RFC 8707) makes the provider refuse."""
     prompt: Literal["always", "with-offline-access", "never"] = "with-offline-access"
     """When `prompt=consent` is sent: `always` where only that brings a refresh token, `never` where it does harm."""
-    state_at_least: StrictInt = 1
-    """The shortest `state` that the provider takes, in characters; ours has 43."""
 
 
 class EndpointRequest(Model):

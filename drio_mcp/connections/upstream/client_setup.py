@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from drio_mcp.connections.catalog.entries import CatalogEntry
 
@@ -32,7 +31,7 @@ class ClientSetup:
 
 def setup_of(provider_name: str, entry: CatalogEntry | None, redirect_uri: str, scopes: Iterable[str]) -> ClientSetup:
     """The steps of the catalog, or those that are the same at nearly every provider."""
-    given: Any = getattr(entry, "setup", None)
+    given = entry.setup if entry is not None else None
     scopes = tuple(scopes)
     lines: tuple[str, ...] = given.steps if given is not None and given.steps else _usual(provider_name, entry, scopes)
     values = {REDIRECT_URI: redirect_uri, SCOPES: " ".join(scopes) or "that your calls need"}

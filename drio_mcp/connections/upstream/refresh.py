@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from drio_mcp.clock import HOUR, MINUTE, SECOND
+from drio_mcp.connections.catalog.schema import TokenLife
 from drio_mcp.connections.config_types import ConfigType
 from drio_mcp.connections.diagnosis_codes import CLIENT_REFUSED, CODES, Code, Fault
 from drio_mcp.connections.record import repository
@@ -28,6 +29,7 @@ from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.due_work import Due, DueWork, Schedule
 from drio_mcp.connections.record.history import Actor, Event
 from drio_mcp.connections.upstream.client_findings import CLIENT_ENDED
+from drio_mcp.connections.upstream.renewal_times import due_at, is_ending
 from drio_mcp.connections.upstream.stored_tokens import ACCESS_TOKEN, ORPHAN, REFRESH_TOKEN, Held, StoredTokens
 from drio_mcp.connections.upstream.token_answers import Refusal, TokenSet
 from drio_mcp.connections.upstream.token_endpoints import TokenEndpoints
@@ -43,10 +45,6 @@ from drio_mcp.vault import SealBroken
 
 LEASE_MS = MINUTE
 """Longer than the token client may take for both of its tries."""
-LEEWAY_MS = MINUTE
-"""A token that has less than this left is renewed before it is used."""
-AHEAD_MS = 10 * MINUTE
-"""How long before its end a token is renewed by the background job, at most."""
 BACKOFF_MS = 30 * SECOND
 LONGEST_BACKOFF_MS = HOUR
 CLAIMED_MS = 2 * MINUTE
@@ -137,14 +135,15 @@ class TokenRefresh:
         self, tx: Transaction, actor: Actor, connection: Connection, tokens: TokenSet, event: Event = Event.CONNECTED
     ) -> Connection:
         """Store the tokens of a new consent, inside the caller's decision."""
-        return self._tokens.keep(tx, actor, connection, tokens, self._due_at(tokens), event)
+        return self._tokens.keep(tx, actor, connection, tokens, self._due_at(connection, tokens), event)
 
     async def access_token(self, connection_id: str) -> AccessToken:
         """A token with life left in it, renewed if need be, by one refresh however many ask. Raises `Fault`."""
-        row, token = await self._db.read(self._find, connection_id)
-        if token is None or (row is not None and self._is_ending(row)):
+        row, token, life = await self._db.read(self._find, connection_id)
+        now = self._clock.now()
+        if token is None or (row is not None and is_ending(row.obtained_at, row.expires_at, life, now)):
             await self._refresh_or_make_do(connection_id, row, has_token=token is not None)
-            row, token = await self._db.read(self._find, connection_id)
+            row, token, _ = await self._db.read(self._find, connection_id)
         if row is None or token is None:
             raise Fault(Code.AWAITING_CONSENT)
         return AccessToken(token, row.token_type, row.expires_at, tuple(json.loads(row.scopes or "[]")), row.generation)
@@ -253,7 +252,7 @@ class TokenRefresh:
         if not task.cancelled():
             task.exception()  # told to whoever still waits; nobody may be left
 
-    def _find(self, tx: Transaction, connection_id: str) -> tuple[TokenSetRow | None, Secret | None]:
+    def _find(self, tx: Transaction, connection_id: str) -> tuple[TokenSetRow | None, Secret | None, TokenLife]:
         connection = repository.find(tx, connection_id)
         if connection is None:
             raise _gone()
@@ -261,7 +260,8 @@ class TokenRefresh:
             raise Fault(Code.DISABLED)
         row = tx.one(token_sets.FIND, connection_id=connection_id)
         try:
-            return row, self._tokens.unseal(tx, connection, ACCESS_TOKEN)
+            token = self._tokens.unseal(tx, connection, ACCESS_TOKEN)
+            return row, token, self._tokens.rules(connection).entry.tokens
         except SealBroken:
             raise Fault(Code.SECRET_UNAVAILABLE) from None
 
@@ -322,7 +322,7 @@ class TokenRefresh:
         connection = repository.find(tx, attempt.connection_id)
         if connection is None or not self._tokens.origins(connection) <= attempt.origins:
             return  # what was issued for other origins must not become good for the present ones
-        if self._tokens.renew(tx, JOB, connection, tokens, self._due_at(tokens), attempt.held):
+        if self._tokens.renew(tx, JOB, connection, tokens, self._due_at(connection, tokens), attempt.held):
             return
         row = tx.one(token_sets.FIND, connection_id=connection.id)
         if row is not None and row.generation == attempt.held.generation:
@@ -362,22 +362,15 @@ class TokenRefresh:
             orphan = None
         for payload in (stray, orphan):
             tokens = None if payload is None else _unpack(payload, held.generation, self._tokens.origins(connection))
-            if tokens is not None and self._tokens.renew(tx, JOB, connection, tokens, self._due_at(tokens), held):
+            if tokens is None:
+                continue
+            if self._tokens.renew(tx, JOB, connection, tokens, self._due_at(connection, tokens), held):
                 return True
         return False
 
-    def _is_ending(self, row: TokenSetRow) -> bool:
-        if row.expires_at is None:
-            return False
-        lifetime = row.expires_at - row.obtained_at
-        return row.expires_at - min(LEEWAY_MS, lifetime // 4) <= self._clock.now()
-
-    def _due_at(self, tokens: TokenSet) -> int | None:
+    def _due_at(self, connection: Connection, tokens: TokenSet) -> int | None:
         """When the background job renews: ahead of the end, and not all at once."""
-        if tokens.expires_at is None:
-            return None
-        ahead = min(AHEAD_MS, (tokens.expires_at - tokens.obtained_at) // 4)
-        return tokens.expires_at - int(ahead * (1 + self._jitter()))
+        return due_at(tokens, self._tokens.rules(connection).entry.tokens, self._jitter())
 
     def _retry_at(self, failures: int, refusal: Refusal) -> int:
         backoff = min(BACKOFF_MS * 2 ** min(failures, 10), LONGEST_BACKOFF_MS)

@@ -1,0 +1,62 @@
+"""When tokens are renewed, by what the provider's entry says of their life."""
+
+import pytest
+
+from drio_mcp.clock import DAY, HOUR, MINUTE, SECOND
+from drio_mcp.connections.catalog.schema import TokenLife
+from drio_mcp.connections.upstream.renewal_times import due_at, is_ending
+from drio_mcp.connections.upstream.token_answers import TokenSet
+from drio_mcp.opaque import Secret
+
+NOON = 1_773_576_000_000
+
+
+def tokens(expires: int | None, refresh: str | None = "r", refresh_expires: int | None = None) -> TokenSet:
+    ends = None if expires is None else NOON + expires
+    return TokenSet(
+        access_token=Secret("a"),
+        token_type="Bearer",
+        obtained_at=NOON,
+        expires_at=ends,
+        refresh_token=None if refresh is None else Secret(refresh),
+        scopes=None,
+        refresh_expires_at=None if refresh_expires is None else NOON + refresh_expires,
+    )
+
+
+@pytest.mark.parametrize(
+    ("life", "given", "at"),
+    [
+        (TokenLife(), tokens(HOUR), HOUR - 10 * MINUTE),
+        (TokenLife(), tokens(8 * MINUTE), 6 * MINUTE),
+        (TokenLife(earliest_renewal_seconds=570), tokens(600 * SECOND), 570 * SECOND),
+        (TokenLife(renewed_with="access_token", earliest_renewal_seconds=86_400), tokens(60 * DAY), 30 * DAY),
+        (TokenLife(), tokens(None), 30 * DAY),
+        (TokenLife(idle_seconds=14 * 86_400), tokens(None), 10.5 * DAY),
+        (TokenLife(), tokens(None, refresh_expires=8 * DAY), 6 * DAY),
+        (TokenLife(rotates=False), tokens(None, refresh_expires=8 * DAY), 30 * DAY),
+        (TokenLife(), tokens(None, refresh=None), None),
+        (TokenLife(idle_seconds=7 * 86_400), tokens(90 * DAY), 5.25 * DAY),
+    ],
+)
+def test_when_the_background_job_renews(life: TokenLife, given: TokenSet, at: float | None) -> None:
+    """Ahead of the end, in the room that the provider leaves, and before an unused refresh token lapses."""
+    assert due_at(given, life, 0.0) == (None if at is None else NOON + at)
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.5, 0.99])
+@pytest.mark.parametrize("minutes", [1, 8, 60, 1440])
+def test_jitter_never_leads_beyond_the_end(jitter: float, minutes: int) -> None:
+    at = due_at(tokens(minutes * MINUTE), TokenLife(), jitter)
+    assert at is not None
+    assert NOON < at < NOON + minutes * MINUTE
+
+
+def test_a_token_is_not_renewed_sooner_than_the_provider_allows() -> None:
+    """Exact Online: ten minutes of life, and no renewal in the first nine and a half."""
+    life = TokenLife(earliest_renewal_seconds=570)
+    ends = NOON + 600 * SECOND
+    assert not is_ending(NOON, ends, life, NOON + 569 * SECOND)
+    assert is_ending(NOON, ends, life, NOON + 570 * SECOND)
+    assert is_ending(NOON, ends, TokenLife(), NOON + 540 * SECOND)
+    assert not is_ending(NOON, None, life, NOON + DAY)
