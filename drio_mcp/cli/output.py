@@ -1,6 +1,7 @@
 """What commands print: tables for people, JSON for programs."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -12,7 +13,10 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 WIDE = 1000
-"""Columns of a pipe or file, so that no line of a table is folded there."""
+"""Columns that any table fits into, to measure it."""
+USUAL_WIDTH = 80
+"""Columns of a pipe or file."""
+MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\d\.\d{3}Z")
 
 
 def print_json(value: Any) -> None:
@@ -21,7 +25,11 @@ def print_json(value: Any) -> None:
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], *, empty: str) -> None:
-    """Print the rows under the headings of `columns` (key to heading), or the sentence `empty`."""
+    """Print the rows under the headings of `columns` (key to heading), or the sentence `empty`.
+
+    What is wider than the terminal, or than 80 columns where there is none, is printed row by row instead: a heading
+    and its value on each line, and an empty line between two rows.
+    """
     if not rows:
         click.echo(empty)
         return
@@ -30,15 +38,24 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], *
     from rich.table import Table
     from rich.text import Text
 
+    cells = [[_cell(row[key]) for key in columns] for row in rows]
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for heading in columns.values():
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_cell(row[key])) for key in columns))  # Text: no name is taken for markup
+        table.add_column(heading, no_wrap=True)
+    for each in cells:
+        table.add_row(*(Text(cell) for cell in each))  # Text: no name is taken for markup
     console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = WIDE
-    console.print(table)
+    width = console.width if console.is_terminal else USUAL_WIDTH
+    if console.measure(table, options=console.options.update(width=WIDE)).maximum <= width:
+        console.width = width
+        console.print(table)
+        return
+    indent = max(len(heading) for heading in columns.values()) + 2
+    blocks = (
+        "\n".join(f"{heading:{indent}}{cell}" for heading, cell in zip(columns.values(), each, strict=True) if cell)
+        for each in cells
+    )
+    click.echo("\n\n".join(blocks))
 
 
 @contextmanager
@@ -59,6 +76,8 @@ def _cell(value: Any) -> str:
             return ""
         case bool():
             return "yes" if value else "no"
+        case str() if moment := MOMENT.fullmatch(value):
+            return f"{moment[1]} {moment[2]}"  # UTC, to the minute
         case _:
             return printable(str(value))
 
