@@ -56,6 +56,8 @@ def test_a_connection_becomes_valid_expires_and_heals(tmp_path: Path, monkeypatc
             [link] = re.findall(r"^ +(http://\S+/connect/\S+)$", said, re.MULTILINE)
             [(url, token)] = re.findall(r"curl -s (\S+) -H 'Authorization: Bearer (\S+)'", said)
             parts = urlsplit(mcp_url)
+            [app_url] = re.findall(r"App's URL +(\S+)", said)
+            assert httpx2.post(app_url, json={}, trust_env=False).status_code == 401
 
             with Browser(f"{parts.scheme}://{parts.netloc}") as browser:
                 browser.open(link).sign_in(email, password)
@@ -70,6 +72,7 @@ def test_a_connection_becomes_valid_expires_and_heals(tmp_path: Path, monkeypatc
                 read_until(process, "status valid")
             auth = httpx2.get(url, headers={"Authorization": f"Bearer {token}"}, trust_env=False).json()["auth"]
             assert [each["status"] for each in auth] == ["valid"]
+            assert auth[0]["use"] == {"mode": "all", "tools": {"write_note": "ask"}}
             process.send_signal(signal.SIGINT)
             assert process.wait(timeout=WAIT_SECONDS) == 0
         finally:

@@ -40,6 +40,7 @@ class DemoService:
     codes: dict[str, str] = field(default_factory=dict)
     """Code to PKCE challenge."""
     refresh_tokens: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=lambda: ["Buy bread"])
     access_tokens: dict[str, int] = field(default_factory=dict)
     """Token to its end, in milliseconds."""
 
@@ -139,7 +140,7 @@ class DemoService:
         )
 
     async def mcp(self, request: Request) -> Response:
-        """As much of MCP as a look at the server needs: it says who it is, and has one tool."""
+        """As much of MCP as is needed: it says who it is, and has a tool that reads and one that writes."""
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
         if self.access_tokens.get(token, 0) <= self.clock.now():
             metadata = f"{self.origin}/.well-known/oauth-protected-resource/mcp"
@@ -150,7 +151,7 @@ class DemoService:
         message = await request.json()
         if "id" not in message:
             return Response(status_code=202)
-        return JSONResponse({"jsonrpc": "2.0", "id": message["id"], **_result(message)})
+        return JSONResponse({"jsonrpc": "2.0", "id": message["id"], **self._result(message)})
 
     def _is_redeemed(self, code: str, verifier: str) -> bool:
         """RFC 7636 section 4.6; the code is used up either way."""
@@ -160,22 +161,39 @@ class DemoService:
             return False
         return True
 
+    def _result(self, message: dict[str, Any]) -> dict[str, Any]:
+        params = message.get("params", {})
+        match message.get("method"):
+            case "initialize":
+                version = params.get("protocolVersion", "2025-06-18")
+                info = {"name": "demo-service", "version": "1"}
+                return {"result": {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": info}}
+            case "tools/list":
+                return {"result": {"tools": TOOLS}}
+            case "tools/call":
+                if params.get("name") == "write_note":
+                    self.notes.append(str(params.get("arguments", {}).get("text", ""))[:1_000])
+                return {"result": {"content": [{"type": "text", "text": "\n".join(self.notes)}]}}
+            case "ping":
+                return {"result": {}}
+            case _:
+                return {"error": {"code": -32601, "message": "There is no such method"}}
+
     def _new(self) -> str:
         return b64url(self.randomness.bytes(18))
 
 
-def _result(message: dict[str, Any]) -> dict[str, Any]:
-    match message.get("method"):
-        case "initialize":
-            version = message.get("params", {}).get("protocolVersion", "2025-06-18")
-            info = {"name": "demo-service", "version": "1"}
-            return {"result": {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": info}}
-        case "tools/list":
-            tool = {"name": "list_notes", "description": "Your notes", "inputSchema": {"type": "object"}}
-            return {"result": {"tools": [tool]}}
-        case "tools/call":
-            return {"result": {"content": [{"type": "text", "text": "Buy bread"}]}}
-        case "ping":
-            return {"result": {}}
-        case _:
-            return {"error": {"code": -32601, "message": "There is no such method"}}
+TOOLS = [
+    {
+        "name": "list_notes",
+        "description": "Your notes.",
+        "inputSchema": {"type": "object", "properties": {}},
+        "annotations": {"readOnlyHint": True},
+    },
+    {
+        "name": "write_note",
+        "description": "Write a note.",
+        "inputSchema": {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]},
+        "annotations": {"readOnlyHint": False, "destructiveHint": False},
+    },
+]

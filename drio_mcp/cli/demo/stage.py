@@ -22,8 +22,10 @@ from drio_mcp.clock import SECOND, SystemClock, rfc3339
 from drio_mcp.config import Settings
 from drio_mcp.connections.record.answers import ConnectAuth
 from drio_mcp.connections.record.history import Actor
+from drio_mcp.connections.record.schemas import UpdateAuthConnection
 from drio_mcp.errors import StartupError
 from drio_mcp.models import DEFAULT_SCOPES
+from drio_mcp.oauth.resources import app_resource
 from drio_mcp.opaque import Secret, SystemRandomness, b64url
 from drio_mcp.services import Services, build_services
 from drio_mcp.store import history
@@ -39,6 +41,7 @@ INTRODUCTION = """
 drio-mcp demo. Everything here is gone when you press Ctrl-C.
 
   MCP URL      {mcp}
+  App's URL    {app_mcp}   (what is connected, to be used)
   Account      {email}, password {password}
   Demo service {service}   (its access tokens live {lifetime} seconds)
 
@@ -47,6 +50,8 @@ drio-mcp demo. Everything here is gone when you press Ctrl-C.
 2. Watch below: the connection becomes valid, and each time its token runs out it is renewed by itself.
 3. Press "Withdraw the access" at {service}: the next renewal fails, the connection says so,
    and a new link comes below that heals it.
+4. Add the app's URL to an assistant and choose Everything: it can list your notes at once. To write one it is given a
+   link first, where you see exactly what would be written; the same call then works.
 
 The same over REST:
    curl -s {api}/auth -H 'Authorization: Bearer {token}'
@@ -140,10 +145,13 @@ class Story:
         [app] = await self.services.apps.list(person.id)
         token = await self.services.grants.issue_personal(person.id, DEFAULT_SCOPES, TOKEN_SECONDS, "Demo")
         auth_id, link = await self._connect(person, app.id)
+        asked = UpdateAuthConnection.model_validate({"use": {"tools": {"write_note": "ask"}}})
+        await self.services.connections.update(Actor.person(person.id, person.name), app.id, auth_id, asked)
         origin = self.services.settings.origin
         click.echo(
             INTRODUCTION.format(
                 mcp=self.services.settings.resource,
+                app_mcp=app_resource(self.services.settings, app.public_mcp_id),
                 email=EMAIL,
                 password=password,
                 service=self.service.origin,
