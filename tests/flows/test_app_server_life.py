@@ -1,7 +1,8 @@
 """The app as an MCP server over time: tools that change, approvals across restarts and crashes, healing (section 8)."""
 
 import asyncio
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,26 @@ def test_when_lists_are_asked_for_anew(tmp_path: Path, clock: FakeClock, ttl_ms:
         with app.api() as api:
             assert api.post(f"{app.path}/{auth_id}/validate").status_code == 200
         assert user.names() == ["s__echo", "s__more"]
+
+
+@pytest.mark.parametrize("version", ["2026-07-28", "2025-11-25"])
+def test_a_server_that_says_when_its_tools_change(tmp_path: Path, clock: FakeClock, version: str) -> None:
+    """`notifications/tools/list_changed`, outside of any request: the next list is the new one."""
+    server = RevisionServer(version, sessions=True, announces=True)
+    with one(tmp_path, clock, server) as (_, user, _):
+        assert user.names() == ["s__echo"]
+        wait_until(lambda: server.listening > 0)
+        server.tools = [ECHO, ECHO | {"name": "more"}]
+        assert user.names() == ["s__echo"]
+        server.changes += 1
+        wait_until(lambda: user.names() == ["s__echo", "s__more"])
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    ends_at = time.monotonic() + 20
+    while not is_so():
+        assert time.monotonic() < ends_at
+        time.sleep(0.01)
 
 
 def test_an_approval_is_for_one_client_and_one_call_for_ten_minutes(tmp_path: Path, clock: FakeClock) -> None:

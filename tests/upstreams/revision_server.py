@@ -1,12 +1,13 @@
 """An MCP server that speaks one revision and no other, as JSON or in events, with a session or without."""
 
+import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute
 
 from tests.upstreams.serving import Upstream
@@ -38,6 +39,10 @@ class RevisionServer:
     called: list[Mapping[str, str]] = field(default_factory=list)
     calls: list[dict[str, Any]] = field(default_factory=list)
     listed: int = 0
+    announces: bool = False
+    """Whether it says when its tools change: when `changes` grows."""
+    changes: int = 0
+    listening: int = 0
     origin: str = ""
 
     @property
@@ -46,11 +51,14 @@ class RevisionServer:
 
     def routes(self, upstream: Upstream) -> list[BaseRoute]:
         self.origin = upstream.origin
-        return [upstream.route("/mcp", "mcp", self._answer, ["POST"])]
+        return [upstream.route("/mcp", "mcp", self._answer, ["POST", "GET"])]
 
     async def _answer(self, request: Request) -> Response:
         if self.token is not None and request.headers.get("authorization") != f"Bearer {self.token}":
             return JSONResponse({"error": "invalid_token"}, 401, {"WWW-Authenticate": "Bearer"})
+        if request.method == "GET":
+            is_listener = self.announces and request.headers.get("mcp-session-id") == "s-1"
+            return self._stream() if is_listener else Response(status_code=405)
         message = await request.json()
         method, number = message["method"], message.get("id")
         if (
@@ -60,6 +68,8 @@ class RevisionServer:
             return self._error(number, -32022, 400)
         if number is None:
             return Response(status_code=202)
+        if method == "subscriptions/listen" and self.announces:
+            return self._stream()
         if method == "tools/call":
             self.called.append(dict(request.headers))
             self.calls.append(message["params"])
@@ -76,12 +86,30 @@ class RevisionServer:
             return Response(text, 200, {**headers, "Content-Type": "text/event-stream"})
         return JSONResponse(body, 200, headers)
 
+    def _stream(self) -> Response:
+        """Events outside of requests: one for each change, for as long as somebody listens."""
+
+        async def events() -> AsyncIterator[bytes]:
+            self.listening += 1
+            seen = self.changes
+            while True:
+                if self.changes > seen:
+                    seen = self.changes
+                    yield b'data: {"jsonrpc":"2.0","method":"notifications/tools/list_changed"}\n\n'
+                yield b": still here\n\n"
+                await asyncio.sleep(0.02)
+
+        return StreamingResponse(events(), media_type="text/event-stream")
+
     def _error(self, number: Any, code: int, status: int) -> Response:
         error = {"code": code, "message": "no", "data": {"supported": [self.version], "requested": "?"}}
         return JSONResponse({"jsonrpc": "2.0", "id": number, "error": error}, status)
 
     def _result(self, method: str, params: dict[str, Any]) -> dict[str, Any] | None:
-        info = {"capabilities": {"tools": {}}, "serverInfo": {"name": "one", "version": "1"}}
+        info = {
+            "capabilities": {"tools": {"listChanged": self.announces}},
+            "serverInfo": {"name": "one", "version": "1"},
+        }
         match method:
             case "initialize" if self.version < MODERN:
                 return {"protocolVersion": self.version, **info}

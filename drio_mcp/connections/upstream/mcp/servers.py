@@ -6,7 +6,7 @@ Everything here is kept in memory and can be lost at any time: the next call gre
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -15,13 +15,16 @@ from drio_mcp.connections.upstream.credentials import Credential
 from drio_mcp.connections.upstream.mcp.handshake import greet
 from drio_mcp.connections.upstream.mcp.mirrored import parameter_headers
 from drio_mcp.connections.upstream.mcp.tools import LIST_SECONDS, Listing, UpstreamTool, list_tools
-from drio_mcp.connections.upstream.mcp.wire import McpPeer, Refused, RpcAnswer, RpcError, RpcRequest, Wire
+from drio_mcp.connections.upstream.mcp.wire import LIST_CHANGED, McpPeer, Refused, RpcAnswer, RpcError, RpcRequest, Wire
+from drio_mcp.errors import Unavailable
 from drio_mcp.outbound import OutboundError
 
 T = TypeVar("T")
 
 LONGEST_HELD_MS = 10 * MINUTE
 SHORTEST_HELD_MS = SECOND
+MOST_LISTENING = 50
+"""Servers that are listened to at once; the others are asked again after a while."""
 MOST_HELD = 500
 """Servers whose session and list are kept; those that were not used for longest give way."""
 CALL_SECONDS = 120.0
@@ -57,6 +60,7 @@ class McpServers:
         self._clock = clock
         self._servers: OrderedDict[tuple[str, str], McpPeer] = OrderedDict()
         self._lists: OrderedDict[tuple[str, str], _Held] = OrderedDict()
+        self._listening: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._under_way: dict[tuple[str, str], asyncio.Task[Listing]] = {}
 
     def held(self, connection_id: str, url: str) -> Listing | None:
@@ -108,7 +112,7 @@ class McpServers:
     async def aclose(self) -> None:
         """End every session, as far as the servers let us."""
         servers, self._servers = list(self._servers.values()), OrderedDict()
-        for task in self._under_way.values():
+        for task in [*self._under_way.values(), *self._listening.values()]:
             task.cancel()
         with suppress(TimeoutError):
             async with asyncio.timeout(2):
@@ -126,7 +130,26 @@ class McpServers:
         self._lists.move_to_end(key)
         while len(self._lists) > MOST_HELD:
             self._lists.popitem(last=False)
+        self._listen(place)
         return listing
+
+    def _listen(self, place: McpPlace) -> None:
+        """Hear of changes of the list, for as long as it is held, where the server tells them."""
+        key = (place.id, place.url)
+        peer = self._servers.get(key)
+        if peer is None or not peer.announces_changes or key in self._listening:
+            return
+        if len(self._listening) < MOST_LISTENING:
+            task = asyncio.create_task(self._hear(key, place.admit(peer)), name="listen to an MCP server")
+            self._listening[key] = task
+            task.add_done_callback(lambda _: self._listening.pop(key, None))
+
+    async def _hear(self, key: tuple[str, str], peer: McpPeer) -> None:
+        with suppress(OutboundError, Unavailable):
+            async with aclosing(self._wire.listen(peer, LONGEST_HELD_MS / SECOND)) as heard:
+                async for method in heard:
+                    if method == LIST_CHANGED:
+                        self._expire(key)
 
     async def _in_session(self, place: McpPlace, work: Callable[[McpPeer], Awaitable[T]]) -> T:
         """Do `work` with the server. One that has forgotten the session, or changed its revision, is greeted again."""

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -31,6 +31,7 @@ MOST_RESUMPTIONS = 5
 USUAL_RETRY_MS = 1_000
 LONGEST_RETRY_MS = 10_000
 CLOSING_SECONDS = 5.0
+LISTEN = "subscriptions/listen"
 LIST_CHANGED = "notifications/tools/list_changed"
 METHOD_NOT_FOUND = -32601
 """JSON-RPC 2.0 section 5.1."""
@@ -143,6 +144,36 @@ class Wire:
         return await self._outbound.request(
             "POST", server.url, headers=headers, content=json.dumps(message).encode(), timeout=CLOSING_SECONDS
         )
+
+    async def listen(self, server: McpPeer, seconds: float) -> AsyncGenerator[str]:
+        """The methods of the notifications that the server sends outside of requests, until it ends the stream.
+
+        Up to 2025-11-25 a GET opens it, from 2026-07-28 on a subscription. Raises `OutboundError`; a server that offers
+        none ends at once.
+        """
+        content, headers = None, server.headers("")
+        if server.is_modern:
+            params = server.params({"notifications": {"toolsListChanged": True}})
+            message = {"jsonrpc": "2.0", "id": next(_numbers), "method": LISTEN, "params": params}
+            content = json.dumps(message).encode()
+            headers = [("Content-Type", "application/json"), *server.headers(LISTEN)]
+        async with self._outbound.stream(
+            "GET" if content is None else "POST",
+            server.url,
+            headers=headers,
+            content=content,
+            max_bytes=MAX_ANSWER_BYTES,
+            idle_timeout=seconds,
+            lifetime=seconds,
+        ) as response:
+            if response.status != 200 or "event-stream" not in response.headers.get("content-type", ""):
+                return
+            reader = EventReader()
+            async for chunk in response.chunks():
+                for event in reader.feed(chunk):
+                    heard = await _parsed(event.data) if event.data else None
+                    if isinstance(heard, dict) and isinstance(heard.get("method"), str):
+                        yield heard["method"]
 
     async def close(self, server: McpPeer) -> None:
         """End a session, where there is one; a server may refuse (MCP 2025-11-25, transports, session management)."""
