@@ -20,6 +20,7 @@ from drio_mcp.connections.catalog.providers import Providers
 from drio_mcp.connections.connecting.catalog_lookup import CatalogLookup, ProviderHint
 from drio_mcp.connections.connecting.connect import Connector
 from drio_mcp.connections.connecting.discovery import Discoverer
+from drio_mcp.connections.connecting.imports import ConnectionImport
 from drio_mcp.connections.connecting.links import Links
 from drio_mcp.connections.health.checks import Examiner
 from drio_mcp.connections.health.diagnosis import Diagnoses
@@ -246,6 +247,10 @@ class Services:
         return Connector(
             self.foundations, self.providers, self.connections, discoverer, self.provider_registrations, self.links
         )
+
+    @cached_property
+    def connection_import(self) -> ConnectionImport:
+        return ConnectionImport(self.providers, self.connections)
 
     @cached_property
     def deletion(self) -> Deletion:

@@ -14,6 +14,7 @@ from drio_mcp.cli.backup import backup, restore
 from drio_mcp.cli.clients import clients
 from drio_mcp.cli.demo import demo
 from drio_mcp.cli.doctor import doctor
+from drio_mcp.cli.importing import import_connections
 from drio_mcp.cli.keys import keys
 from drio_mcp.cli.migrate import migrate
 from drio_mcp.cli.providers import providers
@@ -42,6 +43,7 @@ for command in (
     tokens,
     clients,
     providers,
+    import_connections,
     webhooks,
     keys,
     migrate,

@@ -86,6 +86,22 @@ class ConnectionCrud:
         key = None if dry_run else idempotency_key
         return await self._decide(dry_run, lambda tx: self._create(tx, actor, app_id, body, key))
 
+    async def bring(
+        self, actor: Actor, app_id: str, body: NewConnection, token_expires_at: int | None, *, dry_run: bool = False
+    ) -> View:
+        """A connection from elsewhere, whose access token ends then (milliseconds). Raises what `create` raises."""
+
+        def make(tx: Transaction) -> View:
+            owner = repository.owner_of(tx, actor.user_id, app_id)
+            repository.hold(tx, app_id)
+            made = self._insert(tx, actor, owner, app_id, body)
+            if token_expires_at is not None and brought_tokens.MARK in made.config:
+                now = self._clock.now()
+                brought_tokens.keep(tx, made.id, made.config, made.secrets, now, expires_at=token_expires_at)
+            return self._view(made)
+
+        return await self._decide(dry_run, make)
+
     async def update(
         self,
         actor: Actor,
