@@ -5,6 +5,8 @@ from drio_mcp.config import Settings
 from drio_mcp.errors import Unauthorized
 from drio_mcp.models import Principal
 from drio_mcp.oauth import scopes as scope_list
+from drio_mcp.oauth.client_metadata import MAX_NAME
+from drio_mcp.oauth.client_names import harmless_name
 from drio_mcp.oauth.tokens import Kind, Token, Tokens
 from drio_mcp.store import Database
 from drio_mcp.store import grants as table
@@ -44,7 +46,7 @@ class Bearer:
             user_id=grant.user_id,
             grant_id=read.grant_id,
             client_id=grant.client_id,
-            client_name=grant.client_name,
+            client_name=_shown(grant.client_name),
             scopes=scope_list.from_bits(read.scopes),
             expires_at=read.expires_at,
             address=address,
@@ -65,3 +67,8 @@ class Bearer:
             # A token of the person's own names no resource: it is for the management endpoint and its API.
             and (grant.resource or self._resource) == resource
         )
+
+
+def _shown(name: str) -> str:
+    """The name as histories and other clients' models get to read it; earlier versions stored it as it came."""
+    return name if name.isprintable() else harmless_name(name, longest=MAX_NAME)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from drio_mcp.config import LOOPBACK_HOSTS, Settings
+from drio_mcp.config import Settings, is_loopback_name
 from drio_mcp.errors import BadRequest, DrioError
 from drio_mcp.middleware.bearer import may_do_all, require_scope
 from drio_mcp.models import Principal
@@ -54,8 +54,7 @@ def is_loopback_host(text: str) -> bool:
     match = HOST_AND_PORT.fullmatch(text)
     if match is None or int(match[2] or 0) > 65_535:
         return False
-    name = match[1].lower().strip("[]")
-    return name in LOOPBACK_HOSTS or name.endswith(".localhost")
+    return is_loopback_name(match[1].lower().strip("[]"))
 
 
 class StepUp:
