@@ -64,12 +64,22 @@ async def _advance(browser: Browser, checked: AuthorizationRequest, pairs: Pairs
         if "none" in checked.prompt:
             raise services.authorization.refusal(checked, "login_required")
         return _refuse_stranger(browser, pairs)
-    if not await services.authorization.needs_consent(checked, person.id):
+    if not await _must_ask(browser, checked, person.id):
         url = await services.authorization.approve(checked, person.id, session.authenticated_at)
         return browser.remember(RedirectResponse(url, 302))
     if "none" in checked.prompt:
         raise services.authorization.refusal(checked, "consent_required")
     return await _ask(browser, checked, pairs)
+
+
+async def _must_ask(browser: Browser, checked: AuthorizationRequest, user_id: str) -> bool:
+    """Whether the page is shown: also where an app has a connection that this client's owner was not asked about."""
+    services, app = services_of(browser.request), checked.app
+    if await services.authorization.needs_consent(checked, user_id):
+        return True
+    if app is None or "none" in checked.prompt:
+        return False
+    return await services.app_gateway.permissions.has_new(app.id, checked.client.id)
 
 
 async def _decide(browser: Browser, form: Form, pairs: Pairs) -> Response:

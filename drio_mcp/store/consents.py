@@ -20,6 +20,9 @@ KEEP = Statement(
            scopes = excluded.scopes, given_at = excluded.given_at"""
 )
 FORGET = Statement("DELETE FROM consents WHERE user_id = :user_id AND client_id = :client_id")
+FORGET_AUDIENCE = Statement(
+    "DELETE FROM consents WHERE user_id = :user_id AND client_id = :client_id AND audience = :audience"
+)
 FORGET_CLIENT = Statement("DELETE FROM consents WHERE client_id = :client_id")
 DELETE_OLD = Statement("DELETE FROM consents WHERE given_at <= :given_before")
 

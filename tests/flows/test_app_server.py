@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
 from tests.conftest import FakeClock
 from tests.helpers.gateway import App, GatewayUser, allow, first_app
-from tests.helpers.server import running_server
+from tests.helpers.oauth import CALLBACK, challenge_of, register
+from tests.helpers.server import PASSWORD, running_server
 from tests.upstreams import upstream
 from tests.upstreams.revision_server import RevisionServer
 from tests.upstreams.tool_server import ToolServer, tool_server
@@ -122,3 +124,51 @@ def test_upstreams_of_every_revision(tmp_path: Path, clock: FakeClock, version: 
     if version == "2026-07-28":
         assert (called["mcp-method"], called["mcp-name"]) == ("tools/call", "echo")
         assert called["mcp-param-text"] == "=?base64?aMOp?="
+
+
+def test_a_disabled_connection(app: App, things: ToolServer) -> None:
+    """In no list, and a call of what was there before tells why, with the page that changes it."""
+    auth = app.connect(things.url, name="Things")
+    user = allow(app, "all")
+    assert "things__list_things" in user.names()
+    app.patch(auth["id"], status="disabled")
+    assert user.names() == []
+    error = user.error("things__list_things")
+    assert (error["code"], error["details"]["code"]) == ("conflict", "disabled")
+    assert error["nextStep"]["url"] == f"{app.server.url}/apps/{app.id}/auth/{auth['id']}"
+
+
+def test_a_next_consent_asks_about_what_is_new(app: App, things: ToolServer) -> None:
+    """A client whose consent is remembered is asked again when there is a connection that it was not asked for."""
+    with app.server.client() as http, app.browser() as browser:
+        client_id = register(http)["client_id"]
+        query = {
+            "response_type": "code",
+            "client_id": client_id,
+            "redirect_uri": CALLBACK,
+            "code_challenge": challenge_of("v" * 43),
+            "code_challenge_method": "S256",
+            "resource": app.url,
+        }
+        url = f"/api/v1/auth/authorize?{urlencode(query)}"
+        browser.open(url).submit(button=("decision", "allow"), password=PASSWORD)
+        assert browser.left_to is not None
+        assert browser.open(url).left_to is not None
+        app.connect(things.url, name="Things")
+        assert "Things" in browser.open(url).text
+        assert browser.left_to is None
+
+
+def test_unknown_names_are_told_with_the_nearest(app: App, things: ToolServer) -> None:
+    app.connect(things.url, name="Things")
+    user = allow(app, "all")
+    for error in (user.error("things__lst_things"), user.error("call_tool", {"name": "list_things", "arguments": {}})):
+        assert error["code"] == "not_found"
+        assert error["details"]["nearest"][0] == "things__list_things"
+    assert (
+        user.call("call_tool", {"name": "things__list_things", "arguments": '{"kind": "blue"}'})["content"][0]["text"]
+        == "things of kind blue"
+    )
+    found = user.call("find_tools", {"query": "write one thing"})["structuredContent"]["tools"]
+    assert found[0]["name"] == "things__write_thing"
+    assert found[0]["inputSchema"]["required"] == ["name"]

@@ -65,13 +65,13 @@ class Gateway:
     async def tools(self, client: GatewayClient) -> list[Mapping[str, Any]]:
         """The tools as the client is shown them: all of them within the budget, else the three that lead to them."""
         usable = await self._toolbox.usable(client)
-        apis = [each for each in usable if each.methods]
+        apis = [each for each in usable if each.methods and not each.is_disabled]
         direct: list[Mapping[str, Any]] = [each.definition for each in await self._toolbox.offered(usable)]
         if apis:
             direct.append(call_api_tool(apis))
         if tokens(direct) <= BUDGET_TOKENS:
             return direct
-        return [*finding_tools(usable), call_api_tool(apis)]
+        return [*finding_tools([each for each in usable if not each.is_disabled]), call_api_tool(apis)]
 
     async def declares_output(self, client: GatewayClient, name: str) -> bool:
         """Whether the tool's list entry names an `outputSchema`, as far as lists are known."""
@@ -174,7 +174,7 @@ class Gateway:
             if permit is not None and code not in MAYBE_SENT:
                 await self._approvals.give_back(permit)
             await self._note(client, usable, asked.tool, str(code), self._clock.now() - began)
-            raise
+            raise self._leading_on(client, usable, str(code), error) from None
         if permit is not None:
             await self._approvals.finish(permit)
         outcome = TOOL_ERROR if result.get("isError") is True else "ok"
@@ -187,9 +187,14 @@ class Gateway:
         """The connection's diagnosis, with the link that heals it as the next step."""
         await self._note(client, usable, tool, error.code, duration_ms)
         told = await told_failure(self._diagnoses, client.actor, usable.subject.connection, error)
-        if not CODES[error.code].passes and (told.next_step is None or told.next_step.url is None):
-            told.next_step = NextStep(url=f"{self._approvals.page_of(client.app.id)}/auth/{usable.id}")
-        return told
+        return self._leading_on(client, usable, error.code, told)
+
+    def _leading_on(self, client: GatewayClient, usable: Usable, code: str, error: DrioError) -> DrioError:
+        """The error with a page as its next step where a person must act: the tools that manage are not here."""
+        is_known = code in set(Code)
+        if is_known and not CODES[Code(code)].passes and (error.next_step is None or error.next_step.url is None):
+            error.next_step = NextStep(url=f"{self._approvals.page_of(client.app.id)}/auth/{usable.id}")
+        return error
 
     async def _note(self, client: GatewayClient, usable: Usable, tool: str, outcome: str, duration_ms: int) -> None:
         row, now, name = usable.subject.connection.row, self._clock.now(), clean(tool)

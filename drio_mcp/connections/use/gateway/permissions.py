@@ -15,7 +15,7 @@ from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.use_rules import UseMode
 from drio_mcp.connections.use.gateway.client import GatewayClient
 from drio_mcp.errors import NotFound
-from drio_mcp.store import Database, Transaction, client_permissions, grants
+from drio_mcp.store import Database, Transaction, client_permissions, consents, grants
 from drio_mcp.store.grants import AppClientRow
 
 MOST = 1_000
@@ -64,6 +64,16 @@ class Permissions:
 
         return await self._db.read(read)
 
+    async def has_new(self, app_id: str, client_id: str) -> bool:
+        """Whether there is a connection that the owner was never asked about for this client."""
+
+        def read(tx: Transaction) -> bool:
+            return not {each.id for each in connections_of(tx, app_id)} <= set(
+                client_permissions.find(tx, app_id, client_id)
+            )
+
+        return await self._db.read(read)
+
     def keep(self, tx: Transaction, app_id: str, client_id: str, modes: Mapping[str, UseMode]) -> None:
         """Keep the person's choices, inside the decision that makes the grant. Connections of others are passed over.
 
@@ -109,6 +119,7 @@ class Permissions:
 
         def decide(tx: Transaction) -> int:
             tx.run(client_permissions.FORGET, app_id=app_id, client_id=client_id)
+            tx.run(consents.FORGET_AUDIENCE, user_id=user_id, client_id=client_id, audience=public_mcp_id)
             return tx.run(grants.REVOKE_OF_RESOURCE, user_id=user_id, client_id=client_id, resource=resource, now=now)
 
         if not await self._db.write(decide):
@@ -130,7 +141,7 @@ def find_permitted(tx: Transaction, client: GatewayClient) -> list[tuple[Connect
     return [
         (each, UseMode(modes[each.id]))
         for each in connections_of(tx, client.app.id)
-        if modes.get(each.id, UseMode.OFF) != UseMode.OFF and each.use.mode is not UseMode.OFF and not each.is_disabled
+        if modes.get(each.id, UseMode.OFF) != UseMode.OFF and each.use.mode is not UseMode.OFF
     ]
 
 

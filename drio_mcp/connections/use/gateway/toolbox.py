@@ -51,6 +51,11 @@ class Usable:
         return self.subject.is_mcp
 
     @property
+    def is_disabled(self) -> bool:
+        """It is in no list; who calls it all the same is told why it cannot be used."""
+        return self.subject.connection.is_disabled
+
+    @property
     def methods(self) -> Mapping[str, Decision]:
         """Of an API: what may be called, at least after asking."""
         return {} if self.is_mcp else usable_methods(self.rules, self.consent)
@@ -106,7 +111,7 @@ class Toolbox:
                 except (Fault, Unavailable):
                     return self._offered(each, await self._as_before(each), {})
 
-        lists = await asyncio.gather(*(of(each) for each in usable if each.is_mcp))
+        lists = await asyncio.gather(*(of(each) for each in usable if each.is_mcp and not each.is_disabled))
         return [tool for tools in lists for tool in tools if tool.decision is not Decision.BLOCK]
 
     async def of(self, usable: Usable) -> list[OfferedTool]:
