@@ -11,8 +11,11 @@ CLIENT_ENDED = "The client that access was allowed to is gone; allow it again"
 
 
 def auth_method_of(row: ProviderClientRow) -> str | None:
-    """How it authenticates at the token endpoint: as it was set, else as it worked."""
-    method: str | None = row.auth_method or json.loads(row.findings).get("auth_method")
+    """How it authenticates at the token endpoint: as it worked, else as it was set.
+
+    A provider may take another way than was set or registered; the first try then is the one that works.
+    """
+    method: str | None = json.loads(row.findings).get("auth_method") or row.auth_method
     return method
 
 
@@ -29,3 +32,11 @@ def note_client_works(tx: Transaction, client: ClientInUse | None) -> None:
     """Its provider has just issued tokens to it."""
     if client is not None and client.row.last_error is not None:
         provider_clients.set_error(tx, client.row, None)
+
+
+def note_auth_method(tx: Transaction, client: ClientInUse | None, method: str | None) -> None:
+    """Remember how the client authenticated with success, so that every connection of it begins with that way."""
+    if client is None or method is None or auth_method_of(client.row) == method:
+        return
+    findings = json.dumps({**json.loads(client.row.findings), "auth_method": method})
+    tx.run(provider_clients.SET_FINDINGS, id=client.row.id, findings=findings)

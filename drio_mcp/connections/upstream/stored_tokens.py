@@ -17,7 +17,7 @@ from drio_mcp.connections.record.history import Actor, Event, record
 from drio_mcp.connections.record.schemas import Status
 from drio_mcp.connections.record.status import after_refusal, unless_disabled
 from drio_mcp.connections.upstream import client_secrets
-from drio_mcp.connections.upstream.client_findings import note_client_fault, note_client_works
+from drio_mcp.connections.upstream.client_findings import note_auth_method, note_client_fault, note_client_works
 from drio_mcp.connections.upstream.provider_rules import ProviderRules
 from drio_mcp.connections.upstream.token_answers import Refusal, TokenSet
 from drio_mcp.opaque import Secret
@@ -75,6 +75,7 @@ class StoredTokens:
         sealing.remove(tx, connection.id, (ACCESS_TOKEN, REFRESH_TOKEN, ORPHAN))
         token_sets.put(tx, connection.id, _renewed(tokens, due_at, is_renewable=tokens.refresh_token is not None))
         self._seal(tx, connection, tokens)
+        note_auth_method(tx, connection.client, tokens.auth_method)
         return self._mark_working(tx, actor, connection, tokens, event)
 
     def renew(
@@ -96,6 +97,7 @@ class StoredTokens:
             return False
         sealing.remove(tx, connection.id, (ORPHAN,))
         self._seal(tx, connection, tokens)
+        note_auth_method(tx, connection.client, tokens.auth_method)
         self._mark_working(tx, actor, connection, tokens, Event.RENEWED)
         return True
 

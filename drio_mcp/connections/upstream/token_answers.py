@@ -89,6 +89,8 @@ class TokenSet:
     refresh_expires_at: int | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
     """What the answer tells beside the tokens and calls need (`config.providerFacts`)."""
+    auth_method: str | None = None
+    """How our client had authenticated when these came."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,7 +130,9 @@ class TokenClient:
         answer: TokenSet | Refusal | None = None
         for method in endpoint.auth_methods:
             answer = await self._ask_as(endpoint, step, method, fields)
-            if isinstance(answer, TokenSet) or answer.code not in CLIENT_REFUSALS:
+            if isinstance(answer, TokenSet):
+                return replace(answer, auth_method=method)
+            if answer.code not in CLIENT_REFUSALS:
                 break
         assert answer is not None
         return answer

@@ -310,3 +310,20 @@ async def test_what_a_person_enters_on_the_page_is_kept_for_the_app(tmp_path: Pa
             view = await here.services.links.open(link.url.rpartition("/")[2], here.actor.user_id)
             assert (view.fields, view.setup) == ((), None), "nobody enters it twice"
             assert (await here.consent(second)).status == "valid"
+
+
+async def test_how_the_client_authenticates_is_found_out_once(tmp_path: Path, clock: FakeClock) -> None:
+    """A server that takes the secret in the body only: the second connection does not try the header first."""
+    server = AuthorizationServer(discovery=())
+    with upstream(server) as provider:
+        async with place_at(tmp_path, clock, provider) as here:
+            client, _ = await known_client(here, provider, server, here.app_id)
+            assert client.token_endpoint_auth_method is None
+            provider.faults.at("token", oauth_invalid_client(), times=1)
+            one, two = await by_hand(here, provider), await by_hand(here, provider, "Second")
+            assert (await here.consent(one)).status == "valid"
+            assert (await read(here, client)).token_endpoint_auth_method == "client_secret_post"
+            before = provider.log.count("token")
+            assert (await here.consent(two)).status == "valid"
+            assert provider.log.count("token") == before + 1
+            assert "client_secret" in provider.log.of("token")[-1].form
