@@ -25,7 +25,7 @@ from drio_mcp.outbound.brake import LookAround
 from drio_mcp.outbound.error import OutboundError
 from drio_mcp.outbound.keep_alive import KeptConnections
 from drio_mcp.outbound.network import GuardedNetwork, Resolver, SystemResolver, address_blocked
-from drio_mcp.outbound.shares import SHARES, Admission, Purpose, Share, current_caller
+from drio_mcp.outbound.shares import SHARES, Admission, Purpose, Share, current_caller, current_purpose
 from drio_mcp.outbound.target import Target, parse_target
 from drio_mcp.outside import join_url, read_json
 
@@ -276,11 +276,12 @@ class Outbound:
     async def _turn(self, target: Target) -> AsyncIterator[float]:
         """One of the calls that may be under way; gives the seconds that were waited for it."""
         caller, began = current_caller(), asyncio.get_running_loop().time()
-        if self._purpose in _BRAKED and not caller.is_job:
+        purpose = current_purpose(self._purpose)
+        if purpose in _BRAKED and not caller.is_job:
             # Admitted places are named with their port, all others are a host whatever the port.
             is_admitted = target.allow_entry in self._allowed
             await self._brake.ask(caller.account, target.allow_entry if is_admitted else target.host)
-        async with self._admissions[self._purpose].turn(caller.account, target.allow_entry):
+        async with self._admissions[purpose].turn(caller.account, target.allow_entry):
             yield asyncio.get_running_loop().time() - began
 
     async def _exchange(

@@ -69,6 +69,7 @@ class Caller:
 
 NOBODY = Caller("", is_job=True)
 _caller: ContextVar[Caller] = ContextVar("caller", default=NOBODY)
+_purpose: ContextVar[Purpose | None] = ContextVar("purpose", default=None)
 
 
 def current_caller() -> Caller:
@@ -79,6 +80,21 @@ def current_caller() -> Caller:
 def work_for(account: str) -> None:
     """Count what the present task, and every task that it starts, sends from now on towards the share of `account`."""
     _caller.set(Caller(account))
+
+
+def current_purpose(usual: Purpose) -> Purpose:
+    """What the present task's calls are for, where that differs from what they usually are."""
+    return _purpose.get() or usual
+
+
+@contextmanager
+def counted_as(purpose: Purpose) -> Iterator[None]:
+    """Count the calls inside, and those of tasks that are started inside, as being for `purpose`."""
+    token = _purpose.set(purpose)
+    try:
+        yield
+    finally:
+        _purpose.reset(token)
 
 
 @contextmanager

@@ -283,12 +283,25 @@ def test_hanging_calls_of_one_account_stop_nobody_elses(server: RunningServer, e
             holder.join()
 
 
-def test_looking_around_has_a_brake(server: RunningServer, evil: Hostile, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def brake_time(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The brake's time passes by its own pauses only."""
+    now = 0.0
+
+    async def pause(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    brake = server.services.outbound._brake
+    monkeypatch.setattr(brake, "_pause", pause)
+    monkeypatch.setattr(brake, "_now", lambda: now)
+
+
+def test_looking_around_has_a_brake(server: RunningServer, evil: Hostile, brake_time: None) -> None:
     """Fifty dry runs of `connect` were 450 questions to a stranger in two seconds (contract section 3)."""
     evil.says("HTTP/1.1 404 Not Found\nContent-Length: 0")
     with user_of(server, evil) as user, user_of(server, evil) as other:
         evil.asked.clear()
-        monkeypatch.setattr(server.services.outbound._brake, "_pause", lambda _: asyncio.sleep(0))
         answers: list[httpx2.Response] = []
         while not answers or (answers[-1].status_code != 429 and len(answers) < 50):
             target = {"target": f"{evil.origin}/some/api"}
@@ -299,7 +312,8 @@ def test_looking_around_has_a_brake(server: RunningServer, evil: Hostile, monkey
         assert len(evil.asked) <= PER_MINUTE
         for call in ("validate", "connect"):
             path = f"/api/v1/apps/{user.app}/auth/connect" if call == "connect" else f"{user.path}/validate"
-            assert user.http.post(path, json=target if call == "connect" else None).status_code == 429
+            told = user.http.post(path, json=target if call == "connect" else None)
+            assert told.status_code == 429, told.text
         assert user.http.get(user.path).json()["auth"]["status"] == "valid", "that says nothing about the connection"
         assert other.http.post(f"{other.path}/validate").status_code == 200, "another account may look"
 
@@ -339,3 +353,17 @@ def test_addresses_in_metadata_are_a_finding(server: RunningServer, evil: Hostil
             method = "POST" if call == "validate" else "GET"
             again = user.http.request(method, f"/api/v1/apps/{user.app}/auth/{auth}/{call}")
             assert again.status_code == 200, again.text
+
+
+def test_looking_at_an_mcp_server_has_the_brake_too(server: RunningServer, evil: Hostile, brake_time: None) -> None:
+    evil.says("HTTP/1.1 404 Not Found\nContent-Length: 0")
+    config = {"type": "none", "apiBaseUrl": f"{evil.origin}/mcp"}
+    with user_of(server, evil, providerKey="custom-mcp", config=config) as user:
+        evil.asked.clear()
+        told = 200
+        for _ in range(PER_MINUTE + 1):
+            told = user.http.post(f"{user.path}/validate").status_code
+            if told != 200:
+                break
+        assert told == 429
+        assert len(evil.asked) <= PER_MINUTE

@@ -29,7 +29,8 @@ from drio_mcp.connections.upstream.mcp.tools import Lacking
 from drio_mcp.connections.upstream.mcp.wire import Refused, RpcError
 from drio_mcp.connections.upstream.provider_rules import RULED
 from drio_mcp.connections.upstream.token_requests import UpstreamTokenEndpoint
-from drio_mcp.outbound import Outbound, OutboundError, OutboundResponse
+from drio_mcp.outbound import Outbound, OutboundError, OutboundResponse, Purpose
+from drio_mcp.outbound.shares import counted_as
 from drio_mcp.outside import read_number
 from drio_mcp.store.upstreams import UpstreamRow
 
@@ -147,7 +148,8 @@ class Prober:
         """Ask an MCP server for its tools, anew. The answer as HTTP would give it, and what the list lacks."""
         is_json = Headers({"content-type": "application/json"})
         try:
-            listing = await self._servers.refresh(McpPlace(probe.connection_id, probe.url, credential))
+            with counted_as(Purpose.CHECK):  # the list is kept for tool calls; asking for it here is looking around
+                listing = await self._servers.refresh(McpPlace(probe.connection_id, probe.url, credential))
         except Refused as error:
             return error.response, ()
         except RpcError as error:
