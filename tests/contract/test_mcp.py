@@ -204,3 +204,18 @@ def test_a_revoked_token_is_401_at_once(served: Served, http: httpx2.Client) -> 
         gone = post(api, MODERN, message("tools/list"))
     assert gone.status_code == 401
     assert gone.headers["www-authenticate"].startswith('Bearer error="invalid_token"')
+
+
+def test_what_there_is_to_connect_is_told_in_short(api: httpx2.Client) -> None:
+    """Without words at most 2 KB: what this server is ready for, then the popular ones."""
+    result = call(api, "list_auth_providers")
+    assert len(json.dumps(result)) <= 2048
+    assert "slack" in result["content"][0]["text"]
+    assert "google-gmail" in {each["key"] for each in result["structuredContent"]["providers"]}
+
+
+def test_words_find_providers_and_are_never_hosts(api: httpx2.Client) -> None:
+    refused = failed(call(api, "connect_auth", {"target": "hubspott"}), "validation_error")
+    assert "hubspot" in refused["message"]
+    dry = call(api, "connect_auth", {"target": "google mail", "dryRun": True})
+    assert dry["structuredContent"]["auth"]["providerKey"] == "google-gmail"

@@ -1,6 +1,6 @@
 """Providers: the generic ones, for anything, and those of the catalog, which bring their endpoints along."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -8,7 +8,7 @@ from pydantic import Field
 
 from drio_mcp.connections.catalog import templates
 from drio_mcp.connections.catalog.entries import Catalog, CatalogEntry
-from drio_mcp.connections.catalog.search import popularity_of, ranked
+from drio_mcp.connections.catalog.search import named, nearest, popularity_of, ranked
 from drio_mcp.connections.catalog.variables import values_of, with_values
 from drio_mcp.connections.config_types import ConfigType
 from drio_mcp.connections.fields import origin_of
@@ -186,12 +186,23 @@ class Providers:
 
     def list(self, q: str | None = None, limit: int | None = None) -> list[Provider]:
         """The generic providers, then the popular ones; with `q` those that match all its words, best first."""
-        known = [facts for key in (*GENERICS, *self._catalog.keys) if (facts := self.find(key)) is not None]
+        known = self._known()
         if q is not None and q.strip() and is_plain(q):
             found = ranked(known, q)
         else:
             found = sorted(known, key=lambda facts: -popularity_of(facts))
         return [facts.provider for facts in found[:limit]]
+
+    def named(self, words: str) -> ProviderFacts | None:
+        """The provider of the catalog that people call so: `gmail`, `Google Mail`."""
+        return named((facts for facts in self._known() if facts.entry is not None), words)
+
+    def nearest(self, words: str) -> Sequence[str]:
+        """The keys of those of the catalog that were perhaps meant, the likeliest first."""
+        return nearest((facts for facts in self._known() if facts.entry is not None), words)
+
+    def _known(self) -> Sequence[ProviderFacts]:
+        return [facts for key in (*GENERICS, *self._catalog.keys) if (facts := self.find(key)) is not None]
 
 
 def _types_of(entry: CatalogEntry) -> tuple[ConfigType, ...]:

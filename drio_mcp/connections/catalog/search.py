@@ -1,12 +1,14 @@
 """Finding providers by the words that people use for them: "google mail", "gmail", "G Suite calendar"."""
 
 from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from drio_mcp.connections.catalog.providers import ProviderFacts
 
 MOST_WORDS = 8
+LONGEST_NAME = 100
 
 
 def popularity_of(facts: "ProviderFacts") -> int:
@@ -26,6 +28,27 @@ def ranked(providers: Iterable["ProviderFacts"], q: str) -> list["ProviderFacts"
             total = sum(scores) + _phrase_score(phrase, facts)
             scored.append((-total, -entry_popularity, len(facts.provider.key), facts.provider.key, facts))
     return [facts for *_, facts in sorted(scored, key=lambda each: each[:-1])]
+
+
+def named(providers: Iterable["ProviderFacts"], words: str) -> "ProviderFacts | None":
+    """The provider that is called so: by its key, its name or one of its other names; of several the most used."""
+    phrase = _plain(words)
+    called = [each for each in providers if phrase in {_plain(name) for name in (each.provider.key, *_names(each))}]
+    return max(called, key=popularity_of, default=None)
+
+
+def nearest(providers: Iterable["ProviderFacts"], words: str, most: int = 5) -> list[str]:
+    """Keys of the providers that were perhaps meant: those that have all the words, then those spelled alike."""
+    known = list(providers)
+    found = [each.provider.key for each in ranked(known, words)]
+    keys = {_plain(name): each.provider.key for each in known for name in (*_names(each), each.provider.key)}
+    alike = [keys[name] for name in get_close_matches(_plain(words), keys, n=most, cutoff=0.7)]
+    return list(dict.fromkeys([*found, *alike]))[:most]
+
+
+def _plain(name: str) -> str:
+    """Letters and digits in lower case: spaces, hyphens and dots are written one way or the other."""
+    return "".join(each for each in name[:LONGEST_NAME].lower() if each.isalnum())
 
 
 def _phrase_score(phrase: str, facts: "ProviderFacts") -> int:

@@ -29,6 +29,25 @@ def fill(entry: CatalogEntry, values: Mapping[str, str]) -> CatalogEntry:
     return with_values(entry, given)
 
 
+def read_from_addresses(entry: CatalogEntry, values: Mapping[str, str]) -> dict[str, str]:
+    """The values; where somebody gave a customer's whole address, such as `https://acme.zendesk.com`, its part."""
+    known = {each.name: each for each in entry.variables}
+    read = dict(values)
+    for name, value in values.items():
+        if name not in known or (is_right(known[name], value) and "." not in value):
+            continue
+        address = value if "://" in value else f"https://{value}"
+        for template in (*entry.api_origins, entry.api.base_url or "", entry.authorization_endpoint or ""):
+            if templates.places(template) != {name}:
+                continue
+            start = template.partition("}")[0] + "}" + template.partition("}")[2].partition("/")[0]
+            match = _pattern(start, known).match(address)
+            if match is not None and is_right(known[name], match[name]):
+                read[name] = match[name]
+                break
+    return read
+
+
 def with_defaults(entry: CatalogEntry, values: Mapping[str, str] | None) -> dict[str, str]:
     """The values, with what holds where nothing was said."""
     return {each.name: each.default for each in entry.variables if each.default is not None} | dict(values or {})

@@ -4,9 +4,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from drio_mcp.config import is_loopback_name
 from drio_mcp.connections.catalog.entries import CatalogEntry
-from drio_mcp.connections.catalog.providers import Providers
-from drio_mcp.connections.catalog.variables import fill, with_defaults
+from drio_mcp.connections.catalog.providers import ProviderFacts, Providers
+from drio_mcp.connections.catalog.variables import fill, read_from_addresses, with_defaults
 from drio_mcp.connections.config_types import ConfigType
 from drio_mcp.connections.connecting.catalog_lookup import hint_of
 from drio_mcp.connections.connecting.plan import Evidence, Plan
@@ -47,17 +48,37 @@ def read_target(body: ConnectAuth, providers: Providers) -> ConnectTarget:
     if (body.target is None) == (body.provider_key is None):
         raise ValidationFailed([Problem("target", ONE_OF_TWO)])
     if body.target is not None:
-        if body.variables:
-            raise ValidationFailed([Problem("variables", "go with providerKey; put their values into the URL")])
-        return ConnectTarget((canonical(body.target),), None, None, body.name, body.scopes)
-    facts = providers.find(body.provider_key or "")
-    if facts is None or facts.entry is None:
-        advice = "needs a URL: send it as target" if facts else "must be a key from list_auth_providers; such as linear"
-        raise ValidationFailed([Problem("providerKey", advice)])
-    entry = fill(facts.entry, body.variables or {})
+        if is_address(body.target):
+            if body.variables:
+                raise ValidationFailed([Problem("variables", "go with providerKey; put their values into the URL")])
+            return ConnectTarget((canonical(body.target),), None, None, body.name, body.scopes)
+        facts = _meant("target", body.target, providers)
+    else:
+        facts = _meant("providerKey", body.provider_key or "", providers)
+    if facts.entry is None:
+        raise ValidationFailed([Problem("providerKey", "needs a URL: send it as target")])
+    variables = read_from_addresses(facts.entry, body.variables or {})
+    entry = fill(facts.entry, variables)
     urls = (entry.mcp_server_url, _address(entry))
     targets = tuple(_normal(url) for url in urls if url is not None)
-    return ConnectTarget(targets, entry.key, entry, body.name, body.scopes, with_defaults(facts.entry, body.variables))
+    return ConnectTarget(targets, entry.key, entry, body.name, body.scopes, with_defaults(facts.entry, variables))
+
+
+def is_address(target: str) -> bool:
+    """Whether it is a URL or begins with a host. A word is none, and is never turned into one."""
+    host = re.split(r"[/?#:]", target, maxsplit=1)[0]
+    return "://" in target or ":" in target or "." in host.strip(".") or is_loopback_name(host.lower())
+
+
+def _meant(path: str, words: str, providers: Providers) -> ProviderFacts:
+    """The provider of that key, or that is called so. Raises `ValidationFailed` naming the nearest keys."""
+    facts = providers.find(words) or providers.named(words)
+    if facts is not None:
+        return facts
+    near = ", ".join(providers.nearest(words))
+    advice = f"; perhaps one of: {near}" if near else "; a right value is linear"
+    known = "is neither a URL nor a provider" if path == "target" else "must be a key from list_auth_providers"
+    raise ValidationFailed([Problem(path, known + advice)])
 
 
 def _address(entry: CatalogEntry) -> str | None:
