@@ -1,9 +1,12 @@
 """The outbox stands or falls with the change (contract section 9), on both databases."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
+import drio_mcp
 from drio_mcp.connections.record.schemas import ConnectionPatch, CreateAuthConnection
 from drio_mcp.connections.upstream.provider_client import CreateProviderClient
 from drio_mcp.events import outbox as rules
@@ -190,3 +193,15 @@ async def test_a_client_of_the_server_is_told_to_operators_alone(scene: Scene) -
 
 def _use(tx: Transaction, client_id: str, auth_id: str) -> None:
     tx.run(USE_CLIENT, client_id=client_id, id=auth_id)
+
+
+def test_nobody_changes_a_connection_past_the_watch() -> None:
+    """Only `store/connections.py` itself runs the statements that insert, change and delete one."""
+    package = Path(drio_mcp.__path__[0])
+    past = [
+        str(source.relative_to(package))
+        for source in package.rglob("*.py")
+        if re.search(r"\.run\((?:connections|table)\.(?:INSERT|UPDATE|DELETE)\b", text := source.read_text())
+        and re.search(r"store import .*\bconnections\b", text)
+    ]
+    assert past == []

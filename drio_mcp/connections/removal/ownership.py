@@ -58,7 +58,7 @@ class Ownership:
         left = []
         for connection in _read(tx, rows):
             left.append(self._revocation.gather(tx, connection))
-            tx.run(connections.DELETE, id=connection.id)
+            connections.delete(tx, connection.row)
             record(tx, JOB, connection.row.app_id, connection.id, Event.DELETED, self._clock.now())
         return lambda: self._take_back(left)
 
