@@ -110,10 +110,3 @@ async def test_a_mutated_entry_fails(key: str, path: str, value: Any, tmp_path: 
         except (AssertionError, DrioError):  # the person does not even get to the provider's page and back
             survives = False
     assert not survives
-
-
-@pytest.mark.parametrize("key", sorted({key for key, _, _ in MUTANTS}))
-async def test_the_true_entry_lives(key: str, tmp_path: Path, world: World) -> None:
-    """What the mutants are held against."""
-    async with place_in(tmp_path, FakeClock(), world, [RAW[key]]) as place:
-        assert await lives(Flow(place, world, RAW[key]))

@@ -52,7 +52,7 @@ class World:
         wanted = (self.provider.raw.get("authorization") or {}).get("fragment")
         assert (path if parts.fragment else None) == wanted, "the page is behind the fragment that the entry says"
         target = f"http://127.0.0.1:{self.port}{parts.path or '/'}?{query}"
-        async with httpx2.AsyncClient() as browser:
+        async with httpx2.AsyncClient(verify=False) as browser:  # no TLS here, and reading certificates takes long
             answer = await browser.get(target, headers={"host": parts.netloc})
         assert answer.status_code == 302, self.provider.complaints
         return str(answer.headers["location"])
