@@ -25,7 +25,12 @@ from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.failures import note_failure
 from drio_mcp.connections.record.history import Actor, Event
 from drio_mcp.connections.record.schemas import AuthConnection, Status
-from drio_mcp.connections.upstream.client_findings import note_client_fault
+from drio_mcp.connections.upstream.client_findings import (
+    note_answer,
+    note_client_fault,
+    note_resource_refused,
+    way_of,
+)
 from drio_mcp.connections.upstream.client_identity import redirect_uri
 from drio_mcp.connections.upstream.error_words import parameters_meaning
 from drio_mcp.connections.upstream.persons_part import leads_on
@@ -165,6 +170,7 @@ class ProviderConsent:
         code = answer[entry.authorization.code_parameter]
         tokens = await self._token_client.exchange(endpoint.with_facts(told), code, asked.redirect_uri, verifier)
         if isinstance(tokens, Refusal):
+            await self._db.write(self._note_refusal, actor, connection_id, asked, tokens)
             return _refused(tokens)
         told |= tokens.facts
         told |= await self._token_client.look_up(endpoint.with_facts(told), tokens.access_token)
@@ -184,6 +190,12 @@ class ProviderConsent:
     def _rules(self, tx: Transaction, connection_id: str, user_id: str) -> ProviderRules:
         connection = _found(tx, connection_id, user_id)
         return ProviderRules.of(connection, self._providers.find(connection.row.provider_key))
+
+    def _note_refusal(
+        self, tx: Transaction, actor: Actor, connection_id: str, asked: AskedConsent, refusal: Refusal
+    ) -> None:
+        connection = _for_consent(tx, _found(tx, connection_id, actor.user_id), asked.provider_client_id)
+        note_answer(tx, connection, refusal, way_of(connection))
 
     def _hold(self, tx: Transaction, connection_id: str, user_id: str) -> None:
         """Let nobody else change the connection until the transaction ends."""
@@ -214,7 +226,8 @@ class ProviderConsent:
         query |= _scope(config.get("scopes", ()), server, rules.entry)
         if asked.has_challenge:
             query |= {"code_challenge": _challenge(_verifier(browser_key, state)), "code_challenge_method": "S256"}
-        if upstream is not None and upstream.resource is not None and rules.entry.authorization.has_resource:
+        takes_resource = rules.entry.authorization.has_resource and way_of(connection).has_resource
+        if upstream is not None and upstream.resource is not None and takes_resource:
             query["resource"] = upstream.resource  # RFC 8707 section 2.1
         if "audience" in config:
             query["audience"] = config["audience"]
@@ -275,6 +288,7 @@ class ProviderConsent:
         connection = self._unchanged(tx, connection_id, actor.user_id, asked)
         connection = connection.with_row(provider_client_id=asked.provider_client_id)
         self._refresh.keep(tx, actor, connection, tokens, Event.CONNECTED)
+        note_answer(tx, connection, tokens, way_of(connection))
 
     def _unchanged(self, tx: Transaction, connection_id: str, user_id: str, asked: AskedConsent) -> Connection:
         """The connection, if it still means the server and the client that the person has just allowed."""
@@ -295,8 +309,10 @@ class ProviderConsent:
         connection = _found(tx, connection_id, actor.user_id)
         note_failure(tx, actor, connection, Event.CONNECTED, failure, self._clock.now())
         if asked is not None and asked.provider_client_id is not None:
-            used = _for_consent(tx, connection, asked.provider_client_id).client
-            note_client_fault(tx, used, failure)
+            used = _for_consent(tx, connection, asked.provider_client_id)
+            note_client_fault(tx, used.client, failure)
+            if failure.code is Code.AUDIENCE_MISMATCH:
+                note_resource_refused(tx, used)
 
 
 def _for_consent(tx: Transaction, connection: Connection, asked: str | None = None) -> Connection:

@@ -10,7 +10,7 @@ from drio_mcp.connections.diagnosis_codes import Code, Fault
 from drio_mcp.connections.fields import origin_of
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.secret_references import SecretReferences, SecretUnavailable
-from drio_mcp.connections.upstream.client_findings import auth_method_of
+from drio_mcp.connections.upstream.client_findings import way_of
 from drio_mcp.connections.upstream.client_identity import redirect_uri
 from drio_mcp.connections.upstream.provider_rules import ProviderRules
 from drio_mcp.connections.upstream.stored_tokens import StoredTokens
@@ -40,17 +40,19 @@ class TokenEndpoints:
         rules = ProviderRules.of(connection, self._providers.find(connection.row.provider_key))
         upstream = tx.one(upstreams.FIND, connection_id=connection.id)
         server: dict[str, Any] = json.loads(upstream.server) if upstream else {}
-        preferred = _known_method(connection) or tuple(server.get("token_endpoint_auth_methods") or ())
+        way = way_of(connection)
+        preferred = (way.auth_method,) if way.auth_method else tuple(server.get("token_endpoint_auth_methods") or ())
         if not preferred and rules.entry.token_endpoint_auth_method is not None:
             preferred = (rules.entry.token_endpoint_auth_method,)
         secret = self._client_secret(tx, connection, origin_of(url))
         endpoint = UpstreamTokenEndpoint.with_methods(url, client_id, secret, preferred)
-        known = rules.entry.token_endpoint_auth_method if rules.is_vouched else None
+        known = rules.entry.token_endpoint_auth_method if rules.is_vouched and way.auth_method is None else None
         if known is not None and known in endpoint.auth_methods:
             endpoint = replace(endpoint, auth_methods=(known,))  # another way would only blur what is refused
         return replace(
             endpoint,
-            resource=upstream.resource if upstream else None,
+            resource=upstream.resource if upstream and way.has_resource else None,
+            body=way.body,
             audience=config.get("audience"),
             redirect_uri=redirect_uri(self._settings, connection.callback),
             scopes=tuple(config.get("scopes", ())),
@@ -68,11 +70,3 @@ class TokenEndpoints:
             return self._references.read(reference)
         except SecretUnavailable:
             raise Fault(Code.SECRET_UNAVAILABLE) from None
-
-
-def _known_method(connection: Connection) -> tuple[str, ...]:
-    """How the provider client authenticates, as it was set or found out."""
-    if connection.client is None or "client_id" in connection.config:
-        return ()
-    method = auth_method_of(connection.client.row)
-    return () if method is None else (method,)

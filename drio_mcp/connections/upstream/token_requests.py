@@ -36,6 +36,8 @@ class UpstreamTokenEndpoint:
     audience: str | None = None
     redirect_uri: str | None = None
     scopes: tuple[str, ...] = ()
+    body: Literal["form", "json"] | None = None
+    """How the fields are sent, where that was found out."""
     rules: ProviderRules = PLAIN
 
     @property
@@ -69,7 +71,7 @@ class UpstreamTokenEndpoint:
         client = ClientAtProvider(
             self.client_id, self.client_secret, self.redirect_uri, rules.entry.scope_separator.join(self.scopes)
         )
-        return rules.token_request(step or TokenStep.CODE, self.url, client, method, sent)
+        return rules.token_request(step or TokenStep.CODE, self.url, client, method, sent, body=self.body)
 
 
 class TokenClient:
