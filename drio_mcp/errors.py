@@ -158,6 +158,17 @@ class Unavailable(DrioError):
     status = 503
     default_message = "The service is not ready; try again shortly"
 
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        details: Any = None,
+        next_step: NextStep | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        super().__init__(message, details=details, next_step=next_step)
+        self.retry_after = retry_after
+
 
 class OAuthError(DrioError):
     """An error of the OAuth endpoints: `error` is the RFC's code, the message its `error_description`."""

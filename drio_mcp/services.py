@@ -44,6 +44,7 @@ from drio_mcp.connections.upstream.mcp.wire import Wire
 from drio_mcp.connections.upstream.provider_clients import ProviderClients
 from drio_mcp.connections.upstream.provider_listing import ProviderListing
 from drio_mcp.connections.upstream.refresh import TokenRefresh
+from drio_mcp.connections.upstream.refusal_brake import RefusalBrake
 from drio_mcp.connections.upstream.registration_requests import RegistrationClient
 from drio_mcp.connections.upstream.registrations import ProviderRegistrations
 from drio_mcp.connections.upstream.stored_tokens import StoredTokens
@@ -334,7 +335,8 @@ class Services:
 
     @cached_property
     def credentials(self) -> Credentials:
-        return Credentials(self.db, self._secret_references, self._stored_tokens, self.token_refresh)
+        brake = RefusalBrake(self.clock)
+        return Credentials(self.db, self._secret_references, self._stored_tokens, self.token_refresh, brake)
 
     # Connections: their health, and their use
 
@@ -344,7 +346,7 @@ class Services:
 
     @cached_property
     def diagnoses(self) -> Diagnoses:
-        return Diagnoses(self.db, self.clock, self._examiner, self.links)
+        return Diagnoses(self.db, self._examiner, self.links)
 
     @cached_property
     def _examiner(self) -> Examiner:
@@ -416,6 +418,7 @@ class Services:
             try:
                 yield
             finally:
+                await self.token_refresh.finish()
                 await self.mcp_servers.aclose()
 
     async def _keep_keys(self) -> None:

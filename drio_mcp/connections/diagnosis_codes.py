@@ -144,12 +144,22 @@ def last_error(code: Code, sentence: str | None = None) -> str:
 
 
 class Fault(Exception):
-    """What is the matter: a diagnosis code, and a sentence without values. The one exception that says so."""
+    """What is the matter: a diagnosis code, and a sentence without values. The one exception that says so.
 
-    def __init__(self, code: Code, sentence: str | None = None) -> None:
+    `retry_after` are the seconds after which it is worth trying again, where that is known.
+    """
+
+    def __init__(self, code: Code, sentence: str | None = None, *, retry_after: int | None = None) -> None:
         self.code = code
         self.sentence = sentence or CODES[code].summary
+        self.retry_after = retry_after
         super().__init__(f"{code}: {self.sentence}")
+
+    @property
+    def mends_itself(self) -> bool:
+        """Whether nobody has to do anything but wait (contract section 3: 503, not 409)."""
+        meaning = CODES[self.code]
+        return meaning.passes and meaning.actor is Mender.PROVIDER
 
 
 NEXT_STEPS: Mapping[Code, str] = {

@@ -34,4 +34,12 @@ CONSUME = Query(
        RETURNING connection_id, user_id, expires_at""",
     LinkRow,
 )
+IS_KNOWN = Query("SELECT connection_id FROM connect_links WHERE token_hash = :token_hash", str)
+USE_UP = Query(
+    """INSERT INTO connect_links (token_hash, connection_id, user_id, created_at, expires_at, used_at)
+       VALUES (:token_hash, :connection_id, :user_id, :now, :expires_at, :now)
+       ON CONFLICT (token_hash) DO NOTHING RETURNING connection_id, user_id, expires_at""",
+    LinkRow,
+)
+"""A link that was made without writing anything is noted when it is used, once."""
 PRUNE = Statement("DELETE FROM connect_links WHERE expires_at <= :oldest")

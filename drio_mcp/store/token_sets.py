@@ -1,12 +1,17 @@
-"""The statements of the table `token_sets`: the life of upstream tokens, and who may renew them.
+"""The statements of the table `token_sets`: the life of upstream tokens, and who may refresh them.
 
-A refresher takes the lease, which raises `lease_fence`; only the holder of the present fence may store an answer for
-the generation it began with. A lease that has run out is taken by the next, and its former holder is fenced out.
+A set is what one consent gave. It has an identity (`set_id`), and generations: each refresh makes the next one. Whoever
+refreshes takes the lease, which raises `lease_fence` and notes when (`attempted_at`) and by which process (`lease_by`);
+only the holder of the present fence may store an answer, and only for the set and the generation that it began with.
+`blocked_until` is the time before which nobody asks the token endpoint, with the reason beside it.
 """
 
 from dataclasses import asdict, dataclass
 
 from drio_mcp.store.database import Query, Statement, Transaction
+
+FOREVER = 2**62
+"""`blocked_until` of a grant that was refused: nothing but a new set ends that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,23 +19,31 @@ class TokenSetRow:
     """Times are milliseconds; `scopes` is a JSON array, or None where the provider did not say."""
 
     connection_id: str
+    set_id: str
     generation: int
     token_type: str
     scopes: str | None
     obtained_at: int
     expires_at: int | None
+    refresh_expires_at: int | None
     is_renewable: int
     due_at: int | None
     failures: int
+    blocked_until: int | None
+    fault_code: str | None
+    fault_sentence: str | None
     lease_fence: int
     lease_until: int | None
+    lease_by: str | None
     attempted_at: int | None
 
 
 COLUMNS = (
-    "connection_id, generation, token_type, scopes, obtained_at, expires_at, is_renewable, due_at, failures, "
-    "lease_fence, lease_until, attempted_at"
+    "connection_id, set_id, generation, token_type, scopes, obtained_at, expires_at, refresh_expires_at, is_renewable, "
+    "due_at, failures, blocked_until, fault_code, fault_sentence, lease_fence, lease_until, lease_by, attempted_at"
 )
+_FREE = "lease_until = NULL, lease_by = NULL, attempted_at = NULL"
+_NO_FAULT = "failures = 0, blocked_until = NULL, fault_code = NULL, fault_sentence = NULL"
 
 FIND = Query(f"SELECT {COLUMNS} FROM token_sets WHERE connection_id = :connection_id", TokenSetRow)  # noqa: S608
 CLAIM_DUE = Query(
@@ -42,64 +55,94 @@ CLAIM_DUE = Query(
 )
 """Takes what is due and moves it on in one statement: who claims at the same moment finds it not due any more."""
 COUNT_DUE = Query("SELECT count(*) FROM token_sets WHERE due_at <= :now", int)
+FIND_SET = Query("SELECT connection_id FROM token_sets WHERE set_id = :set_id", str)
 PUT = Statement(
     f"""INSERT INTO token_sets ({COLUMNS})
-        VALUES (:connection_id, 1, :token_type, :scopes, :obtained_at, :expires_at, :is_renewable, :due_at, 0, 0,
-                NULL, NULL)
-        ON CONFLICT (connection_id) DO UPDATE SET generation = token_sets.generation + 1,
+        VALUES (:connection_id, :set_id, 1, :token_type, :scopes, :obtained_at, :expires_at, :refresh_expires_at,
+                :is_renewable, :due_at, 0, NULL, NULL, NULL, 0, NULL, NULL, NULL)
+        ON CONFLICT (connection_id) DO UPDATE SET set_id = excluded.set_id, generation = token_sets.generation + 1,
             token_type = excluded.token_type, scopes = excluded.scopes, obtained_at = excluded.obtained_at,
-            expires_at = excluded.expires_at, is_renewable = excluded.is_renewable, due_at = excluded.due_at,
-            failures = 0, lease_fence = token_sets.lease_fence + 1, lease_until = NULL, attempted_at = NULL"""  # noqa: S608
+            expires_at = excluded.expires_at, refresh_expires_at = excluded.refresh_expires_at,
+            is_renewable = excluded.is_renewable, due_at = excluded.due_at,
+            lease_fence = token_sets.lease_fence + 1, {_NO_FAULT}, {_FREE}"""  # noqa: S608
 )
 TAKE_LEASE = Query(
-    """UPDATE token_sets SET lease_fence = lease_fence + 1, lease_until = :until, attempted_at = :now
-       WHERE connection_id = :connection_id AND (lease_until IS NULL OR lease_until <= :now)
+    """UPDATE token_sets SET lease_fence = lease_fence + 1, lease_until = :until, lease_by = :by, attempted_at = :now
+       WHERE connection_id = :connection_id AND (lease_until IS NULL OR lease_until <= :now OR lease_by = :retaken_by)
        RETURNING lease_fence""",
     int,
 )
-RENEW = Statement(
-    """UPDATE token_sets SET generation = generation + 1, token_type = :token_type, scopes = :scopes,
-              obtained_at = :obtained_at, expires_at = :expires_at, is_renewable = :is_renewable, due_at = :due_at,
-              failures = 0, lease_until = NULL, attempted_at = NULL
-       WHERE connection_id = :connection_id AND generation = :generation
-         AND (lease_fence = :fence OR lease_until IS NULL)"""
+REFRESH = Statement(
+    f"""UPDATE token_sets SET generation = generation + 1, token_type = :token_type, scopes = :scopes,
+              obtained_at = :obtained_at, expires_at = :expires_at, refresh_expires_at = :refresh_expires_at,
+              is_renewable = :is_renewable, due_at = :due_at, {_NO_FAULT}, {_FREE}
+       WHERE connection_id = :connection_id AND set_id = :set_id AND generation = :generation
+         AND (lease_fence = :fence OR lease_until IS NULL)"""  # noqa: S608
 )
 GIVE_UP = Statement(
-    """UPDATE token_sets SET failures = failures + 1, due_at = :due_at, is_renewable = :is_renewable,
-              lease_until = NULL, attempted_at = NULL
-       WHERE connection_id = :connection_id AND generation = :generation AND lease_fence = :fence"""
+    """UPDATE token_sets SET failures = failures + 1, due_at = :due_at, blocked_until = :blocked_until,
+              fault_code = :fault_code, fault_sentence = :fault_sentence, lease_until = NULL, lease_by = NULL,
+              attempted_at = :now
+       WHERE connection_id = :connection_id AND set_id = :set_id AND generation = :generation
+         AND lease_fence = :fence"""
 )
+"""`attempted_at` stays: how long a block was meant to last can be told from it once the clock has been set back."""
 RELEASE = Statement(
-    """UPDATE token_sets SET lease_until = NULL, attempted_at = NULL
-       WHERE connection_id = :connection_id AND generation = :generation AND lease_fence = :fence"""
+    f"UPDATE token_sets SET {_FREE} WHERE connection_id = :connection_id AND lease_fence = :fence"  # noqa: S608
 )
-"""Gives a lease back under which nothing was sent."""
+UNBLOCK = Statement(
+    f"""UPDATE token_sets SET due_at = CASE WHEN is_renewable = 1 AND fault_code IS NOT NULL THEN :now ELSE due_at END,
+              {_NO_FAULT}
+       WHERE connection_id = :connection_id AND (blocked_until IS NULL OR blocked_until < {FOREVER})"""  # noqa: S608
+)
+MOVE_BACK = Statement(
+    f"""UPDATE token_sets SET attempted_at = :now, lease_until = lease_until - attempted_at + :now,
+              blocked_until = CASE WHEN blocked_until < {FOREVER}
+                              THEN blocked_until - attempted_at + :now ELSE blocked_until END
+       WHERE connection_id = :connection_id AND attempted_at > :now"""  # noqa: S608
+)
+"""The clock was set back: what was to last a minute from then lasts a minute from now."""
 FORGET_DUE = Statement("UPDATE token_sets SET due_at = NULL WHERE connection_id = :connection_id")
 POSTPONE = Statement(
     "UPDATE token_sets SET due_at = :due_at WHERE connection_id = :connection_id AND due_at IS NOT NULL"
 )
-WAKE = Statement("UPDATE token_sets SET due_at = :now, failures = 0 WHERE connection_id = :connection_id")
+WAKE = Statement(f"UPDATE token_sets SET due_at = :now, {_NO_FAULT} WHERE connection_id = :connection_id")  # noqa: S608
 """What it waited for has come: the next refresh may be now."""
 REMOVE = Statement("DELETE FROM token_sets WHERE connection_id = :connection_id")
 
 
 @dataclass(frozen=True, slots=True)
-class Renewed:
+class Refreshed:
     """What an answer changes of the row."""
 
     token_type: str
     scopes: str | None
     obtained_at: int
     expires_at: int | None
+    refresh_expires_at: int | None
     is_renewable: int
     due_at: int | None
 
 
-def put(tx: Transaction, connection_id: str, renewed: Renewed) -> None:
-    """A first set, or one of a new consent: whoever still renews the former one is fenced out."""
-    tx.run(PUT, connection_id=connection_id, **asdict(renewed))
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A lease: the set and the generation that are being refreshed, and the fence that the lease was given."""
+
+    set_id: str
+    generation: int
+    fence: int
 
 
-def renew(tx: Transaction, connection_id: str, generation: int, fence: int, renewed: Renewed) -> bool:
-    """Store the answer to a refresh of `generation`; False when somebody else holds the lease or was faster."""
-    return tx.run(RENEW, connection_id=connection_id, generation=generation, fence=fence, **asdict(renewed)) == 1
+def put(tx: Transaction, connection_id: str, set_id: str, refreshed: Refreshed) -> None:
+    """The set of a new consent, in place of a former one: whoever still refreshes that is fenced out."""
+    tx.run(PUT, connection_id=connection_id, set_id=set_id, **asdict(refreshed))
+
+
+def refresh(tx: Transaction, connection_id: str, held: Held, refreshed: Refreshed) -> bool:
+    """Store the answer to a refresh; False when somebody else holds the lease, was faster, or the set is gone."""
+    return tx.run(REFRESH, connection_id=connection_id, **asdict(held), **asdict(refreshed)) == 1
+
+
+def is_over(tx: Transaction, set_id: str) -> bool:
+    """Whether the set was ended: by another consent, or with its connection."""
+    return tx.one(FIND_SET, set_id=set_id) is None

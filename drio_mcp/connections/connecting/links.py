@@ -5,6 +5,7 @@ does not use it up. Only a hash of it is stored.
 """
 
 import hashlib
+import hmac
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -28,11 +29,15 @@ from drio_mcp.connections.upstream.persons_part import fields_to_enter, is_for_a
 from drio_mcp.connections.upstream.provider_clients import ProviderClients
 from drio_mcp.errors import Conflict, NotFound, Problem, ValidationFailed
 from drio_mcp.foundations import Foundations
-from drio_mcp.opaque import MASK, b64url
+from drio_mcp.opaque import MASK, b64url, from_b64url
 from drio_mcp.store import Transaction, links, upstreams
+from drio_mcp.store.links import LinkRow
 
 LIFETIME_MS = 30 * MINUTE
 KEPT_MS = HOUR
+DERIVED = "d."
+"""How links begin that were made without writing anything."""
+PURPOSE = "connect link/1"
 
 LABELS = {
     "apiKey": "API key",
@@ -99,6 +104,7 @@ class Links:
         self._clock = foundations.clock
         self._randomness = foundations.randomness
         self._settings = foundations.settings
+        self._keyring = foundations.keyring
         self._providers = providers
         self._connections = connections
         self._clients = clients
@@ -109,6 +115,56 @@ class Links:
         expires_at = self._clock.now() + LIFETIME_MS
         await self._db.write(self._create, token, user_id, connection_id, expires_at)
         return Connect(url=f"{self._settings.origin}/connect/{token}", expires_at=rfc3339(expires_at))
+
+    def derive(self, user_id: str, connection_id: str) -> Connect:
+        """The same kind of link, made without writing anything: who reads a diagnosis may not write.
+
+        It says itself whose it is, until when, and that we made it; only its use is noted.
+        """
+        expires_at = (self._clock.now() // MINUTE + 1) * MINUTE + LIFETIME_MS
+        payload = f"{expires_at}.{user_id}.{connection_id}".encode()
+        token = f"{DERIVED}{b64url(payload)}.{b64url(self._mac(payload))}"
+        return Connect(url=f"{self._settings.origin}/connect/{token}", expires_at=rfc3339(expires_at))
+
+    def _read_derived(self, token: str, user_id: str) -> LinkRow | None:
+        """What a derived link says, if it is ours, the person's and still good."""
+        payload, _, mac = token.removeprefix(DERIVED).partition(".")
+        try:
+            told = from_b64url(payload)
+            is_ours = hmac.compare_digest(from_b64url(mac), self._mac(told))
+            expires_at, owner, connection_id = told.decode("ascii").split(".", 2)
+        except ValueError:
+            return None
+        if not is_ours or owner != user_id or int(expires_at) <= self._clock.now():
+            return None
+        return LinkRow(connection_id, owner, int(expires_at))
+
+    def _mac(self, payload: bytes) -> bytes:
+        """By the oldest key of the ring, so that a rotation in between changes nothing."""
+        return hmac.digest(self._keyring.derive(PURPOSE, self._keyring.ids[0]), payload, "sha256")
+
+    def _find(self, tx: Transaction, token: str, user_id: str) -> LinkRow | None:
+        if not token.startswith(DERIVED):
+            return tx.one(links.FIND, token_hash=hash_of(token), user_id=user_id, now=self._clock.now())
+        is_used = tx.one(links.IS_KNOWN, token_hash=hash_of(token)) is not None
+        return None if is_used else self._read_derived(token, user_id)
+
+    def _consume(self, tx: Transaction, token: str, user_id: str) -> LinkRow | None:
+        """Use a link up: of two at once, one gets through."""
+        now = self._clock.now()
+        if not token.startswith(DERIVED):
+            return tx.one(links.CONSUME, token_hash=hash_of(token), user_id=user_id, now=now)
+        link = self._read_derived(token, user_id)
+        if link is None or repository.find_of(tx, link.connection_id, user_id) is None:
+            return None
+        return tx.one(
+            links.USE_UP,
+            token_hash=hash_of(token),
+            connection_id=link.connection_id,
+            user_id=user_id,
+            now=now,
+            expires_at=link.expires_at,
+        )
 
     async def offer(self, user_id: str, view: View) -> Connect | None:
         """A link where the connection waits for a person, and none where it does not or where nothing was changed."""
@@ -148,7 +204,7 @@ class Links:
         )
 
     def _open(self, tx: Transaction, token: str, user_id: str) -> LinkView:
-        link = tx.one(links.FIND, token_hash=hash_of(token), user_id=user_id, now=self._clock.now())
+        link = self._find(tx, token, user_id)
         if link is None:
             raise _dead()
         connection = _found(tx, link.connection_id, user_id)
@@ -194,7 +250,7 @@ class Links:
     def _submit(
         self, tx: Transaction, token: str, actor: Actor, values: Mapping[str, str], origins: Collection[str] | None
     ) -> AuthConnection:
-        link = tx.one(links.CONSUME, token_hash=hash_of(token), user_id=actor.user_id, now=self._clock.now())
+        link = self._consume(tx, token, actor.user_id)
         if link is None:
             raise _dead()
         connection = _found(tx, link.connection_id, actor.user_id)

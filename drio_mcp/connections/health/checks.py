@@ -236,14 +236,11 @@ class Examiner:
             case.skipped("grant", "This type has no token to renew")
             return
         origin = self._origin(case)
-        has_life = case.tokens is not None and (case.tokens.expires_at or self._clock.now() + 1) > self._clock.now()
         if case.is_dry:
-            case.credential = await self._credentials.get(case.connection, origin, renew=False)
-            if not has_life:
-                raise Fault(Code.TOKEN_EXPIRED, "The access token has run out; a dry run renews nothing")
-            case.skipped("grant", "A dry run renews nothing")
+            await self._look_at_grant(case, origin)
             return
-        if case.is_thorough and (case.tokens is None or case.tokens.is_renewable):
+        is_clients = case.subject.kind is ConfigType.OAUTH_CLIENT_CREDENTIALS  # whose grant is made anew each time
+        if (case.is_thorough or is_clients) and (case.tokens is None or case.tokens.is_renewable):
             await self._credentials.refresh_now(case.connection.id)
             case.passed("client", "The token endpoint knows our client, and issued a new token")
         case.credential = await self._credentials.get(case.connection, origin)
@@ -252,6 +249,24 @@ class Examiner:
         case.passed(
             "grant", "The access token " + ("has no known end" if ends is None else f"lives until {rfc3339(ends)}")
         )
+
+    async def _look_at_grant(self, case: Case, origin: str) -> None:
+        """What is known of the grant without asking the token endpoint."""
+        now, row = self._clock.now(), case.tokens
+        if row is not None and row.fault_code is not None:
+            raise Fault(Code(row.fault_code), row.fault_sentence)
+        if row is None and case.subject.kind is ConfigType.OAUTH_CLIENT_CREDENTIALS:
+            case.skipped("grant", "No token was asked for yet; the first use does it")
+            return
+        if row is None or row.expires_at is None or row.expires_at > now:
+            case.credential = await self._credentials.get(case.connection, origin, refresh=False)
+            case.passed("grant", "The access token has life left in it, as far as is known")
+            return
+        if not row.is_renewable:
+            raise Fault(Code.TOKEN_EXPIRED)
+        if not case.is_thorough:
+            raise Fault(Code.TOKEN_EXPIRED, "The access token has run out; a dry run refreshes nothing")
+        case.skipped("grant", "The access token has run out; the next use refreshes it")
 
     async def _refresh(self, case: Case) -> None:
         """Look at the tokens again, which a renewal has replaced."""
@@ -262,6 +277,9 @@ class Examiner:
         if probe is None:
             case.skipped("origins", UNKNOWN_PLACE)
             return
+        if case.credential is None and case.is_dry and case.subject.kind in ISSUED:
+            case.skipped("origins", "There is no token with life in it")
+            return
         if case.credential is None:
             case.credential = await self._credentials.get(case.connection, probe.origin)
         elif probe.origin not in case.subject.origins:
@@ -269,6 +287,9 @@ class Examiner:
         case.passed("origins", f"The credential may be sent to {probe.origin}")
 
     async def _probe(self, case: Case) -> None:
+        if case.credential is None and case.is_dry and case.subject.kind in ISSUED:
+            case.skipped("probe", "There is no token with life in it")
+            return
         verdict = await self._ask(case)
         if verdict is None:
             case.skipped("probe", UNKNOWN_PLACE)
@@ -310,7 +331,7 @@ class Examiner:
     async def _ask_anew(self, case: Case, refused: Verdict) -> Verdict:
         """A refused token is renewed once and tried again: it may have been revoked before its time."""
         row = case.tokens
-        if row is None or not row.is_renewable or case.is_dry:
+        if row is None or not row.is_renewable or (case.is_dry and not case.is_thorough):
             return replace(refused, code=Code.REAUTHORIZATION_REQUIRED)
         if not case.is_thorough:  # else it is fresh already
             await self._credentials.refresh_now(case.connection.id, seen=row.generation)
@@ -327,7 +348,8 @@ class Examiner:
             )
         if self._names_another_audience(case):
             return Verdict(Code.AUDIENCE_MISMATCH, "The token names another audience than the server that refused it")
-        return replace(refused, sentence=f"{refused.sentence}, although the token was issued just now")
+        more = "; the next use refreshes the token" if case.is_dry else ", although the token was issued just now"
+        return replace(refused, sentence=refused.sentence + more)
 
     async def _scopes(self, case: Case) -> None:
         if case.subject.kind not in ISSUED:

@@ -2,11 +2,9 @@
 
 from dataclasses import replace
 
-from drio_mcp.clock import Clock
 from drio_mcp.connections.connecting.links import Links
 from drio_mcp.connections.diagnosis_codes import CODES, Code, Fault, Remedy
 from drio_mcp.connections.health.checks import Examiner
-from drio_mcp.connections.health.conclusions import conclude
 from drio_mcp.connections.health.findings import Examination
 from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.answers import Diagnosis, DiagnosisAnswer, DiagnosisEvidence
@@ -15,31 +13,28 @@ from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.record.next_step import conflict, diagnosis_of, is_operators_to_mend, is_registrable
 from drio_mcp.connections.upstream.persons_part import CLIENT_FAULTS, fields_to_enter, needs_person
-from drio_mcp.errors import Conflict, NotFound
+from drio_mcp.errors import DrioError, NotFound, Unavailable
 from drio_mcp.store import Database, upstreams
+
+RETRY_SECONDS = 30
+"""When to try again where nobody knows better."""
 
 
 class Diagnoses:
     """Examines thoroughly and says what to do."""
 
-    def __init__(self, db: Database, clock: Clock, examiner: Examiner, links: Links) -> None:
+    def __init__(self, db: Database, examiner: Examiner, links: Links) -> None:
         self._db = db
-        self._clock = clock
         self._examiner = examiner
         self._links = links
 
     async def diagnose(self, actor: Actor, app_id: str, id_or_key: str) -> DiagnosisAnswer:
-        """Run every check. What is found is kept as a validation's finding is. Raises `NotFound`."""
+        """Run every check that changes nothing: no token endpoint is asked, nothing is written. Raises `NotFound`."""
         found = await self._db.read(repository.get, actor.user_id, app_id, id_or_key)
-        examination = await self._examiner.examine(found.id, is_thorough=True)
+        examination = await self._examiner.examine(found.id, is_dry=True, is_thorough=True)
         if examination is None:
             raise NotFound("Auth connection not found")
-        now = self._clock.now()
-        after = await self._db.write(lambda tx: conclude(tx, actor, examination, now, event=None))
-        if after is None:
-            raise NotFound("Auth connection not found")
-        told = replace(_with_lacking(examination), connection=after)
-        return DiagnosisAnswer(diagnosis=await self._told(actor, told))
+        return DiagnosisAnswer(diagnosis=self._told(actor, _with_lacking(examination)))
 
     async def of(self, actor: Actor, connection: Connection, error: Fault) -> Diagnosis:
         """The diagnosis of a use that failed, with what is known without looking any further."""
@@ -47,18 +42,23 @@ class Diagnoses:
         evidence = DiagnosisEvidence(check="use", result="failed", detail=error.sentence)
         target = upstream.target if upstream is not None else None
         examination = Examination(connection, error.code, error.sentence, (evidence,), target=target)
-        return await self._told(actor, examination)
+        return self._told(actor, examination)
 
-    async def conflict(self, actor: Actor, connection: Connection, error: Fault) -> Conflict:
-        """The same as the 409 of contract section 3."""
-        return conflict(await self.of(actor, connection, error))
+    async def refusal(self, actor: Actor, connection: Connection, error: Fault) -> DrioError:
+        """The same as an error: 503 for what mends itself, 409 for what somebody must mend (contract section 3)."""
+        diagnosis = await self.of(actor, connection, error)
+        if not error.mends_itself:
+            return conflict(diagnosis)
+        details, step = diagnosis.model_dump(mode="json"), diagnosis.next_step
+        wait = error.retry_after or RETRY_SECONDS
+        return Unavailable(diagnosis.summary, details=details, next_step=step, retry_after=wait)
 
-    async def _told(self, actor: Actor, examination: Examination) -> Diagnosis:
+    def _told(self, actor: Actor, examination: Examination) -> Diagnosis:
         connection, code = examination.connection, examination.code
         connect = None
         is_persons = CODES[code].remedy is Remedy.LINK or self._is_mended_on_page(connection, code)
         if is_persons and not is_operators_to_mend(connection, code):
-            connect = await self._links.create(actor.user_id, connection.id)
+            connect = self._links.derive(actor.user_id, connection.id)
         diagnosis = diagnosis_of(
             connection,
             code,

@@ -68,10 +68,13 @@ class Validation:
         """Look at all connections whose time has come, and give how many that were."""
         return await self._due.drain(now)
 
-    async def doubt(self, connection_id: str) -> None:
+    async def doubt_now(self, connection_id: str) -> None:
+        """The same, as a decision of its own."""
+        await self._db.write(self.doubt, connection_id, self._clock.now())
+
+    def doubt(self, tx: Transaction, connection_id: str, now: int) -> None:
         """A use was refused: look at the connection soon. What one call was refused may be that call's own fault."""
-        now = self._clock.now()
-        await self._db.write(lambda tx: tx.run(validations.HASTEN, connection_id=connection_id, now=now))
+        tx.run(validations.HASTEN, connection_id=connection_id, now=now)
 
     async def _look(self, due: Due) -> None:
         """Look at one. What raises here is no evidence against the connection: it is looked at again later."""

@@ -38,22 +38,29 @@ def shown(config: Config, secrets: Set[str]) -> dict[str, str]:
 
 
 def keep(
-    tx: Transaction, connection_id: str, config: Config, secrets: Set[str], now: int, expires_at: int | None = None
+    tx: Transaction,
+    connection_id: str,
+    set_id: str,
+    config: Config,
+    secrets: Set[str],
+    now: int,
+    expires_at: int | None = None,
 ) -> None:
     """A token set for them, inside the decision that seals them. Without an access token it is renewed at once."""
     is_renewable = STORED_AS["refresh_token"] in secrets
     has_access = STORED_AS["access_token"] in secrets
     ends_at = expires_at if has_access else now
     scopes = config.get("scopes")
-    renewed = token_sets.Renewed(
+    brought = token_sets.Refreshed(
         token_type="Bearer",  # noqa: S106
         scopes=None if not scopes else json.dumps(list(scopes)),
         obtained_at=now,
         expires_at=ends_at,
+        refresh_expires_at=None,
         is_renewable=int(is_renewable),
         due_at=ends_at if is_renewable else None,
     )
-    token_sets.put(tx, connection_id, renewed)
+    token_sets.put(tx, connection_id, set_id, brought)
 
 
 def problem(config: Config, field: str) -> str | None:

@@ -12,6 +12,7 @@ from drio_mcp.connections.record import brought_tokens, repository, sealing
 from drio_mcp.connections.record import idempotency as fingerprints
 from drio_mcp.connections.record import merge_patch as changes
 from drio_mcp.connections.record.clients import client_of
+from drio_mcp.connections.record.config_rules import path_of
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.history import Actor, Event, record
 from drio_mcp.connections.record.keys import free_key, slug_of
@@ -34,6 +35,10 @@ from drio_mcp.store.connections import ConnectionRow, Owner
 from drio_mcp.store.cursors import cursor_of, read_cursor
 from drio_mcp.store.dry_run import decide
 
+ASKS_ANEW = frozenset(
+    path_of(name) for name in ("token_endpoint", "client_id", "client_secret", "audience", "scopes", "type")
+) | {"secretRef", "status"}
+"""What somebody changes who mends a refused client: the token endpoint may be asked again at once."""
 MOST_CONNECTIONS = 1_000
 """Per app; far above what people have, far below what hurts."""
 
@@ -97,7 +102,15 @@ class ConnectionCrud:
             made = self._insert(tx, actor, owner, app_id, body)
             if token_expires_at is not None and brought_tokens.MARK in made.config:
                 now = self._clock.now()
-                brought_tokens.keep(tx, made.id, made.config, made.secrets, now, expires_at=token_expires_at)
+                brought_tokens.keep(
+                    tx,
+                    made.id,
+                    new_id("set", self._randomness),
+                    made.config,
+                    made.secrets,
+                    now,
+                    expires_at=token_expires_at,
+                )
             return self._view(made)
 
         return await self._decide(dry_run, make)
@@ -183,7 +196,7 @@ class ConnectionCrud:
         table.insert(tx, row)
         sealing.seal(tx, self._vault, row.id, change.seals, change.origins, row.created_at)
         if change.has_brought_tokens:
-            brought_tokens.keep(tx, row.id, change.after.config, change.after.secrets, row.created_at)
+            self._keep_brought(tx, change.after, row.created_at)
         record(tx, actor, app_id, row.id, Event.CREATED, row.created_at)
         return change.after
 
@@ -217,12 +230,18 @@ class ConnectionCrud:
         sealing.remove(tx, row.id, change.removals)
         sealing.seal(tx, self._vault, row.id, change.seals, change.origins, now)
         record(tx, actor, row.app_id, row.id, event, now, detail=", ".join(change.changed))
+        if ASKS_ANEW & set(change.changed):
+            tx.run(token_sets.UNBLOCK, connection_id=row.id, now=now)
         if change.is_voided:
             tx.run(token_sets.REMOVE, connection_id=row.id)
             record(tx, actor, row.app_id, row.id, Event.SECRETS_VOIDED, now, detail=row.last_error)
         if change.has_brought_tokens:
-            brought_tokens.keep(tx, row.id, change.after.config, change.after.secrets, now)
+            self._keep_brought(tx, change.after, now)
         return after
+
+    def _keep_brought(self, tx: Transaction, made: Connection, now: int, expires_at: int | None = None) -> None:
+        set_id = new_id("set", self._randomness)
+        brought_tokens.keep(tx, made.id, set_id, made.config, made.secrets, now, expires_at)
 
     def _clear_default(self, tx: Transaction, actor: Actor, row: ConnectionRow) -> None:
         """At most one connection of an app is its default."""

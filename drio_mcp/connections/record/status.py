@@ -23,6 +23,8 @@ WORKING = frozenset({Status.VALID, Status.EXPIRING, Status.DEGRADED})
 PERSON_MUST_ALLOW = frozenset({Code.CONSENT_DENIED, Code.CONSENT_EXPIRED, Code.REAUTHORIZATION_REQUIRED})
 BROKEN_GRANT = frozenset({Code.REAUTHORIZATION_REQUIRED, Code.TOKEN_EXPIRED})
 WAITING = frozenset({Code.AWAITING_CONSENT, Code.CONSENT_DENIED, Code.CONSENT_EXPIRED})
+NO_OAUTH_ERROR = frozenset({Code.REDIRECT_REFUSED, Code.PERMISSION_DENIED, Code.RESPONSE_TOO_LARGE})
+"""A firewall's page, a redirect, an answer without end: from a token endpoint they pass like an outage."""
 WORKS_PARTLY = frozenset({Code.SCOPE_MISSING, Code.PERMISSION_DENIED})
 MENDED_BY_ENTRY = (Code.ORIGIN_CHANGED, Code.MISSING_CONFIGURATION, Code.SECRET_UNAVAILABLE)
 """What is over once the missing secret is there."""
@@ -66,7 +68,12 @@ def after_refusal(code: Code, before: Status) -> Status:
         return before
     if code in BROKEN_GRANT:
         return Status.NEEDS_REAUTH
-    return Status.DEGRADED if CODES[code].passes else Status.INVALID
+    return Status.DEGRADED if passes_at_refresh(code) else Status.INVALID
+
+
+def passes_at_refresh(code: Code) -> bool:
+    """Whether asking again may help: what is no OAuth error says nothing about the grant or our client."""
+    return CODES[code].passes or code in NO_OAUTH_ERROR
 
 
 def after_check(code: Code, before: Status) -> Status:

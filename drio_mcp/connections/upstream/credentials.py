@@ -20,7 +20,9 @@ from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.secret_references import SecretReferences, SecretUnavailable
 from drio_mcp.connections.record.status import error_of
 from drio_mcp.connections.upstream.provider_rules import ProviderRules
-from drio_mcp.connections.upstream.refresh import AccessToken, TokenRefresh
+from drio_mcp.connections.upstream.refresh import TokenRefresh
+from drio_mcp.connections.upstream.refresh_decisions import AccessToken
+from drio_mcp.connections.upstream.refusal_brake import RefusalBrake
 from drio_mcp.connections.upstream.stored_tokens import ACCESS_TOKEN, StoredTokens
 from drio_mcp.opaque import Secret
 from drio_mcp.store import Database, Transaction, token_sets
@@ -78,17 +80,17 @@ class Credentials:
         references: SecretReferences,
         tokens: StoredTokens,
         refresh: TokenRefresh,
+        brake: RefusalBrake,
     ) -> None:
         self._db = db
         self._references = references
         self._tokens = tokens
         self._refresh = refresh
+        self._brake = brake
 
-    async def get(self, connection: Connection, origin: str, *, renew: bool = True) -> Credential:
-        """The credential for a request to `origin`. With `renew`, a token that is about to run out is renewed first.
-
-        Raises `Fault`.
-        """
+    def within(self, tx: Transaction, connection: Connection, origin: str) -> Credential | None:
+        """The credential for a request to `origin`, inside the caller's decision; None where a token must be refreshed
+        first. Raises `Fault`."""
         require_usable(connection)
         kind = ConfigType(connection.config["type"])
         if kind is ConfigType.NONE:
@@ -96,51 +98,57 @@ class Credentials:
         if origin not in self._tokens.origins(connection):
             raise Fault(Code.ORIGIN_CHANGED, "The address is not at an origin to which the credential may be sent")
         if kind not in ISSUED:
-            return await self._db.read(self._static, connection, kind, origin)
-        if not renew:
-            return await self._db.read(self._present, connection)
-        token = await self._refresh.access_token(connection.id)
-        credential = _issued(connection, self._tokens.rules(connection), token.value, token.generation)
-        return self._as_sent(connection, credential)
+            return self._static(tx, connection, kind, origin)
+        token = self._refresh.present(tx, connection)
+        return None if token is None else self._issued(connection, token)
+
+    async def get(self, connection: Connection, origin: str, *, refresh: bool = True) -> Credential:
+        """The same; a token that is about to run out is refreshed first, unless `refresh` is false. Raises `Fault`."""
+        if not refresh:
+            token = await self._db.read(self._present_token, connection)
+            return self._issued(connection, replace(token, generation=None))
+        found = await self._db.read(self.within, connection, origin)
+        return found or self._issued(connection, await self._refresh.access_token(connection.id))
 
     async def refresh(self, connection: Connection, credential: Credential) -> bool:
         """Refresh a token that was refused; False where there is none to refresh. Raises `Fault`."""
-        if credential.generation is None:
-            return False
-        row = await self._db.read(lambda tx: tx.one(token_sets.FIND, connection_id=connection.id))
-        if row is None or not row.is_renewable:
+        if credential.generation is None or not self._brake.may_refresh(connection.id, credential.generation):
             return False
         await self._refresh.refresh(connection.id, seen=credential.generation)
         return True
+
+    def accepted(self, connection: Connection) -> None:
+        """The API took the credential."""
+        self._brake.accepted(connection.id)
 
     async def refresh_now(self, connection_id: str, *, seen: int | None = None) -> None:
         """Refresh the token; with `seen`, only while that generation is the present one. Raises `Fault`."""
         await self._refresh.refresh(connection_id, seen=seen)
 
-    async def token(self, connection: Connection, *, renew: bool = True) -> AccessToken:
-        """The token to hand to its owner, for the types that have one. Raises `Fault`."""
+    def token_within(self, tx: Transaction, connection: Connection, *, refresh: bool) -> AccessToken | None:
+        """The token to hand to its owner, for the types that have one; None where it must be refreshed first.
+
+        Without `refresh`, the token as it is, with or without life in it. Raises `Fault`.
+        """
         require_usable(connection)
         kind = ConfigType(connection.config["type"])
         if kind is ConfigType.BEARER:
-            value = await self._db.read(self._value, connection, "access_token", None)
-            return AccessToken(value, "Bearer", None, ())
+            return AccessToken(self._value(tx, connection, "access_token", None), "Bearer", None, ())
         if kind not in ISSUED:
             sentence = "A connection of this type has no token to hand out; call the API through its proxy"
             raise Fault(Code.UNSUPPORTED_AUTH, sentence)
-        if renew:
-            return await self._refresh.access_token(connection.id)
-        return await self._db.read(self._present_token, connection)
+        return self._refresh.present(tx, connection) if refresh else self._present_token(tx, connection)
+
+    async def refreshed_token(self, connection_id: str) -> AccessToken:
+        """The token after a refresh, if that is needed. Raises `Fault`."""
+        return await self._refresh.access_token(connection_id)
 
     def _present_token(self, tx: Transaction, connection: Connection) -> AccessToken:
         row = tx.one(token_sets.FIND, connection_id=connection.id)
         value = self._open(tx, connection, ACCESS_TOKEN, None)
         if row is None or value is None:
             raise Fault(Code.AWAITING_CONSENT)
-        return AccessToken(value, row.token_type, row.expires_at, tuple(json.loads(row.scopes or "[]")))
-
-    def _present(self, tx: Transaction, connection: Connection) -> Credential:
-        token = self._present_token(tx, connection)
-        return self._as_sent(connection, _issued(connection, self._tokens.rules(connection), token.value, None))
+        return AccessToken(value, row.token_type, row.expires_at, tuple(json.loads(row.scopes or "[]")), row.generation)
 
     def _static(self, tx: Transaction, connection: Connection, kind: ConfigType, origin: str) -> Credential:
         needs = needs_of(connection.config)
@@ -150,6 +158,10 @@ class Credentials:
         if needs.second_credential is not None:
             second = self._open(tx, connection, needs.second_credential, origin)
         return self._as_sent(connection, key_credential(connection.config, kind, value, second))
+
+    def _issued(self, connection: Connection, token: AccessToken) -> Credential:
+        issued = _issued(connection, self._tokens.rules(connection), token.value, token.generation)
+        return self._as_sent(connection, issued)
 
     def _as_sent(self, connection: Connection, credential: Credential) -> Credential:
         """The credential with what else each call of this provider's API carries."""

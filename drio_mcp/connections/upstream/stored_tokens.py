@@ -5,7 +5,7 @@ Everything here happens inside a decision of somebody else; nothing is sent.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from drio_mcp.clock import Clock
 from drio_mcp.connections.catalog.providers import Providers
@@ -22,21 +22,14 @@ from drio_mcp.connections.upstream.provider_rules import ProviderRules
 from drio_mcp.connections.upstream.token_answers import Refusal, TokenSet
 from drio_mcp.opaque import Secret
 from drio_mcp.store import Transaction, token_sets
-from drio_mcp.store.token_sets import Renewed
+from drio_mcp.store.token_sets import Held, Refreshed
 from drio_mcp.vault import Vault
 
 ACCESS_TOKEN = "upstream_access_token"  # noqa: S105
 REFRESH_TOKEN = "upstream_refresh_token"  # noqa: S105
 ORPHAN = "upstream_orphan"
 """An answer whose refresher had been fenced out by the time it came: the next refresher may need it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A lease: the generation that is being renewed, and the fence that the lease was given."""
-
-    generation: int
-    fence: int
+ISSUED_SECRETS = (ACCESS_TOKEN, REFRESH_TOKEN, ORPHAN)
 
 
 class StoredTokens:
@@ -68,20 +61,33 @@ class StoredTokens:
         return connection.origins(self._providers)
 
     def keep(
-        self, tx: Transaction, actor: Actor, connection: Connection, tokens: TokenSet, due_at: int | None, event: Event
+        self,
+        tx: Transaction,
+        actor: Actor,
+        connection: Connection,
+        set_id: str,
+        refreshed: Refreshed,
+        tokens: TokenSet,
+        event: Event,
     ) -> Connection:
-        """The tokens of a new consent, in place of all former ones; whoever renews those is fenced out."""
+        """The tokens of a new consent as a new set, in place of a former one."""
         connection = _with_facts(connection, tokens.facts)
-        sealing.remove(tx, connection.id, (ACCESS_TOKEN, REFRESH_TOKEN, ORPHAN))
-        token_sets.put(tx, connection.id, _renewed(tokens, due_at, is_renewable=tokens.refresh_token is not None))
+        sealing.remove(tx, connection.id, ISSUED_SECRETS)
+        token_sets.put(tx, connection.id, set_id, _if_renewable(refreshed, bool(refreshed.is_renewable)))
         self._seal(tx, connection, tokens)
         note_auth_method(tx, connection.client, tokens.auth_method)
         return self._mark_working(tx, actor, connection, tokens, event)
 
-    def renew(
-        self, tx: Transaction, actor: Actor, connection: Connection, tokens: TokenSet, due_at: int | None, held: Held
+    def refresh(
+        self,
+        tx: Transaction,
+        actor: Actor,
+        connection: Connection,
+        held: Held,
+        refreshed: Refreshed,
+        tokens: TokenSet,
     ) -> bool:
-        """The answer to a refresh; False when somebody else has the lease by now, or stored a newer answer.
+        """The answer to a refresh; False when somebody else has the lease by now, or another set took its place.
 
         A provider that does not rotate sends no new refresh token (RFC 6749 section 6): the present one stays. One
         that names no scopes has left them as they were.
@@ -90,10 +96,12 @@ class StoredTokens:
         if stored is None:
             return False
         if tokens.scopes is None and stored.scopes is not None:
+            refreshed = replace(refreshed, scopes=stored.scopes)
             tokens = replace(tokens, scopes=tuple(json.loads(stored.scopes)))
-        is_renewable = bool(stored.is_renewable) or tokens.refresh_token is not None
-        renewed = _renewed(tokens, due_at, is_renewable=is_renewable)
-        if not token_sets.renew(tx, connection.id, held.generation, held.fence, renewed):
+        if tokens.refresh_token is None and tokens.refresh_expires_at is None:
+            refreshed = replace(refreshed, refresh_expires_at=stored.refresh_expires_at)
+        refreshed = _if_renewable(refreshed, bool(stored.is_renewable) or tokens.refresh_token is not None)
+        if not token_sets.refresh(tx, connection.id, held, refreshed):
             return False
         sealing.remove(tx, connection.id, (ORPHAN,))
         self._seal(tx, connection, tokens)
@@ -146,12 +154,5 @@ def _with_facts(connection: Connection, facts: Mapping[str, str]) -> Connection:
     return connection.with_config(config) if config != connection.config else connection
 
 
-def _renewed(tokens: TokenSet, due_at: int | None, *, is_renewable: bool) -> Renewed:
-    return Renewed(
-        token_type=tokens.token_type,
-        scopes=None if tokens.scopes is None else json.dumps(list(tokens.scopes)),
-        obtained_at=tokens.obtained_at,
-        expires_at=tokens.expires_at,
-        is_renewable=int(is_renewable),
-        due_at=due_at if is_renewable else None,
-    )
+def _if_renewable(refreshed: Refreshed, is_renewable: bool) -> Refreshed:
+    return replace(refreshed, is_renewable=int(is_renewable), due_at=refreshed.due_at if is_renewable else None)

@@ -1,47 +1,109 @@
 """Answers that the database would not take, kept sealed in files until it does.
 
-A refresh token that a provider has just rotated may exist nowhere else. The file is on disk before the error is told.
+A refresh token that a provider has just rotated may exist nowhere else. Room for the answer is reserved before the
+provider is asked, so that it can be kept on a full disk too; it is on disk before the error is told.
 """
 
 import os
+import re
+from contextlib import suppress
 from pathlib import Path
 
 from drio_mcp.opaque import Secret
 from drio_mcp.vault import Binding, SealBroken, Vault
 
 FIELD = "stray"
+ROOM = 64 * 1024
+"""Bytes that are reserved; an answer that is larger takes what it can get."""
+LENGTH_BYTES = 4
+SET_ID = re.compile(r"[A-Za-z0-9_-]{1,120}")
 
 
 class UnstoredAnswers:
-    """One file per connection at most, in a folder that is made when it is first needed."""
+    """One file for a set of tokens at most, in a folder that is made when it is first needed.
+
+    A file begins with the length of what it holds; one that is only reserved holds nothing.
+    """
 
     def __init__(self, folder: Path, vault: Vault) -> None:
         self._folder = folder
         self._vault = vault
 
-    def put(self, connection_id: str, payload: Secret) -> None:
-        """Keep the payload, durably, in place of an earlier one."""
-        sealed = self._vault.seal(payload, Binding.to(connection_id, FIELD))
+    def reserve(self, set_id: str) -> None:
+        """Make sure that there is room. Raises `OSError` when there is none."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        aside = self._folder / f".{connection_id}.{os.getpid()}"
-        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        path = self._path(set_id)
+        try:
+            with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
+                _allocate(file.fileno())
+        except OSError:
+            with suppress(OSError):
+                if not self._holds(path):
+                    path.unlink()
+            raise
+        self._sync_folder()
+
+    def put(self, set_id: str, payload: Secret) -> None:
+        """Keep the payload, durably, in place of an earlier one."""
+        sealed = self._vault.seal(payload, Binding.to(set_id, FIELD))
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._path(set_id)
+        is_new = not path.exists()
+        with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
+            file.seek(LENGTH_BYTES)
             file.write(sealed)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(aside, self._folder / connection_id)
+            file.seek(0)  # the length last: a crash before it leaves what was there
+            file.write(len(sealed).to_bytes(LENGTH_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        if is_new:
+            self._sync_folder()
+
+    def find(self, set_id: str) -> Secret | None:
+        """What was kept for the set, if it opens."""
+        try:
+            content = self._path(set_id).read_bytes()
+            length = int.from_bytes(content[:LENGTH_BYTES])
+            if length == 0:
+                return None
+            return self._vault.open(content[LENGTH_BYTES : LENGTH_BYTES + length], Binding.to(set_id, FIELD))
+        except (OSError, SealBroken):
+            return None
+
+    def release(self, set_id: str) -> None:
+        """It has been taken over, or is not needed."""
+        with suppress(OSError):
+            self._path(set_id).unlink(missing_ok=True)
+
+    def set_ids(self) -> set[str]:
+        """The sets for which something is kept, or room reserved."""
+        try:
+            return {name for name in os.listdir(self._folder) if SET_ID.fullmatch(name)}
+        except OSError:
+            return set()
+
+    def _path(self, set_id: str) -> Path:
+        assert SET_ID.fullmatch(set_id)
+        return self._folder / set_id
+
+    def _holds(self, path: Path) -> bool:
+        with open(path, "rb") as file:
+            return int.from_bytes(file.read(LENGTH_BYTES)) > 0
+
+    def _sync_folder(self) -> None:
         folder = os.open(self._folder, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
 
-    def find(self, connection_id: str) -> Secret | None:
-        """What was kept for the connection, if it opens."""
-        try:
-            return self._vault.open((self._folder / connection_id).read_bytes(), Binding.to(connection_id, FIELD))
-        except (FileNotFoundError, SealBroken):
-            return None
 
-    def remove(self, connection_id: str) -> None:
-        """It has been taken over."""
-        (self._folder / connection_id).unlink(missing_ok=True)
+def _allocate(descriptor: int) -> None:
+    """Real blocks of the disk, not a hole."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, ROOM)
+    elif os.fstat(descriptor).st_size < ROOM:
+        os.lseek(descriptor, 0, os.SEEK_END)
+        os.write(descriptor, b"\0" * (ROOM - os.fstat(descriptor).st_size))

@@ -12,9 +12,10 @@ from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.crud import ConnectionCrud, View
 from drio_mcp.connections.record.history import Actor, Event, record, record_use
 from drio_mcp.connections.upstream.credentials import ISSUED, Credentials, require_usable
-from drio_mcp.errors import Conflict
+from drio_mcp.connections.upstream.refresh_decisions import AccessToken
+from drio_mcp.errors import DrioError
 from drio_mcp.opaque import MASK
-from drio_mcp.store import Database, token_sets
+from drio_mcp.store import Database, Transaction, token_sets
 
 
 class HandOut:
@@ -42,9 +43,12 @@ class HandOut:
         Raises `NotFound`, and `Conflict` whose details are a diagnosis: of a connection that cannot be used, of a type
         that has no token, and of scopes that were not granted.
         """
-        connection = await self._find(actor, app_id, id_or_key)
+        connection, token = await self._db.read(self._open, actor, app_id, id_or_key, not dry_run)
         try:
-            token = await self._credentials.token(connection, renew=not dry_run)
+            if isinstance(token, Fault):
+                raise token
+            if token is None:
+                token = await self._credentials.refreshed_token(connection.id)
             granted = token.scopes or tuple(json.loads(connection.row.grants))
             _require_scopes(connection, request.scopes or (), granted)
         except Fault as error:
@@ -64,7 +68,7 @@ class HandOut:
 
         Raises `NotFound`, and `Conflict` whose details are a diagnosis.
         """
-        connection = await self._find(actor, app_id, id_or_key)
+        connection = await self._db.read(repository.get, actor.user_id, app_id, id_or_key)
         try:
             require_usable(connection)
             await self._require_renewable(connection)
@@ -77,8 +81,15 @@ class HandOut:
         view = await self._connections.get(actor.user_id, app_id, connection.id)
         return View(view.auth, view.etag, is_dry_run=dry_run)
 
-    async def _find(self, actor: Actor, app_id: str, id_or_key: str) -> Connection:
-        return await self._db.read(repository.get, actor.user_id, app_id, id_or_key)
+    def _open(
+        self, tx: Transaction, actor: Actor, app_id: str, id_or_key: str, refresh: bool
+    ) -> tuple[Connection, AccessToken | Fault | None]:
+        """The connection and its token, in one look; None where it must be refreshed first."""
+        connection = repository.get(tx, actor.user_id, app_id, id_or_key)
+        try:
+            return connection, self._credentials.token_within(tx, connection, refresh=refresh)
+        except Fault as error:
+            return connection, error
 
     async def _require_renewable(self, connection: Connection) -> None:
         kind = ConfigType(connection.config["type"])
@@ -92,12 +103,12 @@ class HandOut:
 
     async def _refused(
         self, actor: Actor, connection: Connection, event: Event, error: Fault, dry_run: bool
-    ) -> Conflict:
+    ) -> DrioError:
         if not dry_run and event is Event.REFRESHED:
             await self._note(actor, connection, event, error.code, error.sentence)
         elif not dry_run:
             await self._note_use(actor, connection, event, error.code)
-        return await self._diagnoses.conflict(actor, connection, error)
+        return await self._diagnoses.refusal(actor, connection, error)
 
     async def _note(self, actor: Actor, connection: Connection, event: Event, outcome: str, detail: str | None) -> None:
         now, row = self._clock.now(), connection.row

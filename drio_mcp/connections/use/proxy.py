@@ -20,6 +20,7 @@ from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.history import Actor, Event, record_use
 from drio_mcp.connections.upstream.credentials import Credential, Credentials, require_usable
+from drio_mcp.connections.use.expired_tokens import LARGEST, may_say_so, says_so
 from drio_mcp.connections.use.masking import Mask
 from drio_mcp.connections.use.proxy_headers import request_headers, response_headers
 from drio_mcp.connections.use.proxy_path import proxied_url
@@ -95,6 +96,50 @@ class Passed:
     chunks: AsyncIterator[bytes]
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What one look at the connection gave; `fault` is why it cannot be used."""
+
+    subject: Subject
+    url: str = ""
+    credential: Credential | None = None
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProxiedAnswer:
+    """The provider's answer, looked at as far as it takes to tell whether the token has run out."""
+
+    response: StreamedResponse
+    is_expired: bool
+    begun: bytes = b""
+    rest: AsyncIterator[bytes] | None = None
+
+    @classmethod
+    async def of(cls, response: StreamedResponse) -> "ProxiedAnswer":
+        if response.status == 401:
+            return cls(response, is_expired=True)
+        if not may_say_so(response.status, response.headers):
+            return cls(response, is_expired=False)
+        begun, rest = b"", aiter(response.chunks())
+        async for chunk in rest:
+            begun += chunk
+            if len(begun) > LARGEST:
+                break
+        return cls(response, says_so(response.status, begun), begun, rest)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body, whole."""
+        if self.begun:
+            yield self.begun
+        async for chunk in self.rest or self.response.chunks():
+            yield chunk
+
+    @property
+    def status(self) -> int:
+        return self.response.status
+
+
 class Proxy:
     """Makes calls through connections."""
 
@@ -125,15 +170,13 @@ class Proxy:
         Raises `NotFound`, `BadRequest` for a path that leads elsewhere, `PayloadTooLarge`, `Conflict` for a connection
         that cannot be used and `BadGateway` and its kinds for one that cannot be reached, both with a diagnosis.
         """
-        subject = await self._db.read(self._find, actor, app_id, id_or_key)
+        opened = await self._db.read(self._open, actor, app_id, id_or_key, call)
+        subject = opened.subject
         try:
-            async with self._send(subject, call) as (answer, credential):
+            async with self._send(opened, call) as (answer, credential):
                 if answer.status not in STATUSES:
                     raise Fault(Code.MALFORMED_RESPONSE, NO_STATUS)
-                if is_noted:
-                    await self._note(actor, subject.connection, answer.status)
-                if answer.status in {401, 403}:
-                    await self._validation.doubt(subject.connection.id)  # it is looked at soon
+                await self._note(actor, subject.connection, answer.status, is_noted)
                 yield _passed(answer, credential)
         except Fault as error:
             raise await self._failure(actor, subject.connection, error, is_noted) from None
@@ -142,21 +185,31 @@ class Proxy:
             raise await self._failure(actor, subject.connection, failure, is_noted) from None
 
     @asynccontextmanager
-    async def _send(self, subject: Subject, call: ProxiedCall) -> AsyncIterator[tuple[StreamedResponse, Credential]]:
-        connection, base = subject.connection, subject.base_url
-        require_usable(connection)
-        if base is None:
-            raise Fault(Code.MISSING_CONFIGURATION, UNKNOWN_PLACE)
-        url = proxied_url(base, call.path, call.query)
-        credential = await self._credentials.get(connection, origin_of(url))
+    async def _send(self, opened: Opened, call: ProxiedCall) -> AsyncIterator[tuple[ProxiedAnswer, Credential]]:
+        """The answer; where that says that the token has run out, the answer to a second call with a refreshed one."""
+        if opened.fault is not None:
+            raise opened.fault
+        connection, url = opened.subject.connection, opened.url
+        credential = opened.credential or await self._credentials.get(connection, origin_of(url))
         body = await Body.of(call.body)
         async with self._stream(call, url, credential, body) as answer:
-            if answer.status != 401 or not await self._credentials.refresh(connection, credential) or body.is_spent:
-                yield answer, credential
+            looked_at = await ProxiedAnswer.of(answer)
+            if not await self._is_worth_another(connection, credential, looked_at) or body.is_spent:
+                yield looked_at, credential
                 return
         credential = await self._credentials.get(connection, origin_of(url))
         async with self._stream(call, url, credential, body) as answer:
-            yield answer, credential
+            looked_at = await ProxiedAnswer.of(answer)
+            if not looked_at.is_expired:
+                self._credentials.accepted(connection)
+            yield looked_at, credential
+
+    async def _is_worth_another(self, connection: Connection, credential: Credential, answer: ProxiedAnswer) -> bool:
+        """Whether the API refused the token, and there is a new one now. Raises `Fault`."""
+        if not answer.is_expired:
+            self._credentials.accepted(connection)
+            return False
+        return await self._credentials.refresh(connection, credential)
 
     @asynccontextmanager
     async def _stream(
@@ -177,35 +230,50 @@ class Proxy:
                 raise OutboundError("response_too_large", "The answer is larger than is passed on")
             yield answer
 
-    def _find(self, tx: Transaction, actor: Actor, app_id: str, id_or_key: str) -> Subject:
+    def _open(self, tx: Transaction, actor: Actor, app_id: str, id_or_key: str, call: ProxiedCall) -> Opened:
+        """Everything that the call needs, in one look; without a credential where a token must be refreshed first."""
         connection = repository.get(tx, actor.user_id, app_id, id_or_key)
-        return Subject(
-            connection,
-            self._providers.find(connection.row.provider_key),
-            tx.one(upstreams.FIND, connection_id=connection.id),
-            connection.origins(self._providers),
-        )
+        facts = self._providers.find(connection.row.provider_key)
+        upstream = tx.one(upstreams.FIND, connection_id=connection.id)
+        subject = Subject(connection, facts, upstream, connection.origins(self._providers))
+        try:
+            require_usable(connection)
+            if subject.base_url is None:
+                raise Fault(Code.MISSING_CONFIGURATION, UNKNOWN_PLACE)
+            url = proxied_url(subject.base_url, call.path, call.query)
+            return Opened(subject, url, self._credentials.within(tx, connection, origin_of(url)))
+        except Fault as error:
+            return Opened(subject, fault=error)
 
-    async def _note(self, actor: Actor, connection: Connection, status: int) -> None:
-        """Count the use."""
+    async def _note(self, actor: Actor, connection: Connection, status: int, is_noted: bool) -> None:
+        """Count the use. One that was refused lets the connection be looked at soon."""
         outcome = "ok" if status < 400 else f"status {status}"
-        await self._record(actor, connection, outcome)
+        await self._record(actor, connection, outcome if is_noted else None, is_doubted=status in {401, 403})
 
     async def _failure(self, actor: Actor, connection: Connection, error: Fault, is_noted: bool) -> DrioError:
-        if is_noted:
-            await self._record(actor, connection, error.code)
+        await self._record(actor, connection, error.code if is_noted else None)
         return await told_failure(self._diagnoses, actor, connection, error)
 
-    async def _record(self, actor: Actor, connection: Connection, outcome: str) -> None:
+    async def _record(
+        self, actor: Actor, connection: Connection, outcome: str | None, *, is_doubted: bool = False
+    ) -> None:
         now, row = self._clock.now(), connection.row
-        await self._db.write(lambda tx: record_use(tx, actor, row.app_id, row.id, Event.USED, now, outcome=outcome))
+
+        def note(tx: Transaction) -> None:
+            if outcome is not None:
+                record_use(tx, actor, row.app_id, row.id, Event.USED, now, outcome=outcome)
+            if is_doubted:
+                self._validation.doubt(tx, row.id, now)
+
+        if outcome is not None or is_doubted:
+            await self._db.write(note)
 
 
 async def told_failure(diagnoses: Diagnoses, actor: Actor, connection: Connection, error: Fault) -> DrioError:
     """A use that failed, as its caller is told: is the way at fault, or the connection? With the diagnosis."""
-    kind = FAILURES.get(error.code)
+    kind = FAILURES.get(error.code) if error.retry_after is None else None  # else it is the token that was not got
     if kind is None:
-        return await diagnoses.conflict(actor, connection, error)
+        return await diagnoses.refusal(actor, connection, error)
     diagnosis = await diagnoses.of(actor, connection, error)
     return kind(error.sentence, details=diagnosis.model_dump(mode="json"), next_step=diagnosis.next_step)
 
@@ -249,8 +317,9 @@ class Body:
             yield chunk
 
 
-def _passed(answer: StreamedResponse, credential: Credential) -> Passed:
+def _passed(answer: ProxiedAnswer, credential: Credential) -> Passed:
     mask = Mask(credential.values)
-    url = answer.url.partition("?")[0]  # the query may hold the credential
-    headers = [(n, mask.text(v)) for n, v in response_headers(answer.headers.multi_items(), url)]
+    response = answer.response
+    url = response.url.partition("?")[0]  # the query may hold the credential
+    headers = [(n, mask.text(v)) for n, v in response_headers(response.headers.multi_items(), url)]
     return Passed(answer.status, headers, mask.stream(answer.chunks()))

@@ -14,6 +14,7 @@ import pytest
 
 from drio_mcp.connections.diagnosis_codes import CODES, Code
 from drio_mcp.connections.health import probes
+from drio_mcp.connections.health.conclusions import conclude
 from drio_mcp.connections.record.answers import Diagnosis
 from drio_mcp.connections.record.schemas import Status
 from drio_mcp.errors import NotFound
@@ -267,7 +268,7 @@ async def test_the_right_cause_is_named(case: Broken, tmp_path: Path, clock: Fak
     async with case.stage(tmp_path, clock) as scene:
         await case.breaks(scene)
         here = scene.here
-        told = (await here.services.diagnoses.diagnose(here.actor, here.app_id, scene.auth.id)).diagnosis
+        told = await diagnosis(scene)
         evidence = "\n".join(f"{each.check} {each.result}: {each.detail}" for each in told.evidence)
         assert (told.code, told.actor) == (case.code, case.actor), f"{told.summary}\n{evidence}"
         assert case.says in told.summary
@@ -295,8 +296,12 @@ def test_the_bench_is_large_and_knows_the_whole_list() -> None:
 
 
 async def diagnosis(scene: Scene, services: Services | None = None) -> Diagnosis:
-    here = scene.here
-    diagnoses = (services or here.services).diagnoses
+    """What a diagnosis tells once everything was asked: it asks no token endpoint itself, and writes nothing."""
+    here, used = scene.here, services or scene.here.services
+    examination = await used._examiner.examine(scene.auth.id, is_thorough=True)
+    assert examination is not None
+    await used.db.write(conclude, here.actor, examination, here.clock.now())
+    diagnoses = used.diagnoses
     return (await diagnoses.diagnose(here.actor, here.app_id, scene.auth.id)).diagnosis
 
 

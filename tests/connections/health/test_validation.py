@@ -309,7 +309,8 @@ async def test_sick_connections_are_looked_at_sooner_and_hopeless_ones_not_at_al
 async def test_a_refused_use_lets_the_job_look_at_once(tmp_path: Path, clock: FakeClock) -> None:
     async with keyed(tmp_path, clock) as scene:
         await validate(scene)
-        await scene.here.services.validation.doubt(scene.auth.id)
+        services = scene.here.services
+        await services.db.write(services.validation.doubt, scene.auth.id, clock.now())
         assert await run_job(scene) == 1
 
 

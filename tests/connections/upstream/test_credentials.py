@@ -10,6 +10,7 @@ from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.secret_references import SecretReferences
 from drio_mcp.connections.upstream.credentials import Credential, Credentials
+from drio_mcp.connections.upstream.refusal_brake import RefusalBrake
 from drio_mcp.connections.upstream.stored_tokens import StoredTokens
 from drio_mcp.opaque import Secret
 from drio_mcp.store import Statement
@@ -24,9 +25,9 @@ async def credential(scene: Scene, origin: str, environ: dict[str, str] | None =
     tokens = StoredTokens(s.clock, s.vault, s.providers)
     connection = await s.db.read(repository.find, scene.auth.id)
     assert isinstance(connection, Connection)
-    return await Credentials(s.db, SecretReferences(None, environ or {}), tokens, s.token_refresh).get(
-        connection, origin
-    )
+    return await Credentials(
+        s.db, SecretReferences(None, environ or {}), tokens, s.token_refresh, RefusalBrake(s.clock)
+    ).get(connection, origin)
 
 
 @pytest.mark.parametrize("environ", [{"DRIO_SECRET_KEY": "from the environment"}, {}])

@@ -14,8 +14,11 @@ from drio_mcp.clock import SystemClock
 from drio_mcp.connections.diagnosis_codes import Code, Fault
 from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.record.schemas import CreateAuthConnection, UpdateAuthConnection
-from drio_mcp.connections.upstream.refresh import LEASE_MS, RefreshStep, TokenRefresh
+from drio_mcp.connections.upstream.refresh import RefreshStep, TokenRefresh
+from drio_mcp.connections.upstream.refresh_decisions import LEASE_MS
+from drio_mcp.connections.upstream.token_answers import Refusal
 from drio_mcp.connections.upstream.token_requests import TIMEOUT_SECONDS
+from drio_mcp.errors import Unavailable
 from drio_mcp.store import Database, Transaction
 from tests.conftest import FakeClock
 from tests.connections.desk import desk_on
@@ -146,7 +149,8 @@ async def test_without_expires_in_a_token_is_never_taken_for_ended(bench: Bench)
         (answers(502, "<h1>Bad gateway</h1>"), Code.PROVIDER_OUTAGE, "degraded"),
         (answers(429, {}, {"Retry-After": "7"}), Code.RATE_LIMITED, "degraded"),
         (answers(200, "<h1>Welcome</h1>", {"content-type": "text/html"}), Code.MALFORMED_RESPONSE, "degraded"),
-        (answers(302, "", {"location": "http://10.0.0.1/"}), Code.REDIRECT_REFUSED, "invalid"),
+        (answers(302, "", {"location": "http://10.0.0.1/"}), Code.REDIRECT_REFUSED, "degraded"),
+        (answers(403, "<h1>Blocked</h1>", {"content-type": "text/html"}), Code.MALFORMED_RESPONSE, "degraded"),
     ],
     ids=lambda value: str(value) if isinstance(value, str) else None,
 )
@@ -210,13 +214,12 @@ async def test_an_answer_that_the_database_does_not_take_is_found_again(
         raise OSError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(bench.engine.refresh, "_answered", full)
-        with pytest.raises(OSError, match="disk full"):
+        patch.setattr(bench.engine.refresh._decisions, "answered", full)
+        with pytest.raises(Unavailable):
             await bench.engine.refresh.refresh(bench.connection_id)
     (kept,) = (bench.folder / "strays").iterdir()
     assert b"rt-" not in kept.read_bytes()
 
-    bench.clock.advance(milliseconds=LEASE_MS)
     await bench.engine.refresh.refresh(bench.connection_id)
     _, tokens, _, refresh = await bench.engine.state(bench.connection_id)
     assert refresh is not None
@@ -259,7 +262,8 @@ async def test_a_late_answer_is_kept_while_a_successor_is_at_it(any_bench: Bench
     await bench.engine.refresh._store(late, answer)  # type: ignore[arg-type]
     assert second.refresh_token is not None
     refused = await bench.engine.refresh._client.refresh(second.endpoint, second.refresh_token)
-    adopted = await bench.engine.db.write(bench.engine.refresh._refused, second, refused)  # type: ignore[arg-type]
+    assert isinstance(refused, Refusal)
+    adopted = await bench.engine.db.write(bench.engine.refresh._decisions.refused, second, refused)
     assert adopted
     assert (await bench.status())[0] == "valid"
 

@@ -96,7 +96,7 @@ class McpCalls:
         """What an answer that is no result says about the connection. A refusal lets it be looked at soon."""
         verdict = judge(response, WHAT)
         if response.status in {401, 403}:
-            await self._validation.doubt(subject.connection.id)
+            await self._validation.doubt_now(subject.connection.id)
             challenge = find_challenge(parse_challenges(response.headers.get_list("www-authenticate")), "bearer")
             if challenge is not None and challenge.parameters.get("error") == "insufficient_scope":
                 named = challenge.parameters.get("scope", "").split()
