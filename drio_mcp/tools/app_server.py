@@ -9,6 +9,7 @@ from mcp.server.caching import CacheHint
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
+from mcp_types.methods import serialize_server_result
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 from starlette.types import Receive, Scope, Send
@@ -33,6 +34,7 @@ INSTRUCTIONS = (
 ALWAYS_ASKED = CacheHint(ttl_ms=0, scope="private")
 """The owner may change at any time what is listed."""
 MOST_SERVERS = 200
+AROUND_A_LIST: Mapping[str, Any] = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
 INVITING = frozenset({"approval_required", "conflict"})
 """Failures whose page lets the same call work afterwards."""
 
@@ -80,13 +82,19 @@ class AppServer:
         if params is not None and params.cursor:
             raise MCPError(code=types.INVALID_PARAMS, message="Unknown cursor; the list has one page")
         tools = await self._gateway.tools(_client_of(ctx))
-        return {"resultType": "complete", "tools": [dict(each) for each in tools if _is_tool(each)]}
+        shown = [_as_known(each, ctx.protocol_version) for each in tools]
+        return {"resultType": "complete", "tools": [each for each in shown if each is not None]}
 
     async def _call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> dict[str, Any]:
         client, request_id = _client_of(ctx), _state(ctx)["request_id"]
         try:
             result = await self._call(client, params.name, params.arguments or {})
             types.CallToolResult.model_validate(result)
+            if ctx.protocol_version in HANDSHAKE_PROTOCOL_VERSIONS and not isinstance(
+                result.get("structuredContent", {}), dict
+            ):
+                result = {name: value for name, value in result.items() if name != "structuredContent"}
+            serialize_server_result("tools/call", ctx.protocol_version, {**result, "resultType": "complete"})
         except ValidationError:
             return await self._failure(ctx, params, Unavailable("The service's answer is no result of a tool call"))
         except DrioError as error:
@@ -154,10 +162,17 @@ def _client_of(ctx: Context) -> GatewayClient:
     return GatewayClient(state["app"], principal.client_id, principal.client_name)
 
 
-def _is_tool(definition: Mapping[str, Any]) -> bool:
-    """Whether the protocol's own model takes it: one that it refuses must not take the list of all others with it."""
-    try:
-        types.Tool.model_validate(definition)
-    except ValidationError:
-        return False
-    return True
+def _as_known(definition: Mapping[str, Any], version: str) -> dict[str, Any] | None:
+    """The tool as the client's revision knows tools; None where that takes not even its outline.
+
+    What one definition holds must not take the list of all others with it. An output schema of an array, which only the
+    newest revision has, is left out of the earlier ones.
+    """
+    for left_out in ((), ("outputSchema",), ("outputSchema", "icons", "_meta", "execution")):
+        shown = {name: value for name, value in definition.items() if name not in left_out}
+        try:
+            serialize_server_result("tools/list", version, {**AROUND_A_LIST, "tools": [shown]})
+        except ValidationError:
+            continue
+        return shown
+    return None

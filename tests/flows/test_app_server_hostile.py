@@ -9,7 +9,7 @@ import pytest
 from starlette.responses import Response
 
 from tests.conftest import FakeClock
-from tests.helpers.gateway import App, allow, first_app
+from tests.helpers.gateway import App, GatewayUser, allow, first_app
 from tests.helpers.server import running_server
 from tests.upstreams import upstream
 from tests.upstreams.revision_server import ECHO, RevisionServer
@@ -174,3 +174,26 @@ def test_an_unreachable_server_does_not_hide_the_others(tmp_path: Path, method: 
             assert user.names() == ["good__echo"]
         elif made.status_code == 201:
             assert user.error("gone__echo")["details"]["code"] in {"address_blocked", "endpoint_unreachable"}
+
+
+@pytest.mark.parametrize("version", ["2025-06-18", "2025-11-25", "2026-07-28"])
+def test_what_a_revision_does_not_know_takes_nothing_with_it(tmp_path: Path, version: str) -> None:
+    """An output schema that only the newest revision has, icons that are none: the tool is listed without them."""
+    server = RevisionServer(
+        tools=[
+            ECHO,
+            tool("array", outputSchema={"type": "array"}),
+            tool("icons", icons=[{"x": 1}]),
+            {"name": "bare", "inputSchema": {}},
+        ],
+        results={"array": {"content": [], "structuredContent": [1]}},
+    )
+    with served(tmp_path, FakeClock(), server) as app:
+        app.connect(server.url, name="S")
+        user = GatewayUser(app, allow(app, "all").token, version)
+        listed = {each["name"]: each for each in user.tools()}
+        assert sorted(listed) == ["s__array", "s__echo", "s__icons"]
+        assert ("outputSchema" in listed["s__array"]) is (version == "2026-07-28")
+        answer = user.call("s__array")
+        assert answer.get("isError") is not True
+        assert answer.get("structuredContent") == ([1] if version == "2026-07-28" else None)

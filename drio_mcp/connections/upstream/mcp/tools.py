@@ -181,7 +181,7 @@ def _is_tool(raw: Any) -> bool:
         isinstance(name, str)
         and 0 < len(name) <= LONGEST_NAME
         and isinstance(schema, dict)
-        and schema.get("type", "object") == "object"
+        and schema.get("type") == "object"
         and all(raw.get(key) is None or isinstance(raw[key], str) for key in ("title", "description"))
         and all(raw.get(key) is None or isinstance(raw[key], dict) for key in ("outputSchema", "_meta", "execution"))
         and (hints is None or (isinstance(hints, dict) and _are_hints(hints)))
