@@ -8,7 +8,9 @@ from typing import Any
 
 import httpx2
 
+from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.history import Actor
+from drio_mcp.connections.upstream.client_identity import redirect_uri
 from drio_mcp.models import DEFAULT_SCOPES, Scope
 from tests.helpers.server import RunningServer, Someone, running_server
 from tests.upstreams import Upstream, allow
@@ -29,6 +31,12 @@ class Stage:
         assert answer.status_code == 201, answer.text
         auth_id: str = answer.json()["auth"]["id"]
         return auth_id
+
+    def redirect_uri(self, auth_id: str) -> str:
+        """Where the provider sends the person back to (contract section 7: one address per authorization server)."""
+        found = self.server.run(self.server.services.db.read(repository.find, auth_id))
+        assert found is not None
+        return redirect_uri(self.server.services.settings, found.callback)
 
     def consent(self, auth_id: str) -> None:
         """The person goes to the provider, allows it, and comes back."""

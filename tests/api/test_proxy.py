@@ -421,7 +421,7 @@ def issued(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, Up
             "apiBaseUrl": provider.origin,
         }
         auth_id = built.create(providerKey="custom-oauth", config=config)
-        client.redirect_uris = [f"{built.server.url}/connect/callback/{auth_id}"]
+        client.redirect_uris = [built.redirect_uri(auth_id)]
         built.consent(auth_id)
         provider.log.entries.clear()
         yield built, provider, server, auth_id

@@ -54,7 +54,7 @@ def bench(house: tuple[Stage, Upstream, AuthorizationServer]) -> Iterator[Bench]
         "scopes": ["read", "write"],
     }
     oauth = built.create(providerKey="custom-oauth", config=config)
-    client.redirect_uris = [f"{built.server.url}/connect/callback/{oauth}"]
+    client.redirect_uris = [built.redirect_uri(oauth)]
     built.consent(oauth)
     keyed = built.create(
         providerKey="custom-api-key",
