@@ -111,7 +111,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, notes: Notes) -> Iterator[Ser
     allow = f"127.0.0.1:{notes.port}"
     program = Program(tmp_path_factory.mktemp("gateway"), DRIO_OUTBOUND_ALLOW=allow, DRIO_REGISTRATION_LIMIT="1000")
     program.create_person(ADA, "--name", "Ada")
-    program.create_person("bob@example.com", "--name", "Bob")
+    program.create_person("bob.of.gateway@example.com", "--name", "Bob")
     with program.serving() as server:
         yield server
 
@@ -243,7 +243,7 @@ def test_only_the_owner_gets_the_consent_page(site: Served, app: dict[str, Any])
     resource = resource_of(site, app)
     asked = ask(register(site)["client_id"], resource=resource, scope="connections:use")
     with site.browser() as browser:
-        browser.open(asked.url).sign_in("bob@example.com", PASSWORD)
+        browser.open(asked.url).sign_in("bob.of.gateway@example.com", PASSWORD)
         assert not any(name == "decision" for form in browser.forms for name, _ in form.buttons)
 
 

@@ -192,8 +192,8 @@ def test_references_are_for_operators(served: Served, api: httpx2.Client, auth: 
     """For operator accounts also `env:DRIO_SECRET_…`, so that no account can read the server's own environment."""
     body = SEED | {"secretRef": "env:DRIO_SECRET_LINEAR"}
     assert created(api, auth, body)["secretRef"] == "env:DRIO_SECRET_LINEAR"
-    served.program.create_person("bob@example.com")
-    token = served.program.run("tokens", "create", "--email", "bob@example.com").stdout.strip()
+    served.program.create_person("bob.of.rest@example.com")
+    token = served.program.run("tokens", "create", "--email", "bob.of.rest@example.com").stdout.strip()
     with served.client(token) as bob:
         own = f"/api/v1/apps/{bob.get('/api/v1/apps').json()['apps'][0]['id']}/auth"
         (problem,) = envelope(bob.post(own, json=body), 400, "validation_error")["details"]
