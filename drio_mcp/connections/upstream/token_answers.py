@@ -21,6 +21,7 @@ from drio_mcp.connections.json_pointer import resolve
 from drio_mcp.connections.upstream.error_words import meaning_of
 from drio_mcp.connections.upstream.provider_facts import from_tokens
 from drio_mcp.connections.upstream.provider_rules import NEUTRAL
+from drio_mcp.connections.upstream.retry_after import read_retry_after
 from drio_mcp.opaque import Secret, from_b64url
 from drio_mcp.outbound import OutboundResponse
 from drio_mcp.outside import read_json, read_number
@@ -124,7 +125,7 @@ def read_token_answer(
             )
         if found is not None:
             return found
-    return _refusal(response, body, entry, is_refresh=is_refresh, has_client_secret=has_client_secret)
+    return _refusal(response, body, entry, is_refresh=is_refresh, has_client_secret=has_client_secret, now=now)
 
 
 def _is_success(body: Mapping[str, Any], answer: TokenAnswerRules) -> bool:
@@ -265,9 +266,10 @@ def _refusal(
     *,
     is_refresh: bool,
     has_client_secret: bool,
+    now: int,
 ) -> Refusal:
     status, said = response.status, body or {}
-    retry_after = _seconds(response.headers.get("retry-after"))
+    retry_after = read_retry_after(response.headers.get("retry-after"), now)
     code = meaning_of(entry.errors.token, status, said, (entry.token_answer.error,), entry.token_answer.description)
     if code is not None:
         return Refusal(code, SENTENCES.get(code, CODES[code].summary), status, retry_after)

@@ -1,0 +1,206 @@
+"""The states of a set of tokens: nothing is sent twice, nothing comes back to life, nobody is asked too soon."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from email.utils import formatdate
+from pathlib import Path
+
+import pytest
+
+from drio_mcp.clock import SECOND
+from drio_mcp.connections.diagnosis_codes import Code, Fault
+from drio_mcp.connections.record import repository
+from drio_mcp.connections.upstream.refresh_decisions import LEASE_MS, pack
+from drio_mcp.connections.upstream.refusal_brake import RefusalBrake
+from drio_mcp.connections.upstream.retry_after import read_retry_after
+from drio_mcp.connections.upstream.token_answers import TokenSet
+from drio_mcp.connections.use.expired_tokens import says_so
+from drio_mcp.errors import Unavailable
+from drio_mcp.opaque import Secret
+from drio_mcp.store import Database, Transaction
+from tests.conftest import FakeClock
+from tests.connections.upstream.test_refresh import Bench, bench_on
+from tests.upstreams import AuthorizationServer, upstream
+from tests.upstreams.faults import answers, oauth_error
+
+
+@pytest.fixture
+async def bench(database: Database, clock: FakeClock, tmp_path: Path) -> AsyncIterator[Bench]:
+    server = AuthorizationServer()
+    with upstream(server) as provider:
+        async with bench_on(database, clock, tmp_path, server, provider) as ready:
+            yield ready
+
+
+async def ask(bench: Bench, times: int) -> Fault:
+    for _ in range(times):
+        with pytest.raises(Fault) as told:
+            await bench.engine.refresh.refresh(bench.connection_id)
+    return told.value
+
+
+async def new_consent(bench: Bench, name: str) -> None:
+    """Another consent of the same connection, perhaps another account's."""
+    now = bench.clock.now()
+    tokens = TokenSet(Secret(f"at-{name}"), "Bearer", now, now + 3600_000, Secret(f"rt-{name}"), ("read", "write"))
+
+    def keep(tx: Transaction) -> None:
+        connection = repository.find(tx, bench.connection_id)
+        assert connection is not None
+        bench.engine.refresh.keep(tx, bench.actor, connection, tokens)
+
+    await bench.engine.db.write(keep)
+
+
+async def test_a_refused_grant_is_not_asked_about_again(bench: Bench) -> None:
+    bench.server.revoke_grants()
+    told = await ask(bench, 60)
+    assert (told.code, told.retry_after) == (Code.REAUTHORIZATION_REQUIRED, None)
+    bench.clock.advance(days=2)
+    await ask(bench, 5)
+    assert bench.provider.log.count("token") == 1
+
+
+@pytest.mark.parametrize("fault", [answers(503, {}), answers(429, {}), answers(403, "<h1>Blocked</h1>")])
+async def test_a_provider_in_trouble_is_asked_once_in_a_backoff(bench: Bench, fault: object) -> None:
+    bench.provider.faults.at("token", fault)  # type: ignore[arg-type]
+    told = await ask(bench, 60)
+    assert told.retry_after is not None
+    assert 0 < told.retry_after <= 60
+    assert bench.provider.log.count("token") == 1
+    bench.clock.advance(seconds=told.retry_after + 1)
+    await ask(bench, 10)
+    assert bench.provider.log.count("token") == 2
+
+
+async def test_a_date_in_retry_after_is_believed(bench: Bench) -> None:
+    """RFC 9110 section 10.2.3."""
+    header = formatdate(bench.clock.now() / SECOND + 7200, usegmt=True)
+    bench.provider.faults.at("token", answers(429, {}, {"Retry-After": header}), times=1)
+    told = await ask(bench, 3)
+    assert told.retry_after is not None
+    assert told.retry_after >= 7190
+    assert bench.provider.log.count("token") == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("7", 7),
+        ("0.5", 1),
+        ("99999999", 86_400),
+        ("-3", None),
+        ("soon", None),
+        ("", None),
+        (None, None),
+        ("1" * 400, None),
+    ],
+)
+def test_retry_after_is_bounded_by_a_day(header: str | None, seconds: int | None) -> None:
+    assert read_retry_after(header, 0) == seconds
+
+
+async def test_a_late_answer_of_a_former_consent_changes_nothing(bench: Bench) -> None:
+    attempt = await bench.engine.refresh._take_turn(bench.connection_id, None)
+    assert attempt is not None
+    answer = await bench.engine.refresh._ask(attempt)
+    assert isinstance(answer, TokenSet)
+    await new_consent(bench, "second")
+    await bench.engine.refresh._store(attempt, answer)
+    _, tokens, access, refresh = await bench.engine.state(bench.connection_id)
+    assert (access, refresh) == ("at-second", "rt-second")
+    assert tokens is not None
+    assert tokens.lease_until is None
+
+
+async def test_what_was_kept_for_a_former_consent_is_not_adopted(bench: Bench) -> None:
+    """Another account's tokens would come back."""
+    attempt = await bench.engine.refresh._take_turn(bench.connection_id, None)
+    assert attempt is not None
+    answer = await bench.engine.refresh._ask(attempt)
+    assert isinstance(answer, TokenSet)
+    bench.engine.unstored.put(attempt.held.set_id, pack(answer, attempt))
+    await new_consent(bench, "second")
+    bench.provider.faults.at("token", oauth_error("invalid_grant"))
+    await ask(bench, 1)
+    _, _, access, _ = await bench.engine.state(bench.connection_id)
+    assert access == "at-second"
+    await bench.engine.refresh.refresh_due(bench.clock.now())
+    assert bench.engine.unstored.set_ids() == set()
+
+
+async def test_without_room_on_the_disk_nothing_is_asked(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.engine.unstored, "reserve", full)
+        with pytest.raises(Unavailable):
+            await bench.engine.refresh.refresh(bench.connection_id)
+    assert bench.provider.log.count("token") == 0
+    await bench.engine.refresh.refresh(bench.connection_id)
+    assert bench.provider.log.count("token") == 1
+
+
+async def test_the_end_of_the_process_waits_for_the_answer(bench: Bench) -> None:
+    """SIGTERM in mid refresh: the answer is stored, and nothing is begun after it."""
+    caller = asyncio.create_task(bench.engine.refresh.refresh(bench.connection_id))
+    while bench.connection_id not in bench.engine.refresh._under_way:
+        await asyncio.sleep(0)
+    caller.cancel()
+    await bench.engine.refresh.finish()
+    _, tokens, _, refresh = await bench.engine.state(bench.connection_id)
+    assert tokens is not None
+    assert tokens.generation == 2
+    assert refresh is not None
+    assert bench.server.is_live_refresh_token(refresh)
+    with pytest.raises(Unavailable):
+        await bench.engine.refresh.refresh(bench.connection_id)
+
+
+async def test_a_dead_process_lets_others_wait_no_longer_than_its_lease(bench: Bench) -> None:
+    assert await bench.engine.refresh._take_turn(bench.connection_id, None) is not None  # and it dies
+    bench.clock.advance(hours=-1)
+
+    async def at_once(_: float) -> None:
+        return
+
+    bench.engine.refresh._pause = at_once
+    told = await ask(bench, 1)
+    assert told.code is Code.TIMEOUT
+    assert told.retry_after is not None
+    assert told.retry_after <= LEASE_MS / SECOND
+    bench.clock.advance(milliseconds=LEASE_MS)
+    await bench.engine.refresh.refresh(bench.connection_id)
+    assert bench.provider.log.count("token") == 1
+
+
+def test_an_api_that_refuses_every_token_is_not_fed_with_new_ones() -> None:
+    clock = FakeClock(0)
+    brake = RefusalBrake(clock)
+    assert [brake.may_refresh("a", generation) for generation in range(1, 11)] == [True] + [False] * 9
+    clock.advance(minutes=1)
+    assert [brake.may_refresh("a", generation) for generation in (2, 3)] == [True, False]
+    clock.advance(minutes=1)
+    assert not brake.may_refresh("a", 3)
+    brake.accepted("a")
+    assert brake.may_refresh("a", 3)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expired"),
+    [
+        (200, b'{"ok":false,"error":"token_expired"}', True),
+        (400, b'{"error":{"message":"Error validating access token","type":"OAuthException","code":190}}', True),
+        (403, b'{"message":"The access token has expired"}', True),
+        (400, b'[{"message":"Session expired or invalid","errorCode":"INVALID_SESSION_ID"}]', True),
+        (200, b'{"errcode":42001,"errmsg":"access_token expired"}', True),
+        (200, b'{"id":1,"message":"your token has expired"}', False),
+        (403, b'{"error":"insufficient_scope"}', False),
+        (400, b'{"error":"invalid_request","message":"date is required"}', False),
+        (400, b"[" * 20_000, False),
+        (200, b'"token_expired"', False),
+    ],
+)
+def test_words_of_an_expired_token(status: int, body: bytes, expired: bool) -> None:
+    assert says_so(status, body) is expired
