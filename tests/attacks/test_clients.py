@@ -4,7 +4,6 @@ RFC 7591 section 5, RFC 6819 sections 4.1 and 4.4.1.4.
 Beside these, `tests/oauth/test_registration.py` holds the limits and what expires.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -255,5 +254,5 @@ def test_one_registration_takes_little_room(server: RunningServer, http: httpx2.
 )
 def test_hostile_redirects_are_not_registered(http: httpx2.Client, uri: str) -> None:
     """RFC 9700 sections 4.1.3 and 4.11; `;` would end the `form-action` of the consent page."""
-    answer = http.post(REGISTER, content=json.dumps({"redirect_uris": [uri]}))
+    answer = http.post(REGISTER, json={"redirect_uris": [uri]})
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_redirect_uri")
