@@ -32,6 +32,7 @@ from drio_mcp.connections.record.crud import ConnectionCrud
 from drio_mcp.connections.record.history import History
 from drio_mcp.connections.record.schemas import Status
 from drio_mcp.connections.record.secret_references import SecretReferences
+from drio_mcp.connections.record.waiting import Waiting
 from drio_mcp.connections.removal.delete import Deletion
 from drio_mcp.connections.removal.ownership import Ownership
 from drio_mcp.connections.removal.revocation import UpstreamRevocation
@@ -82,7 +83,7 @@ from drio_mcp.opaque import Randomness, SystemRandomness
 from drio_mcp.outbound import Outbound, Purpose
 from drio_mcp.store import Transaction, key_checks, migrate, open_database
 from drio_mcp.store import provider_clients as provider_client_table
-from drio_mcp.store.database import ChangedRow
+from drio_mcp.store.database import ChangedRow, watched_by
 from drio_mcp.store.folder import make_private
 from drio_mcp.vault import Keyring, Vault
 
@@ -114,7 +115,8 @@ class Services:
         self.vault = foundations.vault
         self.outbound = foundations.outbound
         self.loop_watch = LoopWatch()
-        self.db.watcher = Outbox(self.clock, self.randomness, self._look).watch
+        self.waiting = Waiting(self.db)
+        self.db.watcher = watched_by(Outbox(self.clock, self.randomness, self._look).watch, self.waiting.watch)
         self._passwords = passwords or Passwords()
         self._looking: asyncio.Task[set[int]] | None = None
         self._catalog = catalog or Catalog()

@@ -4,16 +4,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from drio_mcp.api.conditions import idempotency_key, if_match, is_known, tag
-from drio_mcp.api.requests import DryRun, NoQuery, read_body, read_query
+from drio_mcp.api.requests import DryRun, read_body, read_query
 from drio_mcp.api.responses import json_response, not_modified
 from drio_mcp.connections.record.crud import View
 from drio_mcp.connections.record.history import Actor
+from drio_mcp.connections.record.next_step import while_waiting
 from drio_mcp.connections.record.schemas import (
     ConnectionAnswer,
     ConnectionDeleted,
     ConnectionQuery,
     CreateAuthConnection,
+    DeleteQuery,
     UpdateAuthConnection,
+    WaitQuery,
 )
 from drio_mcp.middleware.context import principal_of, services_of
 
@@ -25,10 +28,13 @@ async def list_auth_connections(request: Request) -> Response:
 
 
 async def get_auth_connection(request: Request) -> Response:
-    read_query(request, NoQuery)
+    seconds = read_query(request, WaitQuery).wait
     user_id, app_id, auth_id = principal_of(request).user_id, *_target(request)
+    await services_of(request).waiting.settled(user_id, app_id, auth_id, seconds)
     view = await services_of(request).connections.get(user_id, app_id, auth_id)
-    return not_modified(tag(view.etag)) if is_known(request, view.etag) else _answer(view, 200)
+    if is_known(request, view.etag):
+        return not_modified(tag(view.etag))
+    return json_response(ConnectionAnswer(auth=view.auth, next_step=while_waiting(view.auth)), 200, tag(view.etag))
 
 
 async def create_auth_connection(request: Request) -> Response:
@@ -51,11 +57,16 @@ async def update_auth_connection(request: Request) -> Response:
 
 
 async def delete_auth_connection(request: Request) -> Response:
-    dry_run = read_query(request, DryRun).dry_run
+    query = read_query(request, DeleteQuery)
+    if query.undo:
+        until = await services_of(request).removals.remove_by_key(
+            _actor(request), *_target(request), if_match=if_match(request), dry_run=query.dry_run
+        )
+        return json_response(ConnectionDeleted(undo_until=until, dry_run=query.dry_run or None))
     await services_of(request).deletion.delete(
-        _actor(request), *_target(request), if_match=if_match(request), dry_run=dry_run
+        _actor(request), *_target(request), if_match=if_match(request), dry_run=query.dry_run
     )
-    return json_response(ConnectionDeleted(dry_run=dry_run or None))
+    return json_response(ConnectionDeleted(dry_run=query.dry_run or None))
 
 
 def _answer(view: View, status: int) -> Response:

@@ -33,11 +33,13 @@ from drio_mcp.connections.record.schemas import (
     ConnectionQuery,
     ConnectionsAnswer,
     CreateAuthConnection,
+    DeleteQuery,
     HistoryAnswer,
     HistoryQuery,
     ProviderAnswer,
     ProvidersAnswer,
     UpdateAuthConnection,
+    WaitQuery,
 )
 from drio_mcp.middleware.bearer import FULL_ACCESS
 from drio_mcp.middleware.context import services_of
@@ -184,6 +186,7 @@ OPERATIONS: tuple[Operation, ...] = (
         scope=READ,
         handler=connections.get_auth_connection,
         result=ConnectionAnswer,
+        query=WaitQuery,
         request_headers=("If-None-Match",),
     ),
     Operation(
@@ -206,7 +209,7 @@ OPERATIONS: tuple[Operation, ...] = (
         scope=WRITE,
         handler=connections.delete_auth_connection,
         result=ConnectionDeleted,
-        query=DryRun,
+        query=DeleteQuery,
         request_headers=("If-Match",),
     ),
     Operation(

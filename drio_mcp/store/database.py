@@ -71,6 +71,22 @@ Watcher = Callable[["Transaction", ChangedRow], Callable[[], None] | None]
 the same transaction, so that what it writes stands or falls with the change."""
 
 
+def watched_by(*watchers: Watcher) -> Watcher:
+    """One watcher of several."""
+
+    def watch(tx: "Transaction", subject: ChangedRow) -> Callable[[], None]:
+        ends = [watcher(tx, subject) for watcher in watchers]
+
+        def finish() -> None:
+            for end in ends:
+                if end is not None:
+                    end()
+
+        return finish
+
+    return watch
+
+
 class Watch:
     """Follows the changes of one transaction for a watcher."""
 

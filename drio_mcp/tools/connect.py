@@ -1,15 +1,17 @@
 """The tools that connect a URL or a provider, and that register our client at a provider."""
 
+from dataclasses import replace
+
 from drio_mcp.connections.record.answers import ConnectAuth, ConnectPlan
 from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.record.schemas import AuthConnection, Connect
-from drio_mcp.tools.connections import InApp, OnConnection, Write, app_of, body_of, summary
+from drio_mcp.tools.connections import InApp, OnConnection, WaitFor, Write, app_of, body_of, summary
 from drio_mcp.tools.tool import Answer, Call, Invitation
 
 MOST_FINDINGS = 6
 
 
-class ConnectArguments(ConnectAuth, InApp, Write):
+class ConnectArguments(ConnectAuth, InApp, Write, WaitFor):
     """The REST body, in an app."""
 
 
@@ -22,6 +24,10 @@ async def connect_auth(call: Call, arguments: ConnectArguments) -> Answer:
     connected = await call.services.connect.connect(
         Actor.client(call.principal), app_id, body_of(ConnectAuth, arguments), dry_run=arguments.dry_run
     )
+    if not (connected.is_new or call.opens_pages or arguments.dry_run):  # else the person has no link yet
+        await call.services.waiting.settled(call.user_id, app_id, connected.auth.id, arguments.wait_seconds)
+        view = await call.services.connections.get(call.user_id, app_id, connected.auth.id)
+        connected = replace(connected, auth=view.auth)
     verb = "Would connect" if arguments.dry_run else "Made" if connected.is_new else "Found"
     lines = [f"{verb}: {connected.auth.name}, {summary(connected.auth)}", *plan_in_words(connected.plan)]
     text = "\n".join([*lines, *what_next(connected.auth, connected.connect)])
@@ -54,5 +60,5 @@ def what_next(auth: AuthConnection, connect: Connect | None) -> list[str]:
         lines.append(
             f"Give the person this link; it works once, for them alone, until {connect.expires_at}: {connect.url}"
         )
-        lines.append("Then call get_auth_connection; it should say valid.")
+        lines.append("Then call get_auth_connection with waitSeconds 55; it should say valid.")
     return lines

@@ -1,5 +1,6 @@
 """The tools about auth connections and the providers that they are made for."""
 
+import json
 from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, Field, StrictBool
@@ -7,6 +8,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from drio_mcp.connections.record.crud import View
 from drio_mcp.connections.record.history import Actor
+from drio_mcp.connections.record.next_step import while_waiting
 from drio_mcp.connections.record.schemas import (
     AuthConnection,
     ConfigInput,
@@ -72,7 +74,24 @@ class CreateConnectionWithSecrets(CreateAuthConnection, InApp, Write):
     secret_ref: NoReference = None
 
 
-class UpdateConnection(ConnectionPatch, OnConnection, Write):
+class WaitFor(Model):
+    """Where the query of the REST call says how long to wait."""
+
+    wait_seconds: int = Field(default=0, ge=0, le=55, description="Waits so long for the person.")
+
+
+class ReadConnection(OnConnection, WaitFor):
+    """Which connection."""
+
+
+class Deeds(Model):
+    """What else can be asked of a connection beside its change."""
+
+    renew_secret: StrictBool = Field(default=False, description="Gives a link to enter a new secret.")
+    restore: StrictBool = Field(default=False, description="Takes back a deletion, for 10 minutes.")
+
+
+class UpdateConnection(ConnectionPatch, OnConnection, Write, Deeds):
     """The REST body without secrets, for a connection."""
 
     app_id: str | None = None
@@ -80,7 +99,7 @@ class UpdateConnection(ConnectionPatch, OnConnection, Write):
     secret_ref: NoReference = None
 
 
-class UpdateConnectionWithSecrets(UpdateAuthConnection, OnConnection, Write):
+class UpdateConnectionWithSecrets(UpdateAuthConnection, OnConnection, Write, Deeds):
     """The REST body, for a connection."""
 
     app_id: str | None = None
@@ -104,17 +123,31 @@ def body_of(model: type[M], arguments: BaseModel) -> M:
 
 
 async def list_auth_connections(call: Call, arguments: ListConnections) -> Answer:
-    app_id = await app_of(call, arguments)
-    answer = await call.services.connections.list(call.user_id, app_id, body_of(ConnectionQuery, arguments))
-    lines = [f"{len(answer.auth)} auth connection{'' if len(answer.auth) == 1 else 's'} in {app_id}:"]
-    lines += [f"- {auth.name}: {summary(auth)}" for auth in answer.auth]
+    query = ConnectionQuery(
+        status=arguments.status,
+        provider_key=arguments.provider_key,
+        limit=arguments.limit,
+        cursor=arguments.cursor,
+    )
+    apps = [] if arguments.app_id else await call.services.apps.list(call.user_id)
+    if len(apps) > 1:
+        answer = await call.services.connections.list_of_person(call.user_id, [app.id for app in apps], query)
+        where = f"{len(apps)} apps"
+    else:
+        where = await app_of(call, arguments)
+        answer = await call.services.connections.list(call.user_id, where, query)
+    lines = [f"{len(answer.auth)} auth connection{'' if len(answer.auth) == 1 else 's'} in {where}:"]
+    lines += [f"- {auth.name}: {summary(auth)}{reason(auth)}" for auth in answer.auth]
+    if len(apps) > 1 and len(answer.auth) == query.limit:
+        lines.append("There may be more: name an appId")
     if answer.next_cursor is not None:
         lines.append(f"There are more: call again with cursor {answer.next_cursor}")
     return Answer(answer, "\n".join(lines))
 
 
-async def get_auth_connection(call: Call, arguments: OnConnection) -> Answer:
+async def get_auth_connection(call: Call, arguments: ReadConnection) -> Answer:
     app_id = await app_of(call, arguments)
+    await call.services.waiting.settled(call.user_id, app_id, arguments.auth_id, arguments.wait_seconds)
     auth = (await call.services.connections.get(call.user_id, app_id, arguments.auth_id)).auth
     config = auth.config.model_dump_json(exclude={"type"})
     lines = [f"{auth.name}: {summary(auth)}", f"config: {config}"]
@@ -122,7 +155,10 @@ async def get_auth_connection(call: Call, arguments: OnConnection) -> Answer:
         lines.append(f"Last error: {auth.last_error}")
     history = await call.services.history.last(auth.id)
     lines += [f"{each.at} {each.event} by {each.actor.name}: {each.outcome}" for each in history]
-    return Answer(ConnectionAnswer(auth=auth), "\n".join(lines))
+    step = while_waiting(auth)
+    if step is not None:
+        lines.append(f"It waits for its person. Next: call {step.tool} with {json.dumps(step.arguments)} for the link.")
+    return Answer(ConnectionAnswer(auth=auth, next_step=step), "\n".join(lines))
 
 
 async def create_auth_connection(call: Call, arguments: CreateConnection | CreateConnectionWithSecrets) -> Answer:
@@ -138,25 +174,34 @@ async def update_auth_connection(call: Call, arguments: UpdateConnection | Updat
     app_id = await app_of(call, arguments)
     model = ConnectionPatch if isinstance(arguments, UpdateConnection) else UpdateAuthConnection
     patch = body_of(model, arguments)
+    if arguments.restore:
+        actor = Actor.client(call.principal)
+        await call.services.removals.restore(actor, app_id, arguments.auth_id, dry_run=arguments.dry_run)
     view = await call.services.connections.update(
         Actor.client(call.principal), app_id, arguments.auth_id, patch, dry_run=arguments.dry_run
     )
-    return await changed(call, view, "Would change to" if arguments.dry_run else "Now")
+    return await changed(call, view, "Would change to" if arguments.dry_run else "Now", renews=arguments.renew_secret)
 
 
 async def delete_auth_connection(call: Call, arguments: DeleteConnection) -> Answer:
     app_id = await app_of(call, arguments)
-    await call.services.deletion.delete(
+    until = await call.services.removals.remove_by_key(
         Actor.client(call.principal), app_id, arguments.auth_id, dry_run=arguments.dry_run
     )
     if arguments.dry_run:
         return Answer(ConnectionDeleted(dry_run=True), "Would delete the auth connection. Nothing was changed.")
-    return Answer(ConnectionDeleted(), "Deleted the auth connection with its secrets.")
+    text = (
+        f"Disabled; the auth connection is deleted with its secrets at {until}. "
+        "Until then update_auth_connection with restore: true brings it back."
+    )
+    return Answer(ConnectionDeleted(undo_until=until), text)
 
 
-async def changed(call: Call, view: View, verb: str) -> Answer:
-    """The connection after a write, with the link for its owner where a person must enter something."""
+async def changed(call: Call, view: View, verb: str, *, renews: bool = False) -> Answer:
+    """The connection after a write, with the link for its owner where a person must enter something, or wants to."""
     connect = await call.services.links.offer(call.user_id, view)
+    if renews and connect is None and not view.is_dry_run:
+        connect = await call.services.links.create(call.user_id, view.auth.id)
     answer = ConnectionAnswer(auth=view.auth, connect=connect, dry_run=view.is_dry_run or None)
     lines = [f"{verb}: {view.auth.name}, {summary(view.auth)}"]
     if view.is_dry_run:
@@ -172,9 +217,14 @@ def summary(auth: AuthConnection) -> str:
     return f"authId {auth.id} (key {auth.key}), {auth.provider_key}, {auth.config.type}, {auth.status}{default}"
 
 
+def reason(auth: AuthConnection) -> str:
+    """Why it is as it is, where something is the matter."""
+    return "" if auth.last_error is None else f" ({auth.last_error})"
+
+
 def invitation(connect: Connect) -> str:
     """What the model should pass on."""
     return (
         f"It needs something that only its owner should type. Give the person this link, which works once until "
-        f"{connect.expires_at}: {connect.url}\nThen call get_auth_connection."
+        f"{connect.expires_at}: {connect.url}\nThen call get_auth_connection with waitSeconds 55."
     )

@@ -66,7 +66,7 @@ FINDING: tuple[Tool, ...] = (
     Tool(
         name="list_auth_connections",
         title="List auth connections",
-        description="An app's auth connections and their providers.",
+        description="Auth connections with what is the matter; without appId those of all apps.",
         scope=READ,
         input=connections.ListConnections,
         output=ConnectionsAnswer,
@@ -79,7 +79,7 @@ FINDING: tuple[Tool, ...] = (
         title="Read an auth connection",
         description="One connection with its configuration; secrets are masked.",
         scope=READ,
-        input=connections.OnConnection,
+        input=connections.ReadConnection,
         output=ConnectionAnswer,
         handler=connections.get_auth_connection,
         hints=READ_ONLY,
@@ -175,7 +175,7 @@ def _writing(*, takes_secrets: bool) -> tuple[Tool, ...]:
         Tool(
             name="delete_auth_connection",
             title="Delete an auth connection",
-            description="Delete a connection with its secrets, for good.",
+            description="Delete a connection with its secrets; 10 minutes to restore it.",
             scope=WRITE,
             input=connections.DeleteConnection,
             output=ConnectionDeleted,

@@ -94,7 +94,7 @@ class McpServer:
             raise MCPError(code=types.INVALID_PARAMS, message="Unknown tool; tools/list names them all")
         assert ctx.request is not None
         state = ctx.request.scope["state"]
-        call = Call(self._services, state["principal"], state["request_id"])
+        call = Call(self._services, state["principal"], state["request_id"], elicitation.can_open(params))
         try:
             require_scope(call.principal, tool.scope)
             answer = await tool.handler(call, read_arguments(tool.input, params.arguments or {}))
@@ -103,7 +103,7 @@ class McpServer:
             return failure(tool, error, call.request_id, self._challenges)
         except Exception as error:
             return failure(tool, from_unexpected(error, call.request_id), call.request_id, self._challenges)
-        if answer.invitation is not None and elicitation.can_open(params):
+        if answer.invitation is not None and call.opens_pages:
             return elicitation.input_required(answer.invitation)
         data = answer.data.model_dump(mode="json", by_alias=True)
         return {

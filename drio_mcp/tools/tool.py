@@ -17,6 +17,8 @@ class Call:
     services: Services
     principal: Principal
     request_id: str
+    opens_pages: bool = False
+    """Whether the client is about to be asked to open the page that the answer leads to."""
 
     @property
     def user_id(self) -> str:

@@ -83,8 +83,8 @@ def test_each_tool_is_the_mirror_of_a_rest_call(api: httpx2.Client, auth: str) -
     assert call(api, "update_auth_connection", patch)["structuredContent"]["dryRun"] is True
     assert api.get(one).json()["auth"]["config"]["headerName"] == "X-Key"
     gone = call(api, "delete_auth_connection", {"authId": made["auth"]["id"]})
-    assert gone["structuredContent"] == {"deleted": True}
-    assert api.get(one).status_code == 404
+    assert set(gone["structuredContent"]) == {"deleted", "undoUntil"}
+    assert api.get(one).json()["auth"]["status"] == "disabled", "for ten minutes it can be restored"
 
 
 def test_a_persons_mistake_is_a_result(api: httpx2.Client) -> None:

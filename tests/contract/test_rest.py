@@ -26,7 +26,8 @@ SEED = {
 }
 KEY = {"name": "Weather", "providerKey": "custom-api-key", "config": {"headerName": "X-Key", "apiKey": SECRET}}
 FIELDS = (
-    "id appId providerId providerKey providerName key name status config secretRef grants lastValidatedAt lastError"
+    "id appId providerId providerKey providerName key name status config secretRef grants lastValidatedAt lastError "
+    "createdAt updatedAt"
 )
 APP = (
     "id publicMcpId slug name description version status isEnabled templateId companyUrl serverInstructions "

@@ -62,8 +62,9 @@ def test_both_doors_give_the_same_answer(api: httpx2.Client, app_id: str) -> Non
     assert "scopes" not in changed["auth"]["config"]
     assert api.get(one).json()["auth"] == changed["auth"]
     deleted = call(api, "delete_auth_connection", {"authId": created["auth"]["id"]})
-    assert deleted["structuredContent"] == {"deleted": True}
-    assert api.get(one).status_code == 404
+    assert deleted["structuredContent"]["deleted"] is True
+    assert deleted["structuredContent"]["undoUntil"] in deleted["content"][0]["text"]
+    assert api.get(one).json()["auth"]["status"] == "disabled"
     providers = call(api, "list_auth_providers", {"q": "github"})["structuredContent"]
     assert providers == api.get("/api/v1/providers?q=github").json()
 
@@ -233,14 +234,50 @@ def test_tools_never_take_a_reference(api: httpx2.Client) -> None:
 
 
 def test_with_several_apps_the_app_has_to_be_named(api: httpx2.Client, app_id: str) -> None:
-    """`appId` may be left out while there is exactly one."""
+    """`appId` may be left out while there is exactly one; the list then is of all apps."""
+    call(api, "create_auth_connection", {**OAUTH, "appId": app_id})
     second = call(api, "create_app", {"name": "Second"})["structuredContent"]["app"]["id"]
-    result = call(api, "list_auth_connections")
-    assert failure(result, "validation_error")["details"][0]["path"] == "appId"
+    call(api, "create_auth_connection", {**OAUTH, "appId": second, "status": "valid"})
+    result = call(api, "create_auth_connection", OAUTH)
+    error = failure(result, "validation_error")
+    assert error["details"][0]["path"] == "appId"
+    assert error["nextStep"]["tool"] == "list_apps"
     assert "list_apps" in result["content"][0]["text"]
-    assert result["structuredContent"]["error"]["nextStep"]["tool"] == "list_apps"
+    listed = call(api, "list_auth_connections")
+    assert [auth["appId"] for auth in listed["structuredContent"]["auth"]] == [app_id, second]
+    assert [
+        auth["appId"] for auth in call(api, "list_auth_connections", {"limit": 1})["structuredContent"]["auth"]
+    ] == [app_id]
+    assert "missing_configuration" in listed["content"][0]["text"], "why it is as it is"
     for identifier in (app_id, second):
-        assert call(api, "list_auth_connections", {"appId": identifier})["isError"] is False
+        assert len(call(api, "list_auth_connections", {"appId": identifier})["structuredContent"]["auth"]) == 1
+
+
+def test_a_deletion_is_taken_back(api: httpx2.Client) -> None:
+    """Ten minutes, like on the page."""
+    made = call(api, "create_auth_connection", {**OAUTH, "grants": ["a"]})["structuredContent"]["auth"]
+    failure(call(api, "update_auth_connection", {"authId": made["id"], "restore": True}), "conflict")
+    call(api, "delete_auth_connection", {"authId": made["key"]})
+    back = call(api, "update_auth_connection", {"authId": made["key"], "restore": True})["structuredContent"]["auth"]
+    assert (back["status"], back["grants"]) == (made["status"], ["a"])
+    path = f"/api/v1/apps/{made['appId']}/auth/{made['id']}"
+    soft = api.delete(f"{path}?undo=true").json()
+    assert set(soft) == {"deleted", "undoUntil"}
+    assert api.get(path).json()["auth"]["status"] == "disabled"
+    assert api.delete(path).json() == {"deleted": True}
+    assert api.get(path).status_code == 404
+
+
+def test_a_new_secret_is_asked_for_on_a_page(api: httpx2.Client, server: RunningServer) -> None:
+    made = call(api, "create_auth_connection", {"name": "Key", "providerKey": "custom-bearer"})["structuredContent"]
+    path = f"/api/v1/apps/{made['auth']['appId']}/auth/{made['auth']['id']}"
+    api.patch(path, json={"config": {"accessToken": "x" * 20}, "status": "valid"})
+    assert "connect" not in call(api, "update_auth_connection", {"authId": "key"})["structuredContent"]
+    renewed = call(api, "update_auth_connection", {"authId": "key", "renewSecret": True})
+    link = renewed["structuredContent"]["connect"]["url"]
+    assert link.startswith(f"{server.url}/connect/")
+    assert link in renewed["content"][0]["text"]
+    assert renewed["structuredContent"]["auth"]["status"] == "valid"
 
 
 def test_somebody_elses_connection_does_not_exist(server: RunningServer, api: httpx2.Client) -> None:

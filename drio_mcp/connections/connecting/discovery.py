@@ -72,7 +72,7 @@ class Discoverer:
             first, resources, servers, descriptions = await self._look_around(survey, url)
         is_silent = all(look.status is None for look in (first, *resources, *servers))
         if first.code is not None and (first.code in _DEAD or is_silent):
-            return _plan(url, [*before, first], problem=problem(first.code, first.finding))
+            return _silent(url, [*before, first], problem(first.code, first.finding))
         search = _Search(self, survey, url, first, self._find_provider(url), before)
         return await search.decide(resources, servers, descriptions)
 
@@ -277,7 +277,7 @@ class _Search:
     @property
     def _is_mcp(self) -> bool:
         """A server that answers 401 to everything is known by its path alone, by the habit of all of them."""
-        return self._first.speaks_mcp or urlsplit(self._url).path.rstrip("/").endswith(("/mcp", "/sse"))
+        return self._first.speaks_mcp or _looks_like_mcp(self._url)
 
     @property
     def _lie(self) -> Look | None:
@@ -319,6 +319,17 @@ def _plan(
 ) -> Plan:
     evidence = tuple(look.evidence for look in looks)
     return Plan(url, method, config_type, evidence, tuple(steps), problem=problem)
+
+
+def _looks_like_mcp(url: str) -> bool:
+    return urlsplit(url).path.rstrip("/").endswith(("/mcp", "/sse"))
+
+
+def _silent(url: str, looks: Sequence[Look], problem: PlanProblem) -> Plan:
+    """Where nothing answers: what was asked for by its address stays that, and is looked for again by the next call."""
+    if _looks_like_mcp(url):
+        return _plan(url, looks, Method.PRESET, ConfigType.MCP_OAUTH, problem=problem)
+    return _plan(url, looks, problem=problem)
 
 
 def _nowhere(target: str, error: OutboundError) -> Plan:

@@ -112,6 +112,8 @@ class Connection:
             grants=tuple(json.loads(row.grants)),
             last_validated_at=None if row.last_validated_at is None else rfc3339(row.last_validated_at),
             last_error=row.last_error,
+            created_at=rfc3339(row.created_at),
+            updated_at=rfc3339(row.updated_at),
             use=UseSettings.of(self.use),
         )
 

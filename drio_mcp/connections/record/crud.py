@@ -4,10 +4,10 @@ Each is one decision in one transaction, with its line of history. Somebody else
 """
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
-from drio_mcp.connections.catalog.providers import GENERICS, ProviderFacts, Providers
+from drio_mcp.connections.catalog.providers import GENERICS, Provider, ProviderFacts, Providers
 from drio_mcp.connections.record import brought_tokens, repository, sealing
 from drio_mcp.connections.record import idempotency as fingerprints
 from drio_mcp.connections.record import merge_patch as changes
@@ -248,6 +248,23 @@ class ConnectionCrud:
         now = self._clock.now()
         for other in tx.all(table.CLEAR_DEFAULT, app_id=row.app_id, id=row.id, now=now):
             record(tx, actor, row.app_id, other, Event.UPDATED, now, detail="config.isDefault")
+
+    async def list_of_person(self, user_id: str, app_ids: Sequence[str], query: ConnectionQuery) -> ConnectionsAnswer:
+        """The first connections of several apps, up to the query's limit; its cursor is none here."""
+
+        def read(tx: Transaction) -> ConnectionsAnswer:
+            auth: list[AuthConnection] = []
+            providers: dict[str, Provider] = {}
+            for app_id in app_ids:
+                if len(auth) == query.limit:
+                    break
+                page = query.model_copy(update={"limit": query.limit - len(auth), "cursor": None})
+                answer = self._list(tx, user_id, app_id, page)
+                auth += answer.auth
+                providers |= {each.key: each for each in answer.providers}
+            return ConnectionsAnswer(auth=tuple(auth), providers=tuple(providers.values()))
+
+        return await self._db.read(read)
 
     def _list(self, tx: Transaction, user_id: str, app_id: str, query: ConnectionQuery) -> ConnectionsAnswer:
         repository.owner_of(tx, user_id, app_id)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from drio_mcp.connections.diagnosis_codes import CLIENT_REFUSED, CODES, Code, Mender, Remedy
 from drio_mcp.connections.record.answers import Diagnosis, DiagnosisEvidence
 from drio_mcp.connections.record.connection import Connection
-from drio_mcp.connections.record.schemas import Connect
+from drio_mcp.connections.record.schemas import AuthConnection, Connect, Status
 from drio_mcp.errors import Conflict, NextStep
 from drio_mcp.store import Transaction, links
 
@@ -54,6 +54,13 @@ def next_step_of(
             return NextStep(tool="connect_auth", arguments={"appId": connection.row.app_id, "target": target})
         case _:
             return NextStep(tool="update_auth_connection", arguments=here)
+
+
+def while_waiting(auth: AuthConnection) -> NextStep | None:
+    """What comes next for a connection that waits for its person: the diagnosis, which has the link."""
+    if auth.status not in {Status.PENDING, Status.NEEDS_REAUTH}:
+        return None
+    return NextStep(tool="diagnose_auth_connection", arguments={"appId": auth.app_id, "authId": auth.id})
 
 
 def is_operators_to_mend(connection: Connection, code: Code) -> bool:

@@ -25,6 +25,7 @@ from drio_mcp.connections.fields import (
     UserName,
 )
 from drio_mcp.connections.record.use_rules import MOST_TOOLS_SET, ToolSetting, UseMode, UseRules
+from drio_mcp.errors import NextStep
 from drio_mcp.models import Model
 
 
@@ -138,6 +139,8 @@ class AuthConnection(Model):
     grants: tuple[str, ...]
     last_validated_at: str | None
     last_error: str | None
+    created_at: str | None = _set()
+    updated_at: str | None = _set()
     use: UseSettings = Field(default=USE_UNSET, exclude_if=lambda value: value == USE_UNSET)
     """Stands in the answer only when it is set: without it everything may be used."""
 
@@ -226,6 +229,8 @@ class ConnectionPatch(ConnectionInput):
     key: ReadOnly = None
     last_validated_at: ReadOnly = None
     last_error: ReadOnly = None
+    created_at: ReadOnly = None
+    updated_at: ReadOnly = None
 
 
 class UpdateAuthConnection(ConnectionPatch):
@@ -246,6 +251,19 @@ class ConnectionQuery(Model):
     provider_key: ProviderKey | None = None
     limit: int = Field(default=100, ge=1, le=100)
     cursor: Annotated[str, Field(max_length=200)] | None = None
+
+
+class WaitQuery(Model):
+    """How long the answer may be held back while the connection waits for its person, in seconds."""
+
+    wait: int = Field(default=0, ge=0, le=55)
+
+
+class DeleteQuery(Model):
+    """How to delete: by a dry run, or with ten minutes to take it back."""
+
+    dry_run: bool = False
+    undo: bool = False
 
 
 class Connect(Model):
@@ -301,6 +319,8 @@ class ConnectionAnswer(Model):
 
     auth: AuthConnection
     connect: Connect | None = _set()
+    next_step: NextStep | None = _set()
+    """What comes next while it waits for its person, as in the diagnosis."""
     dry_run: bool | None = _set()
 
 
@@ -316,6 +336,8 @@ class ConnectionDeleted(Model):
     """`deleted` is true also for a dry run, which says so beside it."""
 
     deleted: bool = True
+    undo_until: str | None = _set()
+    """Until when the owner, or `restore` of the tool that changes connections, brings it back."""
     dry_run: bool | None = _set()
 
 

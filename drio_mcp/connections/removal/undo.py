@@ -1,22 +1,23 @@
 """Deleting with a way back, as people expect it of a page: disabled at once, deleted with its secrets soon after.
 
 Nothing is copied aside and no secret outlives its row: until the time is up the connection simply cannot be used. Who
-enables it meanwhile, through any door, has brought it back. REST and tools delete at once (contract section 3).
+enables it meanwhile, through any door, has brought it back. Tools delete this way too; REST deletes at once unless it
+is asked to (`?undo=true`).
 """
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 
-from drio_mcp.clock import MINUTE, Clock
+from drio_mcp.clock import MINUTE, Clock, rfc3339
 from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.crud import ConnectionCrud
 from drio_mcp.connections.record.history import Actor, Event, record
 from drio_mcp.connections.record.schemas import ConnectionPatch, Status
 from drio_mcp.connections.removal.delete import Deletion
-from drio_mcp.errors import NotFound, PreconditionFailed
+from drio_mcp.errors import Conflict, NotFound, PreconditionFailed
 from drio_mcp.outbound import acting_for
 from drio_mcp.store import Database, Transaction, removals
 from drio_mcp.store.removals import RemovalRow
@@ -39,6 +40,40 @@ class Removals:
     async def remove(self, actor: Actor, app_id: str, auth_id: str) -> int:
         """Disable the connection and have it deleted; returns when (milliseconds). Raises `NotFound`."""
         return await self._db.write(self._remove, actor, app_id, auth_id)
+
+    async def remove_by_key(
+        self,
+        actor: Actor,
+        app_id: str,
+        id_or_key: str,
+        *,
+        if_match: Collection[str] | None = None,
+        dry_run: bool = False,
+    ) -> str | None:
+        """`remove` for callers of REST and tools: until when it can be taken back (RFC 3339), None for a dry run.
+
+        Raises `NotFound` and `PreconditionFailed`.
+        """
+
+        def decide(tx: Transaction) -> int | None:
+            before = repository.get(tx, actor.user_id, app_id, id_or_key)
+            if if_match is not None and before.etag not in if_match:
+                raise PreconditionFailed
+            return None if dry_run else self._remove(tx, actor, app_id, before.id)
+
+        due_at = await self._db.write(decide)
+        return None if due_at is None else rfc3339(due_at)
+
+    async def restore(self, actor: Actor, app_id: str, id_or_key: str, *, dry_run: bool = False) -> None:
+        """`undo` for callers of tools. Raises `NotFound`, and `Conflict` for one that was not removed."""
+
+        def decide(tx: Transaction) -> None:
+            before = repository.get(tx, actor.user_id, app_id, id_or_key)
+            is_removed = tx.one(removals.FIND, connection_id=before.id) is not None
+            if not is_removed or not (dry_run or self._undo(tx, actor, app_id, before.id)):
+                raise Conflict("It was not deleted, so there is nothing to restore")
+
+        await self._db.write(decide)
 
     async def undo(self, actor: Actor, app_id: str, auth_id: str) -> bool:
         """Bring the connection back as it was. False when it was not removed; raises `NotFound` when it is gone."""

@@ -29,6 +29,8 @@ async def test_the_reference_body_is_kept_as_printed(any_desk: Desk) -> None:
         "grants": ["contacts:read"],
         "lastValidatedAt": None,
         "lastError": None,
+        "createdAt": auth.created_at,
+        "updatedAt": auth.created_at,
     }
     assert (await any_desk.get(auth.id)).auth == auth
     assert (await any_desk.get("primary-auth")).auth == auth
