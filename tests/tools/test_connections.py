@@ -237,7 +237,8 @@ def test_with_several_apps_the_app_has_to_be_named(api: httpx2.Client, app_id: s
     """`appId` may be left out while there is exactly one; the list then is of all apps."""
     call(api, "create_auth_connection", {**OAUTH, "appId": app_id})
     second = call(api, "create_app", {"name": "Second"})["structuredContent"]["app"]["id"]
-    call(api, "create_auth_connection", {**OAUTH, "appId": second, "status": "valid"})
+    lacking = {"name": "Key", "providerKey": "custom-bearer", "status": "valid"}
+    call(api, "create_auth_connection", {**lacking, "appId": second})
     result = call(api, "create_auth_connection", OAUTH)
     error = failure(result, "validation_error")
     assert error["details"][0]["path"] == "appId"

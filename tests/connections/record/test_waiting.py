@@ -40,17 +40,16 @@ def test_a_change_ends_the_wait(server: RunningServer, api: httpx2.Client, ada: 
     answers: list[str] = []
 
     def wait() -> None:
-        with server.client(headers=ada.headers, timeout=60) as client:
-            answers.append(client.get(path, params={"wait": 55}).json()["auth"]["status"])
+        with server.client(headers=ada.headers) as client:
+            answers.append(client.get(path, params={"wait": 55}, timeout=60).json()["auth"]["status"])
 
     waiting = threading.Thread(target=wait)
     waiting.start()
-    while not server.services.waiting._waiters:
-        time.sleep(0.01)
+    waiting.join(0.5)
+    assert waiting.is_alive(), "it waits"
     api.patch(path, json={"config": {"accessToken": "x" * 20}, "status": "valid"})
     waiting.join(20)
     assert answers == ["valid"]
-    assert not server.services.waiting._waiters
 
 
 def test_the_end_of_the_time_is_an_answer_like_any_other(api: httpx2.Client, path: str) -> None:
