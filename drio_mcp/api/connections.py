@@ -14,7 +14,7 @@ from drio_mcp.connections.record.schemas import (
     ConnectionDeleted,
     ConnectionQuery,
     CreateAuthConnection,
-    DeleteQuery,
+    RemovalQuery,
     UpdateAuthConnection,
     WaitQuery,
 )
@@ -57,7 +57,7 @@ async def update_auth_connection(request: Request) -> Response:
 
 
 async def delete_auth_connection(request: Request) -> Response:
-    query = read_query(request, DeleteQuery)
+    query = read_query(request, RemovalQuery)
     if query.undo:
         until = await services_of(request).removals.remove_by_key(
             _actor(request), *_target(request), if_match=if_match(request), dry_run=query.dry_run

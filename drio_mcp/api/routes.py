@@ -33,11 +33,11 @@ from drio_mcp.connections.record.schemas import (
     ConnectionQuery,
     ConnectionsAnswer,
     CreateAuthConnection,
-    DeleteQuery,
     HistoryAnswer,
     HistoryQuery,
     ProviderAnswer,
     ProvidersAnswer,
+    RemovalQuery,
     UpdateAuthConnection,
     WaitQuery,
 )
@@ -209,7 +209,7 @@ OPERATIONS: tuple[Operation, ...] = (
         scope=WRITE,
         handler=connections.delete_auth_connection,
         result=ConnectionDeleted,
-        query=DeleteQuery,
+        query=RemovalQuery,
         request_headers=("If-Match",),
     ),
     Operation(

@@ -259,7 +259,7 @@ class WaitQuery(Model):
     wait: int = Field(default=0, ge=0, le=55)
 
 
-class DeleteQuery(Model):
+class RemovalQuery(Model):
     """How to delete: by a dry run, or with ten minutes to take it back."""
 
     dry_run: bool = False
