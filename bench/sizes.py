@@ -141,6 +141,7 @@ def copy(connection: sqlite3.Connection, table: str, changes: dict[str, str]) ->
     """Each row of the original once per new id; what must be unique gets the number behind it."""
     columns = [name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")]
     unique = {"key": "t.key || '-' || new.number", "email": "new.number || t.email", "subject": "new.number"}
+    unique["set_id"] = "t.set_id || new.number"
     unique["is_default"] = "NULL"
     chosen = ", ".join(changes.get(name) or unique.get(name) or f"t.{name}" for name in columns)
     connection.execute(f"INSERT INTO {table} SELECT {chosen} FROM {table} t, new")

@@ -77,7 +77,7 @@ async def _change(browser: Browser, person: Person, question: Question) -> tuple
     changes = await agreement.changes(question.connection_id, listing)
     change = next((each for each in changes if each.name == question.tool), None)
     tool = next((each for each in listing.tools if each.name == question.tool), None)
-    return change, "" if tool is None or change is None else tool.digest.hex()
+    return change, "" if tool is None or change is None else tool.fingerprint.hex()
 
 
 async def _agree(browser: Browser, person: Person, question: Question, digest: str) -> None:
@@ -86,5 +86,5 @@ async def _agree(browser: Browser, person: Person, question: Question, digest: s
     listing = await gateway.toolbox.listing_of(person.id, question.connection_id)
     if not digest or isinstance(listing, Fault) or listing is None:
         return
-    seen = [tool for tool in listing.tools if tool.name == question.tool and tool.digest.hex() == digest]
+    seen = [tool for tool in listing.tools if tool.name == question.tool and tool.fingerprint.hex() == digest]
     await gateway.agreement.agree(question.connection_id, seen)

@@ -55,7 +55,7 @@ async def _agree(browser: Browser, person: Person, found: Found, form: Form) -> 
     if listing is None or isinstance(listing, Fault):
         return
     seen = form.beginning("seen:")
-    tools = [tool for tool in listing.tools if seen.get(tool.name) == tool.digest.hex()]
+    tools = [tool for tool in listing.tools if seen.get(tool.name) == tool.fingerprint.hex()]
     await gateway.agreement.agree(found.auth.id, tools)
 
 
@@ -74,7 +74,7 @@ async def _show(browser: Browser, person: Person, found: Found) -> Response:
         tools = list(listing.tools[:MOST_SHOWN])
         rows = [(tool.name, tool.reads, str(tool.definition.get("description") or "")) for tool in tools]
         changes = await gateway.agreement.changes(found.auth.id, listing)
-        digests = {tool.name: tool.digest.hex() for tool in listing.tools}
+        digests = {tool.name: tool.fingerprint.hex() for tool in listing.tools}
     return page(
         browser,
         "connection_use.html",

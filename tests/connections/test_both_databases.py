@@ -24,6 +24,7 @@ async def test_the_job_the_status_and_the_history(database_url: str, tmp_path: P
             clock.advance(milliseconds=FIRST_MS)
             assert sum(await asyncio.gather(*(services.validation.validate_due(clock.now()) for _ in range(4)))) == 1
             provider.faults.at("probe", answers(401, {}))
+            await services.validation.validate(here.actor, here.app_id, auth.id)
             told = (await services.diagnoses.diagnose(here.actor, here.app_id, auth.id)).diagnosis
             assert told.code == "key_rejected"
             assert (await here.get(auth)).status == Status.INVALID

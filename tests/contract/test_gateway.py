@@ -204,9 +204,11 @@ class Gateway:
 
 
 @pytest.fixture(scope="module")
-def gateway(site: Served, app: dict[str, Any], connected: dict[str, Any]) -> Gateway:
+def gateway(site: Served, app: dict[str, Any], connected: dict[str, Any]) -> Iterator[Gateway]:
     """With what the consent page presets: reading only."""
-    return Gateway(site, app, consented(site, app)["access_token"])
+    running = Gateway(site, app, consented(site, app)["access_token"])
+    yield running
+    running.http.close()
 
 
 def test_an_unknown_id_is_404(site: Served, ada: httpx2.Client) -> None:

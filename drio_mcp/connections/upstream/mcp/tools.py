@@ -34,7 +34,7 @@ class UpstreamTool:
     definition: Mapping[str, Any]
     reads: bool
     """`readOnlyHint` is true."""
-    digest: bytes
+    fingerprint: bytes
     """Names this definition."""
 
     @property

@@ -87,7 +87,7 @@ def _compare(tx: Transaction, connection_id: str, listing: Listing) -> tuple[dic
     agreed = []
     for tool in listing.tools:
         if tool.name in known:
-            if known[tool.name] != tool.digest:
+            if known[tool.name] != tool.fingerprint:
                 differences[tool.name] = Difference.CHANGED
         elif tool.reads:
             agreed.append(tool)
@@ -98,10 +98,10 @@ def _compare(tx: Transaction, connection_id: str, listing: Listing) -> tuple[dic
 
 def _agree(tx: Transaction, connection_id: str, tools: list[UpstreamTool], now: int) -> None:
     for tool in tools:
-        agreed_tools.put(tx, connection_id, AgreedRow(tool.name, tool.digest, json.dumps(tool.definition)), now)
+        agreed_tools.put(tx, connection_id, AgreedRow(tool.name, tool.fingerprint, json.dumps(tool.definition)), now)
 
 
-_TAKEN = UpstreamTool(FIRST, {}, reads=True, digest=b"")
+_TAKEN = UpstreamTool(FIRST, {}, reads=True, fingerprint=b"")
 
 
 def _change(tx: Transaction, connection_id: str, tool: UpstreamTool, difference: Difference) -> ToolChange:

@@ -26,7 +26,7 @@ class Findable:
     definition: Mapping[str, Any]
     connection_key: str
     connection_words: str
-    digest: bytes
+    fingerprint: bytes
 
     def fields(self) -> tuple[str, str, str, str, str]:
         """What is searched, in the order of `WEIGHTS`."""
@@ -64,7 +64,7 @@ class Finder:
         return found
 
     def _index(self, tools: Sequence[Findable]) -> TextSearch:
-        signature = hash(tuple((tool.definition["name"], tool.digest, tool.connection_words) for tool in tools))
+        signature = hash(tuple((tool.definition["name"], tool.fingerprint, tool.connection_words) for tool in tools))
         index = self._indexes.get(signature)
         if index is None:
             index = self._indexes[signature] = TextSearch(WEIGHTS, (tool.fields() for tool in tools))

@@ -221,7 +221,7 @@ class Gateway:
         if key is not None:
             key = next((each.key for each in usable if wanted.connection in {each.key, each.id}), key)
         tools = [
-            Findable(each.definition, each.usable.key, each.usable.words, each.tool.digest)
+            Findable(each.definition, each.usable.key, each.usable.words, each.tool.fingerprint)
             for each in await self._toolbox.offered(usable)
         ]
         found = await asyncio.to_thread(self._finder.find, tools, wanted.query, key)
