@@ -95,6 +95,7 @@ AUTHORIZE: list[Schema] = [
 PAGE: Schema = {
     "responses": {
         "200": {"description": "The question, for a person", "content": {HTML: {}}},
+        "303": {"description": "Back to the client, or on to the sign-in page"},
         "default": {
             "description": "Back to the client, on to the sign-in page, or an error page",
             "content": {HTML: {}},
@@ -121,7 +122,12 @@ OAUTH_PATHS: dict[str, Schema] = {
     },
     f"{AUTH}/authorize": {
         "get": _operation("authorize", "The page that asks a person (RFC 6749 section 3.1)", parameters=AUTHORIZE)
-        | PAGE
+        | PAGE,
+        "post": _operation("authorize_or_decide", "The same by form, and the form of that page (RFC 6749 section 3.1)")
+        | PAGE,
+    },
+    f"{AUTH}/callback": {
+        "get": _operation("come_back_from_sign_in", "The return from the OpenID provider that signs people in") | PAGE
     },
     f"{AUTH}/token": {
         "post": _operation(
@@ -146,6 +152,8 @@ OAUTH_PATHS: dict[str, Schema] = {
     f"{AUTH}/jwks": {"get": _operation("jwks", "The keys of ID tokens (RFC 7517)", answer=ANY)},
     f"{AUTH}/userinfo": {
         "get": _operation("userinfo", "Claims about the person (OpenID Connect Core section 5.3)", answer=ANY)
-        | {"security": [{"oauth": ["openid"]}]}
+        | {"security": [{"oauth": ["openid"]}]},
+        "post": _operation("userinfo_by_post", "The same (OpenID Connect Core section 5.3.1)", answer=ANY)
+        | {"security": [{"oauth": ["openid"]}]},
     },
 }
