@@ -64,6 +64,13 @@ export function run({ newClient, newTransport, finish, UnauthorizedError }) {
     async call({ name }) {
       return (await client.callTool({ name, arguments: {} })).structuredContent;
     },
+    /** The whole result of a call, after the list that teaches the client the output schemas it checks by. */
+    async outcome({ name, input }) {
+      await client.listTools();
+      const { isError, content, structuredContent } = await client.callTool({ name, arguments: input });
+      const text = content.map((part) => part.text ?? "").join("");
+      return { isError: isError ?? false, text, code: structuredContent?.error?.code ?? null };
+    },
     async close() {
       await transport.terminateSession?.();
       await client.close();
