@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
+
 from drio_mcp.accounts.oidc.failures import OidcSignInFailed, Reason
 from drio_mcp.accounts.oidc.id_token import Expected, verified_claims
 from drio_mcp.accounts.oidc.identity import Identity, admit, check_domain, identity_of, lacks_profile
@@ -107,7 +109,6 @@ class OidcSignIn:
         state = b64url(self._randomness.bytes(32))
         now = self._clock.now()
         await self._db.write(_begin, _hash(state), _hash(browser_key), return_to, wishes.max_age, address, now)
-        challenge = b64url(hashlib.sha256(_verifier(browser_key, state).encode()).digest())  # RFC 7636 section 4.2
         query = {
             "response_type": "code",
             "client_id": self.provider.client_id,
@@ -115,7 +116,7 @@ class OidcSignIn:
             "scope": SCOPE,
             "state": state,
             "nonce": _nonce(browser_key, state),
-            "code_challenge": challenge,
+            "code_challenge": create_s256_code_challenge(_verifier(browser_key, state)),
             "code_challenge_method": "S256",
         }
         passed_on = {"login_hint": wishes.login_hint, "prompt": wishes.prompt, "max_age": wishes.max_age}

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
+
 from drio_mcp.clock import MINUTE
 from drio_mcp.connections.catalog.entries import CatalogEntry
 from drio_mcp.connections.catalog.providers import Providers
@@ -225,7 +227,10 @@ class ProviderConsent:
         }
         query |= _scope(config.get("scopes", ()), server, rules.entry)
         if asked.has_challenge:
-            query |= {"code_challenge": _challenge(_verifier(browser_key, state)), "code_challenge_method": "S256"}
+            query |= {
+                "code_challenge": create_s256_code_challenge(_verifier(browser_key, state)),
+                "code_challenge_method": "S256",
+            }
         takes_resource = rules.entry.authorization.has_resource and way_of(connection).has_resource
         if upstream is not None and upstream.resource is not None and takes_resource:
             query["resource"] = upstream.resource  # RFC 8707 section 2.1
@@ -390,8 +395,3 @@ def _hash(value: str) -> bytes:
 def _verifier(browser_key: str, state: str) -> str:
     """A code verifier of 43 characters (RFC 7636 section 4.1) that this browser alone can give again."""
     return b64url(hmac.digest(browser_key.encode(), b"connection verifier " + state.encode(), "sha256"))
-
-
-def _challenge(verifier: str) -> str:
-    """RFC 7636 section 4.2."""
-    return b64url(hashlib.sha256(verifier.encode()).digest())
