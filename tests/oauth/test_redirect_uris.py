@@ -124,7 +124,12 @@ def test_the_servers_own_loopback_name_is_no_redirect_host(uri: str, origin: str
 
 def test_loopback_ports_are_free_and_nothing_else_is() -> None:
     """RFC 8252 section 7.3."""
-    registered = ["http://127.0.0.1:1/cb?x=1", "http://localhost/cb", "https://client.example:1/cb"]
+    registered = [
+        "http://127.0.0.1:1/cb?x=1",
+        "http://localhost/cb",
+        "https://client.example:1/cb",
+        "https://localhost:1/s",
+    ]
     assert matching(registered, "http://127.0.0.1:65535/cb?x=1") == registered[0]
     assert matching(registered, "http://localhost:9/cb") == registered[1]
     for uri in (
@@ -135,6 +140,8 @@ def test_loopback_ports_are_free_and_nothing_else_is() -> None:
         "http://user@localhost:9/cb",
         "https://client.example:2/cb",
         "http://localhost:x/cb",
+        "https://localhost:9/cb",
+        "http://localhost:9/s",
     ):
         assert matching(registered, uri) is None
 
