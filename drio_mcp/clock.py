@@ -19,12 +19,19 @@ class Clock(Protocol):
         """Milliseconds since 1970-01-01T00:00:00Z."""
         ...
 
+    def monotonic(self) -> int:
+        """Milliseconds since some moment: nobody sets it, and it may stand still while the machine sleeps."""
+        ...
+
 
 class SystemClock:
     """The machine's clock."""
 
     def now(self) -> int:
         return time.time_ns() // 1_000_000
+
+    def monotonic(self) -> int:
+        return time.monotonic_ns() // 1_000_000
 
 
 def rfc3339(milliseconds: int) -> str:

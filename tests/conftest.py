@@ -23,16 +23,25 @@ class FakeClock:
     """A clock that stands still until a test moves it."""
 
     milliseconds: int = SUNDAY_NOON
+    elapsed: int = 0
 
     def now(self) -> int:
         return self.milliseconds
 
+    def monotonic(self) -> int:
+        return self.elapsed
+
     def advance(
         self, *, milliseconds: int = 0, seconds: float = 0, minutes: float = 0, hours: float = 0, days: float = 0
     ) -> None:
-        """Let time pass."""
-        total = seconds + 60 * minutes + 3600 * hours + 86_400 * days
-        self.milliseconds += milliseconds + round(1000 * total)
+        """Let time pass. Backward, the time of day alone is set."""
+        total = milliseconds + round(1000 * (seconds + 60 * minutes + 3600 * hours + 86_400 * days))
+        self.milliseconds += total
+        self.elapsed += max(total, 0)
+
+    def set_forward(self, *, hours: float) -> None:
+        """Somebody sets the time of day: no time has passed."""
+        self.milliseconds += round(3_600_000 * hours)
 
 
 @pytest.fixture

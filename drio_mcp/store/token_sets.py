@@ -3,6 +3,7 @@
 A set is what one consent gave. It has an identity (`set_id`), and generations: each refresh makes the next one. Whoever
 refreshes takes the lease, which raises `lease_fence` and notes when (`attempted_at`) and by which process (`lease_by`);
 only the holder of the present fence may store an answer, and only for the set and the generation that it began with.
+A lease is taken over by who knows that the one with that fence has ended; `lease_until` says when that was expected.
 `blocked_until` is the time before which nobody asks the token endpoint, with the reason beside it.
 """
 
@@ -68,7 +69,8 @@ PUT = Statement(
 )
 TAKE_LEASE = Query(
     """UPDATE token_sets SET lease_fence = lease_fence + 1, lease_until = :until, lease_by = :by, attempted_at = :now
-       WHERE connection_id = :connection_id AND (lease_until IS NULL OR lease_until <= :now OR lease_by = :retaken_by)
+       WHERE connection_id = :connection_id
+         AND (lease_until IS NULL OR lease_fence = :ended_fence OR lease_by = :retaken_by)
        RETURNING lease_fence""",
     int,
 )

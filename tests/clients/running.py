@@ -32,6 +32,9 @@ class MovedClock:
     def now(self) -> int:
         return time.time_ns() // 1_000_000 + self.ahead
 
+    def monotonic(self) -> int:
+        return time.monotonic_ns() // 1_000_000 + self.ahead
+
     def advance(self, *, seconds: int) -> None:
         """Let time pass for the server alone."""
         self.ahead += 1000 * seconds

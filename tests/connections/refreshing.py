@@ -94,11 +94,12 @@ def engine_on(
     *,
     pause: Callable[[float], object] | None = None,
     on_step: Callable[[RefreshStep], None] | None = None,
+    outbound: Outbound | None = None,
 ) -> Engine:
     """The engine on an open database, with the key ring of `folder`; it may reach the provider at `host_port`."""
     settings = Settings(data_dir=folder, outbound_allow=(host_port,))
     keyring = Keyring.load(settings)
-    vault, providers, outbound = Vault(keyring, RANDOMNESS), Providers(), Outbound(settings)
+    vault, providers, outbound = Vault(keyring, RANDOMNESS), Providers(), outbound or Outbound(settings)
     references = SecretReferences(None, {})
     tokens = StoredTokens(clock, vault, providers)
     unstored = UnstoredAnswers(folder / "strays", vault)

@@ -13,7 +13,8 @@ answer alone, and sending it twice may end the grant. The states of a set:
 - *idle*: nobody is at it. A token that is about to run out, or is due, or was refused by its API, begins an attempt.
 - *attempting*: one statement has taken the lease, for the set and its present generation. Room for the answer is
   reserved on disk before anything is sent. Everybody else waits for the outcome, in the same process or another, and no
-  longer than some seconds: then they are told to come back (503, `Retry-After`).
+  longer than 20 seconds: then they are told to come back (503, `Retry-After`). The attempt goes on without them, for a
+  minute, and its answer is stored. No time of day ends a lease: set clocks send no token twice.
     - answered with tokens: stored as the next generation -> idle. Stored only for the set and generation that it began
       with and by the holder of the present fence; one that came too late is kept sealed with its set (an *orphan*), one
       that the database does not take is kept sealed in the reserved file. Both are adopted before anybody asks again.
@@ -21,10 +22,11 @@ answer alone, and sending it twice may end the grant. The states of a set:
       was used up -> *blocked* for a backoff that grows, or as long as the provider said (at most a day).
     - the grant is refused -> *blocked* for good: the person must allow it anew, which makes another set.
     - our client is refused -> *blocked* for a backoff, or until its id or secret is changed.
-    - the process dies: the lease ends when it would have ended. That is the backoff of an end that nobody knows.
+    - the process dies: who shares its data folder notices, and it is *blocked* like any end that nobody knows. Others
+      wait until they have seen the lease, unchanged, for longer than an attempt takes (`leases`).
 - *blocked*: nobody asks, whoever wants it. A token that still lives is handed out; else the reason is told.
 
-A clock that is set back moves lease and block back with it. At the end of the process, attempts under way are waited
+A clock that is set back moves a block back with it. At the end of the process, attempts under way are waited
 for. Without a known end, or with a long one, a set is refreshed before its refresh token lapses unused: after the
 provider's idle time, else 30 days, and before the end that was named for the refresh token itself.
 """

@@ -6,15 +6,15 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from enum import StrEnum
 
-from drio_mcp.clock import MINUTE
+from drio_mcp.clock import MINUTE, SECOND
 from drio_mcp.connections.diagnosis_codes import CLIENT_REFUSED, Code, Fault
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.due_work import Due, DueWork, Schedule
 from drio_mcp.connections.record.history import Actor, Event
 from drio_mcp.connections.record.status import BROKEN_GRANT
 from drio_mcp.connections.upstream.client_findings import CLIENT_ENDED
+from drio_mcp.connections.upstream.leases import LEASE_MS, NOTHING_ENDED, Leases
 from drio_mcp.connections.upstream.refresh_decisions import (
-    LEASE_MS,
     AccessToken,
     Attempt,
     Current,
@@ -38,10 +38,14 @@ from drio_mcp.store.token_sets import TokenSetRow
 
 CLAIMED_MS = 4 * MINUTE
 """When a set is due again that is being refreshed: longer than the lease."""
-PATIENCE_SECONDS = 40.0
-"""How long a caller waits for an attempt of this process; the attempt itself goes on."""
+PATIENCE_SECONDS = 20.0
+"""How long a caller waits in all; an attempt goes on without it."""
 PATIENCE_WITH_OTHERS_SECONDS = 8.0
 """How long for the attempt of another process, which may be dead."""
+SEND_WITHIN_MS = 15 * SECOND
+"""Once it has the lease: whoever was held up longer sends nothing."""
+ATTEMPT_SECONDS = 125.0
+"""How long it takes at most to get an answer, both tries of the client together (`REFRESH_SECONDS`)."""
 FULL = "This server cannot store anything just now; what the provider issued is kept, and stored when it can be"
 
 Sleep = Callable[[float], Awaitable[object]]
@@ -79,6 +83,7 @@ class TokenRefresh:
         self._decisions = RefreshDecisions(foundations, tokens, endpoints)
         self._client = client
         self._unstored = unstored
+        self._leases = Leases(foundations.settings.data_dir / "refreshers", self._clock, self._decisions.holder)
         self._pause = pause
         self._on_step = on_step
         self._under_way: dict[str, asyncio.Task[None]] = {}
@@ -146,7 +151,9 @@ class TokenRefresh:
         """Begin nothing more, and wait for the answers that are under way: thrown away, they would be lost."""
         self._is_ending = True
         if self._under_way:
-            await asyncio.wait(self._under_way.values(), timeout=LEASE_MS / 1000)
+            await asyncio.wait(self._under_way.values(), timeout=LEASE_MS / SECOND)
+        if not self._under_way:
+            self._leases.withdraw()
 
     async def _refresh_or_make_do(self, connection_id: str, row: TokenSetRow | None, *, has_token: bool) -> None:
         """Refresh; a token that still lives is good enough, unless the grant itself was refused."""
@@ -158,10 +165,15 @@ class TokenRefresh:
                 raise
 
     async def _refresh(self, connection_id: str, seen: int | None) -> None:
+        await asyncio.to_thread(self._leases.announce)
         attempt = await self._take_turn(connection_id, seen)
         if attempt is None:
             return
+        taken_at = self._clock.monotonic()
         await self._reserve(attempt)
+        if self._clock.monotonic() - taken_at > SEND_WITHIN_MS:  # others may soon think that this one has ended
+            await self._db.write(self._decisions.release, attempt)
+            raise Unavailable("This server is too slow just now; nothing was asked of the provider", retry_after=5)
         self._on_step(RefreshStep.BEFORE_CALL)
         try:
             answer = await self._ask(attempt)
@@ -188,9 +200,12 @@ class TokenRefresh:
         raise Fault(refusal.code, refusal.sentence, retry_after=wait)
 
     async def _ask(self, attempt: Attempt) -> TokenSet | Refusal:
-        if attempt.refresh_token is None:
-            return await self._client.client_credentials(attempt.endpoint, attempt.scopes)
-        return await self._client.refresh(attempt.endpoint, attempt.refresh_token)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ATTEMPT_SECONDS):
+                if attempt.refresh_token is None:
+                    return await self._client.client_credentials(attempt.endpoint, attempt.scopes)
+                return await self._client.refresh(attempt.endpoint, attempt.refresh_token)
+        return Refusal(Code.TIMEOUT, f"There was no answer within {ATTEMPT_SECONDS:g} seconds")
 
     async def _reserve(self, attempt: Attempt) -> None:
         """Room for the answer, before anything is sent: an answer for which there is no room would be lost."""
@@ -215,12 +230,12 @@ class TokenRefresh:
 
     async def _take_turn(self, connection_id: str, seen: int | None) -> Attempt | None:
         """The lease, once it is free; None when there is nothing left to do."""
-        delay, waited = 0.05, 0.0
+        delay, waited, ended = 0.05, 0.0, NOTHING_ENDED
         while True:
             row = await self._db.read(lambda tx: tx.one(token_sets.FIND, connection_id=connection_id))
             payload = None if row is None else self._unstored.find(row.set_id)
             kept = None if row is None or payload is None else Kept(row.set_id, payload)
-            begun = await self._db.write(self._decisions.begin, connection_id, seen, kept)
+            begun = await self._db.write(self._decisions.begin, connection_id, seen, kept, ended)
             if kept is not None and isinstance(begun, Attempt | Current):
                 self._unstored.release(kept.set_id)
             if isinstance(begun, Fault):
@@ -229,8 +244,12 @@ class TokenRefresh:
                 return begun
             if isinstance(begun, Current):
                 return None
+            how = self._leases.how_ended(connection_id, begun)
+            if how is not None and how != ended:
+                ended = how
+                continue
             if waited >= PATIENCE_WITH_OTHERS_SECONDS:
-                raise _not_yet(seconds_until(begun.until, self._clock.now()))
+                raise _not_yet(max(1, -(-self._leases.longest(connection_id, begun) // SECOND)))
             if seen is None:  # whatever the holder of the lease stores is what was asked for
                 seen = 0 if row is None else row.generation
             await self._pause(delay)

@@ -14,6 +14,7 @@ from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.history import Actor, Event
 from drio_mcp.connections.record.status import BROKEN_GRANT, passes_at_refresh
+from drio_mcp.connections.upstream.leases import LEASE_MS, NOTHING_ENDED, Ended, Taken
 from drio_mcp.connections.upstream.renewal_times import due_at, is_ending
 from drio_mcp.connections.upstream.stored_tokens import ACCESS_TOKEN, ORPHAN, REFRESH_TOKEN, StoredTokens
 from drio_mcp.connections.upstream.token_answers import Refusal, TokenSet
@@ -25,8 +26,6 @@ from drio_mcp.store import Transaction, token_sets
 from drio_mcp.store.token_sets import FOREVER, Held, Refreshed, TokenSetRow
 from drio_mcp.vault import SealBroken
 
-LEASE_MS = 150 * SECOND
-"""Longer than the token client may take for both of its tries."""
 BACKOFF_MS = 30 * SECOND
 UNKNOWN_END_MS = MINUTE
 """The least backoff after an attempt of which nobody knows whether it used up the refresh token."""
@@ -35,6 +34,7 @@ LONGEST_WAIT_MS = DAY
 """What a provider may say with `Retry-After`, at most."""
 JOB = Actor.job("token renewal")
 GONE = "The connection no longer exists"
+NO_END = "A refresh ended without its outcome being known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +60,6 @@ class Attempt:
     scopes: tuple[str, ...]
     origins: frozenset[str]
     """Where the connection's secrets could go when this began."""
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """Somebody else is at it, at most until then (milliseconds)."""
-
-    until: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +113,15 @@ class RefreshDecisions:
         return is_ending(row.obtained_at, row.expires_at, life, self._clock.now())
 
     def begin(
-        self, tx: Transaction, connection_id: str, seen: int | None, kept: Kept | None
+        self,
+        tx: Transaction,
+        connection_id: str,
+        seen: int | None,
+        kept: Kept | None,
+        ended: Ended = NOTHING_ENDED,
     ) -> Attempt | Taken | Current | Fault:
-        """The lease, or why there is none. `seen` is the generation that is wanted to be the last one."""
+        """The lease, or why there is none. `seen` is the generation that is wanted to be the last one, `ended` somebody
+        else's lease that is known to have ended."""
         connection = repository.find(tx, connection_id)
         if connection is None:
             return Fault(Code.MISSING_CONFIGURATION, GONE)
@@ -138,7 +137,10 @@ class RefreshDecisions:
         is_blocked = row.blocked_until is not None and row.blocked_until > now
         if is_blocked and kept is None and ORPHAN not in connection.secrets:
             return self._blocked(tx, row, now)
-        return self._lease(tx, connection, row, kept, is_blocked=is_blocked)
+        begun = self._lease(tx, connection, row, kept, ended)
+        if isinstance(begun, Held):
+            return self._go_on(tx, connection, row, begun, is_blocked=is_blocked, is_unknown=ended.is_death)
+        return begun
 
     def answered(self, tx: Transaction, attempt: Attempt, tokens: TokenSet) -> None:
         """Store the tokens, or keep them as an orphan of their set while somebody else is at it."""
@@ -183,8 +185,8 @@ class RefreshDecisions:
         return fault_of(row, now)
 
     def _lease(
-        self, tx: Transaction, connection: Connection, row: TokenSetRow, kept: Kept | None, *, is_blocked: bool
-    ) -> Attempt | Taken | Current | Fault:
+        self, tx: Transaction, connection: Connection, row: TokenSetRow, kept: Kept | None, ended: Ended
+    ) -> Held | Taken | Current:
         now = self._clock.now()
         fence = tx.one(
             token_sets.TAKE_LEASE,
@@ -192,17 +194,32 @@ class RefreshDecisions:
             now=now,
             until=now + LEASE_MS,
             by=self.holder,
+            ended_fence=ended.fence,
             # our own lease is still there when the database did not take our answer: now it may
             retaken_by=self.holder if kept is not None and kept.set_id == row.set_id else None,
         )
         if fence is None:
-            return Taken(row.lease_until or now)
+            return Taken(row.lease_by or "", row.lease_fence, (row.lease_until or now) - now)
         held = Held(row.set_id, row.generation, fence)
-        if self._adopt(tx, connection, held, kept):
-            return Current()
+        return Current() if self._adopt(tx, connection, held, kept) else held
+
+    def _go_on(
+        self,
+        tx: Transaction,
+        connection: Connection,
+        row: TokenSetRow,
+        held: Held,
+        *,
+        is_blocked: bool,
+        is_unknown: bool,
+    ) -> Attempt | Fault:
+        """With the lease: begin the attempt, unless it is not time for one."""
         if is_blocked:
-            tx.run(token_sets.RELEASE, connection_id=connection.id, fence=fence)
-            return self._blocked(tx, row, now)
+            tx.run(token_sets.RELEASE, connection_id=connection.id, fence=held.fence)
+            return self._blocked(tx, row, self._clock.now())
+        if is_unknown and row.lease_until is not None:
+            self._end(tx, connection, held, Refusal(Code.TIMEOUT, NO_END))
+            return fault_of(tx.one(token_sets.FIND, connection_id=connection.id) or row, self._clock.now())
         try:
             return self._attempt(tx, connection, held)
         except SealBroken:

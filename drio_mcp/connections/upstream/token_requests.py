@@ -19,7 +19,13 @@ from drio_mcp.outbound import Outbound, OutboundError
 
 AuthMethod = Literal["none", "client_secret_basic", "client_secret_post"]
 
-TIMEOUT_SECONDS = 20.0
+REFRESH_SECONDS = 60.0
+"""How long a token endpoint may take: what it answers later is lost, and with it a refresh token that it rotated.
+Whoever asks for the token does not wait as long."""
+EXCHANGE_SECONDS = 45.0
+"""The same for a code, while the person's browser waits."""
+LOOK_UP_SECONDS = 20.0
+UNATTENDED = frozenset({TokenStep.REFRESH, TokenStep.CLIENT_CREDENTIALS})
 CLIENT_REFUSALS = frozenset({Code.CLIENT_SECRET_WRONG, Code.CLIENT_UNKNOWN})
 
 
@@ -120,7 +126,7 @@ class TokenClient:
                 request.url,
                 headers=request.headers,
                 content=request.content,
-                timeout=TIMEOUT_SECONDS,
+                timeout=LOOK_UP_SECONDS,
             )
             return from_lookup(endpoint.rules.entry, response.json()) if response.is_success else {}
         except OutboundError:
@@ -150,7 +156,7 @@ class TokenClient:
                 request.url,
                 headers=request.headers,
                 content=request.content,
-                timeout=TIMEOUT_SECONDS,
+                timeout=REFRESH_SECONDS if step in UNATTENDED else EXCHANGE_SECONDS,
             )
         except OutboundError as error:
             return Refusal(Code(error.code), error.sentence)

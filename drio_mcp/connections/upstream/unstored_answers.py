@@ -28,6 +28,7 @@ class UnstoredAnswers:
     def __init__(self, folder: Path, vault: Vault) -> None:
         self._folder = folder
         self._vault = vault
+        self._in_memory: dict[str, Secret] = {}
 
     def reserve(self, set_id: str) -> None:
         """Make sure that there is room. Raises `OSError` when there is none."""
@@ -44,7 +45,14 @@ class UnstoredAnswers:
         self._sync_folder()
 
     def put(self, set_id: str, payload: Secret) -> None:
-        """Keep the payload, durably, in place of an earlier one."""
+        """Keep the payload, durably, in place of an earlier one; in memory where the disk fails altogether."""
+        try:
+            self._write(set_id, payload)
+            self._in_memory.pop(set_id, None)
+        except OSError:
+            self._in_memory[set_id] = payload
+
+    def _write(self, set_id: str, payload: Secret) -> None:
         sealed = self._vault.seal(payload, Binding.to(set_id, FIELD))
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._path(set_id)
@@ -63,6 +71,8 @@ class UnstoredAnswers:
 
     def find(self, set_id: str) -> Secret | None:
         """What was kept for the set, if it opens."""
+        if set_id in self._in_memory:
+            return self._in_memory[set_id]
         try:
             content = self._path(set_id).read_bytes()
             length = int.from_bytes(content[:LENGTH_BYTES])
@@ -74,15 +84,16 @@ class UnstoredAnswers:
 
     def release(self, set_id: str) -> None:
         """It has been taken over, or is not needed."""
+        self._in_memory.pop(set_id, None)
         with suppress(OSError):
             self._path(set_id).unlink(missing_ok=True)
 
     def set_ids(self) -> set[str]:
         """The sets for which something is kept, or room reserved."""
         try:
-            return {name for name in os.listdir(self._folder) if SET_ID.fullmatch(name)}
+            return {name for name in os.listdir(self._folder) if SET_ID.fullmatch(name)} | set(self._in_memory)
         except OSError:
-            return set()
+            return set(self._in_memory)
 
     def _path(self, set_id: str) -> Path:
         assert SET_ID.fullmatch(set_id)

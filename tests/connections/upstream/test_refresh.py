@@ -14,10 +14,10 @@ from drio_mcp.clock import SystemClock
 from drio_mcp.connections.diagnosis_codes import Code, Fault
 from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.record.schemas import CreateAuthConnection, UpdateAuthConnection
-from drio_mcp.connections.upstream.refresh import RefreshStep, TokenRefresh
-from drio_mcp.connections.upstream.refresh_decisions import LEASE_MS
+from drio_mcp.connections.upstream.leases import LEASE_MS
+from drio_mcp.connections.upstream.refresh import ATTEMPT_SECONDS, SEND_WITHIN_MS, RefreshStep, TokenRefresh
 from drio_mcp.connections.upstream.token_answers import Refusal
-from drio_mcp.connections.upstream.token_requests import TIMEOUT_SECONDS
+from drio_mcp.connections.upstream.token_requests import REFRESH_SECONDS
 from drio_mcp.errors import Unavailable
 from drio_mcp.store import Database, Transaction
 from tests.conftest import FakeClock
@@ -47,9 +47,28 @@ class Bench:
     def renewal(self) -> TokenRefresh:
         return self.engine.refresh
 
+    def other_machine(self) -> TokenRefresh:
+        """The renewing of a process that nobody here can see live or die."""
+        here = self.engine
+        other = engine_on(here.db, self.clock, self.folder, self.provider.host_port, outbound=here.outbound)
+        return other.refresh
+
+    async def sit_out(self) -> None:
+        """Somebody sees a lease of another machine, and goes on seeing it for longer than it may last."""
+        self.renewal._pause = at_once
+        with pytest.raises(Fault) as told:
+            await self.renewal.refresh(self.connection_id)
+        assert told.value.code is Code.TIMEOUT
+        assert told.value.retry_after is not None
+        self.clock.advance(seconds=told.value.retry_after)
+
     async def status(self) -> tuple[str, str | None]:
         row, _, _, _ = await self.engine.state(self.connection_id)
         return row.status, row.last_error
+
+
+async def at_once(_: float) -> None:
+    """Waits in no time."""
 
 
 @pytest.fixture
@@ -233,17 +252,18 @@ async def test_an_answer_that_the_database_does_not_take_is_found_again(
 async def test_a_late_answer_heals_what_its_successor_broke(any_bench: Bench) -> None:
     """A refresher whose lease ran out holds the only good token; its successor was refused for reuse."""
     bench = any_bench
-    late = await bench.engine.refresh._take_turn(bench.connection_id, None)
+    other = bench.other_machine()
+    late = await other._take_turn(bench.connection_id, None)
     assert late is not None
     assert late.refresh_token is not None
-    answer = await bench.engine.refresh._client.refresh(late.endpoint, late.refresh_token)
-    bench.clock.advance(milliseconds=LEASE_MS)
+    answer = await other._client.refresh(late.endpoint, late.refresh_token)
+    await bench.sit_out()
     bench.provider.faults.at("token", oauth_error("invalid_grant"), times=1)
     with pytest.raises(Fault):
         await bench.engine.refresh.refresh(bench.connection_id)
     assert (await bench.status())[0] == "needs_reauth"
 
-    await bench.engine.refresh._store(late, answer)  # type: ignore[arg-type]
+    await other._store(late, answer)  # type: ignore[arg-type]
     assert (await bench.status())[0] == "valid"
     _, _, access, _ = await bench.engine.state(bench.connection_id)
     assert access is not None
@@ -252,14 +272,15 @@ async def test_a_late_answer_heals_what_its_successor_broke(any_bench: Bench) ->
 
 async def test_a_late_answer_is_kept_while_a_successor_is_at_it(any_bench: Bench) -> None:
     bench = any_bench
-    late = await bench.engine.refresh._take_turn(bench.connection_id, None)
+    other = bench.other_machine()
+    late = await other._take_turn(bench.connection_id, None)
     assert late is not None
     assert late.refresh_token is not None
-    answer = await bench.engine.refresh._client.refresh(late.endpoint, late.refresh_token)
-    bench.clock.advance(milliseconds=LEASE_MS)
+    answer = await other._client.refresh(late.endpoint, late.refresh_token)
+    await bench.sit_out()
     second = await bench.engine.refresh._take_turn(bench.connection_id, None)
     assert second is not None
-    await bench.engine.refresh._store(late, answer)  # type: ignore[arg-type]
+    await other._store(late, answer)  # type: ignore[arg-type]
     assert second.refresh_token is not None
     refused = await bench.engine.refresh._client.refresh(second.endpoint, second.refresh_token)
     assert isinstance(refused, Refusal)
@@ -311,7 +332,8 @@ async def test_a_client_of_its_own_needs_no_consent(bench: Bench) -> None:
 
 
 def test_the_lease_is_longer_than_both_tries_of_the_client() -> None:
-    assert LEASE_MS > 2 * TIMEOUT_SECONDS * 1000
+    assert ATTEMPT_SECONDS > 2 * REFRESH_SECONDS
+    assert LEASE_MS > SEND_WITHIN_MS + ATTEMPT_SECONDS * 1000
 
 
 @pytest.mark.parametrize("step", list(RefreshStep))
@@ -324,7 +346,12 @@ async def test_no_token_is_lost_when_the_process_is_killed(
     async with bench_on(database, now, tmp_path, server, provider) as bench:
         killed = await refresher(bench, step)
         assert killed == -9
-        now.advance(milliseconds=LEASE_MS + 60_000)
+        if step != RefreshStep.AFTER_COMMIT:
+            with pytest.raises(Fault) as told:
+                await bench.engine.refresh.refresh(bench.connection_id, seen=1)
+            assert told.value.retry_after is not None
+            assert told.value.retry_after <= 75, "its death was noticed at once"
+            now.advance(seconds=told.value.retry_after)
         await bench.engine.refresh.refresh(bench.connection_id, seen=1)
         row, tokens, access, refresh = await bench.engine.state(bench.connection_id)
         assert row.status == "valid"

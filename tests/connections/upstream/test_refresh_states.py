@@ -1,6 +1,8 @@
 """The states of a set of tokens: nothing is sent twice, nothing comes back to life, nobody is asked too soon."""
 
 import asyncio
+import os
+import threading
 from collections.abc import AsyncIterator
 from email.utils import formatdate
 from pathlib import Path
@@ -10,18 +12,21 @@ import pytest
 from drio_mcp.clock import SECOND
 from drio_mcp.connections.diagnosis_codes import Code, Fault
 from drio_mcp.connections.record import repository
-from drio_mcp.connections.upstream.refresh_decisions import LEASE_MS, pack
+from drio_mcp.connections.upstream import refresh as refresh_module
+from drio_mcp.connections.upstream.leases import LEASE_MS, Ended, Leases, Taken
+from drio_mcp.connections.upstream.refresh_decisions import pack
 from drio_mcp.connections.upstream.refusal_brake import RefusalBrake
 from drio_mcp.connections.upstream.retry_after import read_retry_after
 from drio_mcp.connections.upstream.token_answers import TokenSet
+from drio_mcp.connections.upstream.token_requests import REFRESH_SECONDS
 from drio_mcp.connections.use.expired_tokens import says_so
 from drio_mcp.errors import Unavailable
 from drio_mcp.opaque import Secret
 from drio_mcp.store import Database, Transaction
 from tests.conftest import FakeClock
-from tests.connections.upstream.test_refresh import Bench, bench_on
+from tests.connections.upstream.test_refresh import Bench, at_once, bench_on
 from tests.upstreams import AuthorizationServer, upstream
-from tests.upstreams.faults import answers, oauth_error
+from tests.upstreams.faults import answers, oauth_error, waits
 
 
 @pytest.fixture
@@ -158,13 +163,10 @@ async def test_the_end_of_the_process_waits_for_the_answer(bench: Bench) -> None
         await bench.engine.refresh.refresh(bench.connection_id)
 
 
-async def test_a_dead_process_lets_others_wait_no_longer_than_its_lease(bench: Bench) -> None:
-    assert await bench.engine.refresh._take_turn(bench.connection_id, None) is not None  # and it dies
+async def test_a_dead_machine_lets_others_wait_no_longer_than_a_lease(bench: Bench) -> None:
+    """Its process cannot be seen to be dead, and the clock went back an hour."""
+    assert await bench.other_machine()._take_turn(bench.connection_id, None) is not None  # and it dies
     bench.clock.advance(hours=-1)
-
-    async def at_once(_: float) -> None:
-        return
-
     bench.engine.refresh._pause = at_once
     told = await ask(bench, 1)
     assert told.code is Code.TIMEOUT
@@ -172,6 +174,100 @@ async def test_a_dead_process_lets_others_wait_no_longer_than_its_lease(bench: B
     assert told.retry_after <= LEASE_MS / SECOND
     bench.clock.advance(milliseconds=LEASE_MS)
     await bench.engine.refresh.refresh(bench.connection_id)
+    assert bench.provider.log.count("token") == 1
+
+
+async def test_a_clock_set_forward_sends_no_token_twice(bench: Bench) -> None:
+    """An NTP step or a laptop that slept, while another process waits for the answer (RFC 9700 section 4.14.2)."""
+    other = bench.other_machine()
+    attempt = await other._take_turn(bench.connection_id, None)
+    assert attempt is not None
+    bench.clock.set_forward(hours=24)
+    bench.engine.refresh._pause = at_once
+    told = await ask(bench, 3)
+    assert told.code is Code.TIMEOUT
+    assert bench.provider.log.count("token") == 0
+    answer = await other._ask(attempt)
+    assert isinstance(answer, TokenSet)
+    await other._store(attempt, answer)
+    await bench.engine.refresh.refresh(bench.connection_id, seen=1)
+    _, _, _, refresh = await bench.engine.state(bench.connection_id)
+    assert refresh is not None
+    assert bench.server.is_live_refresh_token(refresh)
+    assert bench.provider.log.count("token") == 1
+
+
+async def test_a_process_is_known_to_live_and_to_be_dead(tmp_path: Path) -> None:
+    """kill -9 frees the lock, however the clock stands; without a file nobody knows."""
+    clock = FakeClock()
+    here, there = Leases(tmp_path, clock, "here"), Leases(tmp_path, clock, "there")
+    there.announce()
+    lease = Taken("there", 7, LEASE_MS)
+    clock.set_forward(hours=1000)
+    assert here.how_ended("auth_1", lease) is None
+    assert there._lock is not None
+    os.close(there._lock)  # as the system does when a process dies
+    assert here.how_ended("auth_1", lease) == Ended(7, is_death=True)
+    nobody = Taken("elsewhere", 3, LEASE_MS)
+    assert here.how_ended("auth_2", nobody) is None
+    clock.advance(milliseconds=LEASE_MS - 1)
+    assert here.how_ended("auth_2", nobody) is None
+    assert here.how_ended("auth_2", Taken("elsewhere", 4, LEASE_MS)) is None, "another attempt: seen anew"
+    clock.advance(milliseconds=LEASE_MS)
+    assert here.how_ended("auth_2", Taken("elsewhere", 4, 0)) == Ended(4, is_death=False)
+
+
+async def test_whoever_was_held_up_with_the_lease_sends_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that hangs for a minute: others may have waited for this lease long enough."""
+
+    def slow(_: str) -> None:
+        bench.clock.advance(minutes=1)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.engine.unstored, "reserve", slow)
+        with pytest.raises(Unavailable):
+            await bench.engine.refresh.refresh(bench.connection_id)
+    assert bench.provider.log.count("token") == 0
+    await bench.engine.refresh.refresh(bench.connection_id)
+
+
+async def test_a_token_endpoint_that_takes_25_seconds_is_waited_for(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller is told to come back; the request goes on, its answer is stored, and nothing is sent twice."""
+    release = threading.Event()
+    bench.provider.faults.at("token", waits(release), times=1)
+    monkeypatch.setattr(refresh_module, "PATIENCE_SECONDS", 0.02)
+    for _ in range(3):
+        told = await ask(bench, 1)
+        assert (told.code, told.mends_itself, told.retry_after) == (Code.TIMEOUT, True, 5)
+    release.set()
+    monkeypatch.undo()
+    await bench.engine.refresh.refresh(bench.connection_id)
+    _, tokens, _, refresh = await bench.engine.state(bench.connection_id)
+    assert tokens is not None
+    assert tokens.generation == 2
+    assert refresh is not None
+    assert bench.server.is_live_refresh_token(refresh)
+    assert bench.provider.log.count("token") == 1
+    assert refresh_module.PATIENCE_SECONDS < 25 < REFRESH_SECONDS
+
+
+async def test_an_answer_is_kept_in_memory_where_the_disk_fails_altogether(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.engine.refresh._decisions, "answered", broken)
+        patch.setattr(bench.engine.unstored, "_write", broken)
+        with pytest.raises(Unavailable):
+            await bench.engine.refresh.refresh(bench.connection_id)
+    await bench.engine.refresh.refresh(bench.connection_id)
+    _, _, _, refresh = await bench.engine.state(bench.connection_id)
+    assert refresh is not None
+    assert bench.server.is_live_refresh_token(refresh)
     assert bench.provider.log.count("token") == 1
 
 

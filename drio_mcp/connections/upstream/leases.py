@@ -1,0 +1,132 @@
+"""When somebody else's lease of a set has ended: by what is known, never by the time of day.
+
+A clock that is set forward, or a machine that slept, must not let a second process send a refresh token that a first
+one has just sent. So a lease ends in three ways only: its holder gives it back; its holder is known to be dead; or
+whoever waits for it has itself seen it, unchanged, for longer than any attempt takes, by a clock that nobody sets.
+
+A process is known to be dead by a lock on a file in the data folder, which the system frees however the process ends.
+That holds for all that share the folder: everything on SQLite, and the processes of one machine on PostgreSQL. Of
+processes on other machines nobody knows whether they live, and the third way remains: a machine that slept longer than
+an attempt may take, while its request was under way, loses the lease, and the answer that it finds when it wakes up is
+kept as that of a set whose lease somebody else has by now.
+"""
+
+import fcntl
+import os
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from drio_mcp.clock import DAY, SECOND, Clock
+
+LEASE_MS = 150 * SECOND
+"""Longer than an attempt may take, from the taking of the lease to the storing of the answer."""
+MOST_SEEN = 10_000
+HOLDER = re.compile(r"[A-Za-z0-9_-]{1,120}")
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Somebody has the lease: who, the fence that it was given, and how long it still holds by the time of day, which
+    may have been set since (milliseconds)."""
+
+    by: str
+    fence: int
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The lease with this fence has ended. Where its holder died nothing was waited for: nobody knows what it sent."""
+
+    fence: int
+    is_death: bool
+
+
+NOTHING_ENDED = Ended(-1, is_death=False)
+
+
+class Leases:
+    """What one process, named by `holder`, knows of the leases of the others."""
+
+    def __init__(self, folder: Path, clock: Clock, holder: str) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._holder = holder
+        self._lock: int | None = None
+        self._seen: dict[str, tuple[int, int]] = {}
+
+    def announce(self) -> None:
+        """Let others find out when this process dies; to be called before it takes a lease, and then cheap.
+
+        Where the folder cannot be written nobody finds out, and others wait until they have seen enough.
+        """
+        if self._lock is not None:
+            return
+        with suppress(OSError):
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._forget_the_long_dead()
+            descriptor = os.open(self._path(self._holder), os.O_RDWR | os.O_CREAT, 0o600)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            self._lock = descriptor
+
+    def withdraw(self) -> None:
+        """The process ends in order, and holds no lease any more."""
+        if self._lock is not None:
+            with suppress(OSError):
+                self._path(self._holder).unlink(missing_ok=True)
+            os.close(self._lock)
+            self._lock = None
+
+    def how_ended(self, connection_id: str, lease: Taken) -> Ended | None:
+        """How a lease ended that is still written down; None while it holds, as far as anybody knows."""
+        if lease.by == self._holder or self._is_dead(lease.by):
+            # Of our own attempts one at a time is under way, and it is not this one: it could not be given back.
+            self._seen.pop(connection_id, None)
+            return Ended(lease.fence, is_death=True)
+        if self._left(connection_id, lease) > 0:
+            return None
+        del self._seen[connection_id]
+        return Ended(lease.fence, is_death=False)
+
+    def longest(self, connection_id: str, lease: Taken) -> int:
+        """How much longer the lease may hold, at most (milliseconds)."""
+        seen = self._left(connection_id, lease)
+        return min(lease.left, seen) if lease.left > 0 else seen
+
+    def _left(self, connection_id: str, lease: Taken) -> int:
+        now = self._clock.monotonic()
+        fence, since = self._seen.get(connection_id, (lease.fence, now))
+        if fence != lease.fence:
+            since = now
+        self._seen[connection_id] = (lease.fence, since)
+        if len(self._seen) > MOST_SEEN:
+            self._seen.pop(next(iter(self._seen)))
+        return since + LEASE_MS - now
+
+    def _is_dead(self, holder: str) -> bool:
+        if HOLDER.fullmatch(holder) is None:
+            return False
+        try:
+            descriptor = os.open(self._path(holder), os.O_RDWR)
+        except OSError:
+            return False  # nobody knows: it may run elsewhere
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        else:
+            return True
+        finally:
+            os.close(descriptor)
+
+    def _forget_the_long_dead(self) -> None:
+        """Their leases, if there are any left, end the third way."""
+        for path in self._folder.iterdir():
+            is_old = path.stat().st_mtime < (self._clock.now() - DAY) / SECOND
+            if is_old and path.name != self._holder and self._is_dead(path.name):
+                path.unlink(missing_ok=True)
+
+    def _path(self, holder: str) -> Path:
+        return self._folder / holder
