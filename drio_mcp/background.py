@@ -13,6 +13,7 @@ from drio_mcp.middleware.logs import fields
 from drio_mcp.opaque import Randomness
 from drio_mcp.services import Services
 from drio_mcp.store import idempotency, throttle
+from drio_mcp.store.sweeping import sweep
 
 log = logging.getLogger("drio_mcp.background")
 
@@ -53,9 +54,13 @@ def jobs(services: Services) -> list[Job]:
         Job("forget unused clients", HOUR, services.clients.sweep),
         Job("forget old consents", HOUR, services.client_consents.sweep),
         Job("rotate signing keys", HOUR, services.signing_keys.sweep),
-        Job("forget closed throttle windows", 10 * MINUTE, lambda now: services.db.write(throttle.prune, now)),
+        Job("forget closed throttle windows", 10 * MINUTE, lambda now: sweep(services.db, throttle.PRUNE, now=now)),
         Job("forget old security events", HOUR, services.audit.prune),
-        Job("forget old idempotency keys", HOUR, lambda now: services.db.write(idempotency.prune, now)),
+        Job(
+            "forget old idempotency keys",
+            HOUR,
+            lambda now: sweep(services.db, idempotency.PRUNE, oldest=now - idempotency.LIFETIME_MS),
+        ),
     ]
 
 

@@ -20,6 +20,7 @@ from drio_mcp.store import Database, Transaction, users
 from drio_mcp.store import account_links as table
 from drio_mcp.store.account_links import AccountLinkRow
 from drio_mcp.store.security_events import SecurityEvent
+from drio_mcp.store.sweeping import sweep
 from drio_mcp.store.users import UserRow
 
 LIFETIME_MS = DAY
@@ -119,7 +120,7 @@ class AccountLinks:
 
     async def sweep(self, now: int) -> int:
         """Delete what has run out; gives how many."""
-        return await self._db.write(lambda tx: tx.run(table.DELETE_EXPIRED, now=now))
+        return await sweep(self._db, table.DELETE_EXPIRED, now=now)
 
     async def _make(self, row: AccountLinkRow, by: Administrator, event: SecurityEvent, check: Check) -> str:
         token = b64url(self._randomness.bytes(32))

@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
-from drio_mcp.clock import rfc3339
+from drio_mcp.clock import DAY, rfc3339
 from drio_mcp.store import Database, history, security_events
+from drio_mcp.store.sweeping import sweep
 
 PAGE = 500
 
@@ -27,8 +28,9 @@ class Audit:
             heads[first] = await anext(streams[first], None)
 
     async def prune(self, now: int) -> int:
-        """Delete security events older than `KEPT_MS`; gives how many."""
-        return await self._db.write(security_events.prune, now)
+        """Delete what is older than `KEPT_MS`, and after a day what strangers tried on nobody's account; how many."""
+        anonymous = await sweep(self._db, security_events.DELETE_ANONYMOUS, before=now - DAY)
+        return anonymous + await sweep(self._db, security_events.DELETE_OLD, before=now - security_events.KEPT_MS)
 
     async def _connection_events(self, since: int) -> AsyncIterator[Line]:
         place: dict[str, Any] = {"at": since, "connection_id": "", "number": 0}

@@ -16,6 +16,7 @@ from drio_mcp.store import Database, Transaction, security_events
 from drio_mcp.store import sessions as table
 from drio_mcp.store.security_events import SecurityEvent
 from drio_mcp.store.sessions import SessionRow
+from drio_mcp.store.sweeping import sweep
 
 IDLE_MS = 14 * DAY
 """How long a session lives unused."""
@@ -144,7 +145,7 @@ class Sessions:
 
     async def sweep(self, now: int) -> int:
         """Delete what has ended, and give how many there were."""
-        return await self._db.write(lambda tx: tx.run(table.DELETE_ENDED, now=now, idle_since=now - IDLE_MS))
+        return await sweep(self._db, table.DELETE_ENDED, now=now, idle_since=now - IDLE_MS)
 
 
 def csrf_token(cookie: str) -> str:

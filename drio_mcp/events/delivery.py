@@ -22,6 +22,7 @@ from drio_mcp.outbound import Outbound, OutboundError
 from drio_mcp.store import Database, Transaction, deliveries, outbox, throttle, webhooks
 from drio_mcp.store.deliveries import DeliveryRow
 from drio_mcp.store.outbox import MessageRow
+from drio_mcp.store.sweeping import sweep
 from drio_mcp.store.webhooks import WebhookRow
 from drio_mcp.vault import SealBroken, Vault
 
@@ -105,7 +106,7 @@ class Deliveries:
 
     async def prune(self, now: int) -> int:
         """Forget messages that nobody could deliver, such as those of disabled accounts; gives how many."""
-        return await self._db.write(lambda tx: tx.run(outbox.PRUNE, oldest=now - TRIED_FOR_MS - DAY))
+        return await sweep(self._db, outbox.PRUNE, oldest=now - TRIED_FOR_MS - DAY)
 
     async def test(self, user_id: str, app_id: str, webhook_id: str, *, dry_run: bool = False) -> Delivery | None:
         """Send a `webhook.test` now, past the queue, once. Raises `NotFound` and `RateLimited`."""

@@ -21,6 +21,7 @@ from drio_mcp.store import Database, Transaction, consents, grants, security_eve
 from drio_mcp.store import clients as table
 from drio_mcp.store.clients import ClientRow
 from drio_mcp.store.security_events import SecurityEvent
+from drio_mcp.store.sweeping import sweep
 
 UNUSED_MS = DAY
 """How long a registration that nobody has used is kept."""
@@ -195,7 +196,11 @@ class Clients:
 
     async def sweep(self, now: int) -> int:
         """Delete registrations that nobody used for a day, and those long out of use; gives how many."""
-        return await self._db.write(_sweep, now)
+        kind = ClientKind.DYNAMIC
+        unused = await sweep(self._db, table.DELETE_UNUSED, kind=kind, created_before=now - UNUSED_MS)
+        return unused + await sweep(
+            self._db, table.DELETE_ABANDONED, kind=kind, used_before=now - ABANDONED_MS, now=now
+        )
 
 
 def new_client(
@@ -238,9 +243,3 @@ def remove_client(tx: Transaction, client_id: str, now: int) -> bool:
 
 def _list(tx: Transaction, kinds: list[ClientKind]) -> "list[Client]":
     return [Client.of_row(row) for kind in kinds for row in tx.all(table.LIST, kind=kind, limit=MOST_LISTED)]
-
-
-def _sweep(tx: Transaction, now: int) -> int:
-    return tx.run(table.DELETE_UNUSED, kind=ClientKind.DYNAMIC, created_before=now - UNUSED_MS) + tx.run(
-        table.DELETE_ABANDONED, kind=ClientKind.DYNAMIC, used_before=now - ABANDONED_MS, now=now
-    )

@@ -9,6 +9,7 @@ from drio_mcp.oauth.redirect_uris import is_anybodys
 from drio_mcp.store import Database
 from drio_mcp.store import consents as table
 from drio_mcp.store.consents import Place
+from drio_mcp.store.sweeping import sweep
 
 KEPT_MS = 400 * DAY
 """After so long without being given anew, a consent is asked for again."""
@@ -38,4 +39,4 @@ class ClientConsents:
 
     async def sweep(self, now: int) -> int:
         """Forget consents that are too old; gives how many."""
-        return await self._db.write(lambda tx: tx.run(table.DELETE_OLD, given_before=now - KEPT_MS))
+        return await sweep(self._db, table.DELETE_OLD, given_before=now - KEPT_MS)

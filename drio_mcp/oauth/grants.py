@@ -15,6 +15,7 @@ from drio_mcp.store import Database, Transaction, client_assertions, consents, i
 from drio_mcp.store import grants as table
 from drio_mcp.store.grants import GrantRow, PersonalRow, SummaryRow
 from drio_mcp.store.security_events import SecurityEvent
+from drio_mcp.store.sweeping import sweep
 
 KEPT_MS = 7 * DAY
 """How long a grant is kept after its end, so that what is presented late is known for what it was."""
@@ -153,7 +154,11 @@ class Grants:
 
     async def sweep(self, now: int) -> int:
         """Delete what ended a while ago: grants, seen assertions, initial access tokens; gives how many."""
-        return await self._db.write(_sweep, now)
+        return (
+            await sweep(self._db, table.DELETE_ENDED, ended_before=now - KEPT_MS)
+            + await sweep(self._db, client_assertions.DELETE_EXPIRED, now=now)
+            + await sweep(self._db, initial_access_tokens.DELETE_EXPIRED, now=now)
+        )
 
 
 def new_grant_id(randomness: Randomness) -> str:
@@ -224,11 +229,3 @@ def _revoke_personal(tx: Transaction, grant_id: str, now: int) -> bool:
     event, detail = SecurityEvent.GRANT_REVOKED, "by the command line"
     security_events.record(tx, event, now, user_id=user_id, grant_id=grant_id, detail=detail)
     return True
-
-
-def _sweep(tx: Transaction, now: int) -> int:
-    return (
-        tx.run(table.DELETE_ENDED, ended_before=now - KEPT_MS)
-        + tx.run(client_assertions.DELETE_EXPIRED, now=now)
-        + tx.run(initial_access_tokens.DELETE_EXPIRED, now=now)
-    )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from drio_mcp.store.database import Query, Statement
+from drio_mcp.store.sweeping import sweep_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,4 +36,4 @@ CONSUME = Query(
 )
 DELETE_OF_USER = Statement("DELETE FROM account_links WHERE user_id = :user_id")
 DELETE_MADE_BY = Statement("DELETE FROM account_links WHERE made_by = :user_id")
-DELETE_EXPIRED = Statement("DELETE FROM account_links WHERE expires_at <= :now")
+DELETE_EXPIRED = sweep_of("account_links", "token_hash", "expires_at <= :now")

@@ -7,6 +7,7 @@ the end of what the state means: of the question, of the approval, or of the dou
 from dataclasses import asdict, dataclass
 
 from drio_mcp.store.database import Query, Statement, Transaction
+from drio_mcp.store.sweeping import sweep_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ GIVE_BACK = Statement(
     """UPDATE approvals SET state = 'approved', begun_at = NULL, expires_at = :expires_at
        WHERE id = :id AND state = 'begun'"""
 )
-DELETE_ENDED = Statement("DELETE FROM approvals WHERE expires_at <= :ended_before")
+DELETE_ENDED = sweep_of("approvals", "id", "expires_at <= :ended_before")
 
 
 def insert(tx: Transaction, row: ApprovalRow) -> None:

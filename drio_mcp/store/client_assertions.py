@@ -3,12 +3,13 @@
 import hashlib
 
 from drio_mcp.store.database import Statement, Transaction
+from drio_mcp.store.sweeping import sweep_of
 
 RECORD = Statement(
     """INSERT INTO client_assertions (client_id, jti_hash, expires_at) VALUES (:client_id, :jti_hash, :expires_at)
        ON CONFLICT (client_id, jti_hash) DO NOTHING"""
 )
-DELETE_EXPIRED = Statement("DELETE FROM client_assertions WHERE expires_at <= :now")
+DELETE_EXPIRED = sweep_of("client_assertions", "client_id, jti_hash", "expires_at <= :now")
 
 
 def record(tx: Transaction, client_id: str, jti: str, expires_at: int) -> bool:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from drio_mcp.store.database import Query, Statement, Transaction
+from drio_mcp.store.sweeping import sweep_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +40,13 @@ REPLACE = Statement(
 )
 USE = Statement("UPDATE clients SET used_at = :now WHERE id = :id")
 DELETE = Statement("DELETE FROM clients WHERE id = :id")
-DELETE_UNUSED = Statement(
-    """DELETE FROM clients WHERE kind = :kind AND created_at <= :created_before AND used_at IS NULL"""
-)
-DELETE_ABANDONED = Statement(
-    """DELETE FROM clients WHERE kind = :kind AND created_at <= :used_before AND used_at <= :used_before
+DELETE_UNUSED = sweep_of("clients", "id", "kind = :kind AND used_at IS NULL AND created_at <= :created_before")
+DELETE_ABANDONED = sweep_of(
+    "clients",
+    "id",
+    """kind = :kind AND used_at <= :used_before
        AND NOT EXISTS (SELECT 1 FROM grants WHERE grants.client_id = clients.id AND grants.expires_at > :now
-                       AND grants.state <> 'revoked')"""
+                       AND grants.state <> 'revoked')""",
 )
 
 

@@ -6,6 +6,7 @@
 from dataclasses import asdict, dataclass
 
 from drio_mcp.store.database import Query, Statement, Transaction
+from drio_mcp.store.sweeping import sweep_of
 
 FIND = Query(
     """SELECT scopes FROM consents
@@ -24,7 +25,7 @@ FORGET_AUDIENCE = Statement(
     "DELETE FROM consents WHERE user_id = :user_id AND client_id = :client_id AND audience = :audience"
 )
 FORGET_CLIENT = Statement("DELETE FROM consents WHERE client_id = :client_id")
-DELETE_OLD = Statement("DELETE FROM consents WHERE given_at <= :given_before")
+DELETE_OLD = sweep_of("consents", "user_id, client_id, redirect_uri, audience", "given_at <= :given_before")
 
 
 @dataclass(frozen=True, slots=True)

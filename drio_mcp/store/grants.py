@@ -6,6 +6,7 @@
 from dataclasses import dataclass
 
 from drio_mcp.store.database import Query, Statement, Transaction
+from drio_mcp.store.sweeping import sweep_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,7 @@ REVOKE_OF_RESOURCE = Statement(
     """UPDATE grants SET state = 'revoked', expires_at = :now
        WHERE user_id = :user_id AND client_id = :client_id AND resource = :resource AND state <> 'revoked'"""
 )
-DELETE_ENDED = Statement("DELETE FROM grants WHERE expires_at <= :ended_before")
+DELETE_ENDED = sweep_of("grants", "id", "expires_at <= :ended_before")
 
 
 def find(tx: Transaction, grant_id: str) -> GrantRow | None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from drio_mcp.store.database import Query, Statement
+from drio_mcp.store.sweeping import sweep_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,4 +53,4 @@ LIST_BEFORE = Query(
     HistoryRow,
 )
 REPEAT = Statement("UPDATE history SET times = times + 1 WHERE connection_id = :connection_id AND number = :number")
-PRUNE = Statement("DELETE FROM history WHERE at <= :oldest")
+PRUNE = sweep_of("history", "connection_id, number", "at <= :oldest")

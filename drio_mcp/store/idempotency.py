@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from drio_mcp.clock import DAY
 from drio_mcp.errors import Conflict
 from drio_mcp.store.database import Query, Statement, Transaction
+from drio_mcp.store.sweeping import sweep_of
 
 LIFETIME_MS = DAY
 
@@ -32,7 +33,7 @@ KEEP = Statement(
        ON CONFLICT (user_id, app_id, key) DO UPDATE SET
            fingerprint = excluded.fingerprint, response = excluded.response, created_at = excluded.created_at"""
 )
-PRUNE = Statement("DELETE FROM idempotency_keys WHERE created_at <= :oldest")
+PRUNE = sweep_of("idempotency_keys", "user_id, app_id, key", "created_at <= :oldest")
 
 
 def replay(tx: Transaction, user_id: str, app_id: str, key: str, fingerprint: bytes, now: int) -> str | None:
@@ -52,8 +53,3 @@ def replay(tx: Transaction, user_id: str, app_id: str, key: str, fingerprint: by
 def keep(tx: Transaction, user_id: str, app_id: str, key: str, fingerprint: bytes, response: str, now: int) -> None:
     """Keep the answer for a day, in place of one that ran out."""
     tx.run(KEEP, user_id=user_id, app_id=app_id, key=key, fingerprint=fingerprint, response=response, now=now)
-
-
-def prune(tx: Transaction, now: int) -> int:
-    """Delete what is older than a day, and give how much there was."""
-    return tx.run(PRUNE, oldest=now - LIFETIME_MS)

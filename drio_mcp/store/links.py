@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from drio_mcp.store.database import Query, Statement
+from drio_mcp.store.sweeping import sweep_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,4 +43,4 @@ USE_UP = Query(
     LinkRow,
 )
 """A link that was made without writing anything is noted when it is used, once."""
-PRUNE = Statement("DELETE FROM connect_links WHERE expires_at <= :oldest")
+PRUNE = sweep_of("connect_links", "token_hash", "expires_at <= :oldest")

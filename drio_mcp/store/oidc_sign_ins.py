@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from drio_mcp.store.database import Query, Statement
+from drio_mcp.store.sweeping import sweep_of
 from drio_mcp.store.users import COLUMNS, UserRow
 
 
@@ -25,7 +26,7 @@ CONSUME = Query(
        RETURNING return_to, max_age, started_at""",
     OidcSignInRow,
 )
-DELETE_EXPIRED = Statement("DELETE FROM upstream_sign_ins WHERE expires_at <= :now")
+DELETE_EXPIRED = sweep_of("upstream_sign_ins", "state_hash", "expires_at <= :now")
 
 FIND_USER = Query(
     f"SELECT {COLUMNS} FROM users WHERE issuer = :issuer AND subject = :subject",  # noqa: S608

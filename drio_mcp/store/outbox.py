@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from drio_mcp.store.database import Query, Statement, Transaction
+from drio_mcp.store.sweeping import sweep_of
 
 NEVER = 2**62
 """When a message is due that waits for another of its subject."""
@@ -72,7 +73,7 @@ RELEASE_NEXT = Statement(
 )
 REMOVE = Statement("DELETE FROM outbox WHERE webhook_id = :webhook_id AND number = :number")
 CLEAR = Statement("DELETE FROM outbox WHERE webhook_id = :webhook_id")
-PRUNE = Statement("DELETE FROM outbox WHERE at <= :oldest")
+PRUNE = sweep_of("outbox", "webhook_id, number", "at <= :oldest")
 COUNT_OF_WEBHOOK = Query("SELECT count(*) FROM outbox WHERE webhook_id = :webhook_id", int)
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from drio_mcp.store.database import Query, Statement
+from drio_mcp.store.sweeping import sweep_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,4 +24,4 @@ CONSUME = Query(
        RETURNING connection_id, asked""",
     PendingAuthorization,
 )
-PRUNE = Statement("DELETE FROM pending_authorizations WHERE expires_at <= :now")
+PRUNE = sweep_of("pending_authorizations", "state_hash", "expires_at <= :now")

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from drio_mcp.clock import DAY
 from drio_mcp.store.database import Query, Statement, Transaction
+from drio_mcp.store.sweeping import sweep_of
 
 KEPT_MS = 400 * DAY
 """A year, and time to export it."""
@@ -69,10 +70,9 @@ LIST_AFTER = Query(
         WHERE at > :at OR (at = :at AND id > :id) ORDER BY at, id LIMIT :limit""",  # noqa: S608
     SecurityEventRow,
 )
-DELETE_ANONYMOUS = Statement(
-    """DELETE FROM security_events WHERE at > :after AND at <= :before AND user_id IS NULL AND event = :event"""
-)
-DELETE_OLD = Statement("DELETE FROM security_events WHERE at <= :before")
+DELETE_ANONYMOUS = sweep_of("security_events", "id", "user_id IS NULL AND event = 'sign_in_failed' AND at <= :before")
+"""What strangers tried on nobody's account; an index holds those alone."""
+DELETE_OLD = sweep_of("security_events", "id", "at <= :before")
 
 
 def record(
@@ -98,10 +98,3 @@ def record(
         address=address,
         detail=detail,
     )
-
-
-def prune(tx: Transaction, now: int) -> int:
-    """Delete what is older than `KEPT_MS`, and after a day what strangers tried on nobody's account; gives how many."""
-    event, before = SecurityEvent.SIGN_IN_FAILED, now - DAY
-    anonymous = tx.run(DELETE_ANONYMOUS, after=before - 7 * DAY, before=before, event=event)
-    return anonymous + tx.run(DELETE_OLD, before=now - KEPT_MS)

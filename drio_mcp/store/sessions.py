@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from drio_mcp.store.database import Query, Statement
+from drio_mcp.store.sweeping import sweep_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,4 +55,4 @@ DELETE_BEYOND = Statement(
     """DELETE FROM sessions WHERE user_id = :user_id AND id NOT IN (
            SELECT id FROM sessions WHERE user_id = :user_id ORDER BY seen_at DESC LIMIT :keep)"""
 )
-DELETE_ENDED = Statement("DELETE FROM sessions WHERE expires_at <= :now OR seen_at <= :idle_since")
+DELETE_ENDED = sweep_of("sessions", "id", "expires_at <= :now OR seen_at <= :idle_since")

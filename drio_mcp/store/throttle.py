@@ -8,6 +8,7 @@ import hashlib
 from dataclasses import dataclass
 
 from drio_mcp.store.database import Query, Statement, Transaction
+from drio_mcp.store.sweeping import sweep_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ GIVE_BACK = Statement(
     """UPDATE throttle_windows SET hits = hits - 1
        WHERE bucket = :bucket AND key_hash = :key_hash AND hits > 0"""
 )
-PRUNE = Statement("DELETE FROM throttle_windows WHERE closes_at <= :now")
+PRUNE = sweep_of("throttle_windows", "bucket, key_hash", "closes_at <= :now")
 
 
 def hit(tx: Transaction, bucket: str, key: str, now: int, window_ms: int) -> int:
@@ -69,11 +70,6 @@ def give_back(tx: Transaction, bucket: str, key: str) -> None:
 def clear(tx: Transaction, bucket: str, key: str) -> None:
     """Forget the attempts of `key`, as after a success."""
     tx.run(CLEAR, bucket=bucket, key_hash=_hash(key))
-
-
-def prune(tx: Transaction, now: int) -> int:
-    """Delete closed windows, and give how many there were."""
-    return tx.run(PRUNE, now=now)
 
 
 def _hash(key: str) -> bytes:

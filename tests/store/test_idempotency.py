@@ -6,6 +6,7 @@ import pytest
 
 from drio_mcp.errors import Conflict
 from drio_mcp.store import Database, Transaction, idempotency
+from drio_mcp.store.sweeping import sweep
 
 from ..conftest import SUNDAY_NOON
 
@@ -72,5 +73,5 @@ async def test_parallel_requests_with_one_key_get_one_answer(any_database: Datab
 async def test_pruning_deletes_what_ran_out_alone(any_database: Database) -> None:
     await any_database.write(answer, "old", app="app_old", now=SUNDAY_NOON - idempotency.LIFETIME_MS)
     await any_database.write(answer, "new", app="app_new")
-    assert await any_database.write(idempotency.prune, SUNDAY_NOON) == 1
+    assert await sweep(any_database, idempotency.PRUNE, oldest=SUNDAY_NOON - idempotency.LIFETIME_MS) == 1
     assert await any_database.write(answer, "newer", app="app_new") == "new"

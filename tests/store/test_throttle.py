@@ -2,6 +2,7 @@
 
 from drio_mcp.clock import MINUTE
 from drio_mcp.store import Database, throttle
+from drio_mcp.store.sweeping import sweep
 
 from ..conftest import SUNDAY_NOON
 
@@ -57,8 +58,8 @@ async def test_a_key_can_be_forgotten(any_database: Database) -> None:
 async def test_pruning_deletes_closed_windows_alone(any_database: Database) -> None:
     await any_database.write(throttle.hit, "sign-in", "old", SUNDAY_NOON - WINDOW, WINDOW)
     await any_database.write(throttle.hit, "sign-in", "new", SUNDAY_NOON, WINDOW)
-    assert await any_database.write(throttle.prune, SUNDAY_NOON) == 1
-    assert await any_database.write(throttle.prune, SUNDAY_NOON) == 0
+    assert await sweep(any_database, throttle.PRUNE, now=SUNDAY_NOON) == 1
+    assert await sweep(any_database, throttle.PRUNE, now=SUNDAY_NOON) == 0
     assert await any_database.read(throttle.peek, "sign-in", "new", SUNDAY_NOON) == 1
 
 

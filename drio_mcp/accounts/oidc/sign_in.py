@@ -22,6 +22,7 @@ from drio_mcp.outside import host_of
 from drio_mcp.store import Database, Transaction, throttle
 from drio_mcp.store import oidc_sign_ins as table
 from drio_mcp.store.oidc_sign_ins import OidcSignInRow
+from drio_mcp.store.sweeping import sweep
 
 LIFETIME_MS = 10 * MINUTE
 """How long a person may take at the provider."""
@@ -147,7 +148,7 @@ class OidcSignIn:
 
     async def sweep(self, now: int) -> int:
         """Delete the sign-ins that never came back, and give how many there were."""
-        return await self._db.write(lambda tx: tx.run(table.DELETE_EXPIRED, now=now))
+        return await sweep(self._db, table.DELETE_EXPIRED, now=now)
 
     async def _check_issuer(self, answer: dict[str, str]) -> None:
         """RFC 9207 section 2.4: the answer comes from the provider that was asked (mix-up, RFC 9700 section 4.4)."""

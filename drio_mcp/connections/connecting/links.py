@@ -32,6 +32,7 @@ from drio_mcp.foundations import Foundations
 from drio_mcp.opaque import MASK, b64url, from_b64url
 from drio_mcp.store import Transaction, links, upstreams
 from drio_mcp.store.links import LinkRow
+from drio_mcp.store.sweeping import sweep
 
 LIFETIME_MS = 30 * MINUTE
 KEPT_MS = HOUR
@@ -189,7 +190,7 @@ class Links:
 
     async def prune(self, now: int) -> int:
         """Forget links that ended more than an hour ago, and give how many there were."""
-        return await self._db.write(lambda tx: tx.run(links.PRUNE, oldest=now - KEPT_MS))
+        return await sweep(self._db, links.PRUNE, oldest=now - KEPT_MS)
 
     def _create(self, tx: Transaction, token: str, user_id: str, connection_id: str, expires_at: int) -> None:
         if repository.find_of(tx, connection_id, user_id) is None:

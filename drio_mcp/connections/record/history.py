@@ -12,6 +12,7 @@ from drio_mcp.models import Principal
 from drio_mcp.store import Database, Transaction, history
 from drio_mcp.store.cursors import cursor_of, read_cursor
 from drio_mcp.store.history import HistoryRow
+from drio_mcp.store.sweeping import sweep
 
 LONGEST_NAME = 120
 LONGEST_ADDRESS = 64
@@ -142,7 +143,7 @@ class History:
 
     async def prune(self, now: int) -> int:
         """Forget what is older than a year, and give how many lines that were."""
-        return await self._db.write(lambda tx: tx.run(history.PRUNE, oldest=now - KEPT_MS))
+        return await sweep(self._db, history.PRUNE, oldest=now - KEPT_MS)
 
     async def _rows(self, connection_id: str, before: int, limit: int) -> list[HistoryRow]:
         return await self._db.read(

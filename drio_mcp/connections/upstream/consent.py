@@ -47,6 +47,7 @@ from drio_mcp.errors import NotFound
 from drio_mcp.foundations import Foundations
 from drio_mcp.opaque import b64url
 from drio_mcp.store import Transaction, pending_authorizations, upstreams
+from drio_mcp.store.sweeping import sweep
 from drio_mcp.vault import SealBroken
 
 LIFETIME_MS = 30 * MINUTE
@@ -152,7 +153,7 @@ class ProviderConsent:
 
     async def prune(self, now: int) -> int:
         """Forget the authorizations that never came back, and give how many there were."""
-        return await self._db.write(lambda tx: tx.run(pending_authorizations.PRUNE, now=now))
+        return await sweep(self._db, pending_authorizations.PRUNE, now=now)
 
     async def _exchange(
         self,

@@ -22,6 +22,7 @@ from drio_mcp.foundations import Foundations
 from drio_mcp.opaque import Secret, new_id
 from drio_mcp.store import Transaction, approvals
 from drio_mcp.store.approvals import ApprovalRow
+from drio_mcp.store.sweeping import sweep
 from drio_mcp.vault import Binding, SealBroken
 
 QUESTION_MS = 30 * MINUTE
@@ -149,7 +150,7 @@ class Approvals:
 
     async def prune(self, now: int) -> int:
         """Forget what ended a day ago; gives how many."""
-        return await self._db.write(lambda tx: tx.run(approvals.DELETE_ENDED, ended_before=now - DOUBT_MS))
+        return await sweep(self._db, approvals.DELETE_ENDED, ended_before=now - DOUBT_MS)
 
     def _claim(self, tx: Transaction, client: GatewayClient, call: AskedCall, mark: bytes, now: int) -> ApprovalRow:
         """The row that decides: approved and now begun, still waiting, in doubt, or asked just now."""
