@@ -11,15 +11,17 @@ from pydantic import AfterValidator, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import SkipJsonSchema
 
-from drio_mcp.accounts.owned_connections import AfterCommit, OwnedConnections
+from drio_mcp.accounts.owned_connections import OwnedConnections
 from drio_mcp.clock import Clock, rfc3339
 from drio_mcp.errors import Conflict, NextStep, NotFound, PreconditionFailed, Problem, ValidationFailed
 from drio_mcp.models import Model
 from drio_mcp.opaque import Randomness, new_id
 from drio_mcp.outside import normalized, read_url
-from drio_mcp.store import Database, Transaction, apps, idempotency
+from drio_mcp.store import Database, Transaction, apps, idempotency, outbox
 from drio_mcp.store.apps import AppRow
 from drio_mcp.store.cursors import START, cursor_of, read_cursor
+from drio_mcp.store.parts import Part, end_in_parts, nothing_left
+from drio_mcp.store.sweeping import SLICE
 from drio_mcp.text import is_plain, is_visible
 
 FIRST_APP_NAME = "My app"
@@ -175,6 +177,10 @@ class Apps:
         """All of the person's apps, oldest first."""
         return [App.of(row) for row in await self._db.read(_list, user_id)]
 
+    async def count(self, user_id: str) -> int:
+        """How many apps the person has."""
+        return await self._db.read(lambda tx: tx.one(apps.COUNT, user_id=user_id)) or 0
+
     async def page(self, user_id: str, query: AppQuery | None = None) -> AppsAnswer:
         """A page of the person's apps, oldest first. Raises `BadRequest` for a cursor that is none."""
         return await self._db.read(_page, user_id, query or AppQuery())
@@ -226,7 +232,7 @@ class Apps:
     async def delete(
         self, user_id: str, app_id: str, dry_run: bool = False, *, if_match: Collection[str] | None = None
     ) -> None:
-        """Delete the app with its connections, and give back what they leave.
+        """Delete the app with its connections, and give back what they leave. One with very many is switched off first.
 
         Raises `NotFound`, the second time too, and `PreconditionFailed`.
         """
@@ -234,15 +240,19 @@ class Apps:
             await self._db.read(_matching, user_id, app_id, if_match)
             return
 
-        def decide(tx: Transaction) -> AfterCommit | None:
-            _matching(tx, user_id, app_id, if_match)
-            after = None if self._connections is None else self._connections.delete_of_app(tx, user_id, app_id)
-            tx.run(apps.DELETE, id=app_id, user_id=user_id)
-            return after
+        def end(tx: Transaction, place: bool | None) -> Part:
+            row = _matching(tx, user_id, app_id, if_match) if place is None else find(tx, user_id, app_id)
+            part = Part(nothing_left, is_last=True)
+            if self._connections is not None:
+                part = self._connections.delete_of_app(tx, app_id)
+            if part.is_last and tx.run(outbox.CLEAR_OF_APP, app_id=app_id, slice=SLICE) < SLICE:
+                tx.run(apps.DELETE, id=app_id, user_id=user_id)
+                return part
+            if row.is_enabled:  # nobody uses what is about to end
+                apps.update(tx, replace(row, is_enabled=0, updated_at=self._clock.now()))
+            return replace(part, is_last=False, place=True)
 
-        after = await self._db.write(decide)
-        if after is not None:
-            await after()
+        await end_in_parts(self._db, end)
 
     async def resolve(self, user_id: str, app_id: str | None) -> App:
         """The app meant: the one named, or without a name the only one. Raises `NotFound` and `ValidationFailed`."""

@@ -50,6 +50,7 @@ class Audit:
                     "appId": app_id,
                     "connectionId": connection_id,
                     "detail": row.detail,
+                    "times": row.times,
                 }
             if len(rows) < PAGE:
                 return

@@ -6,15 +6,17 @@ which is handed in, because accounts do not know it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from drio_mcp.accounts.owned_connections import AfterCommit, OwnedConnections
+from drio_mcp.accounts.owned_connections import OwnedConnections
 from drio_mcp.accounts.people import Person
 from drio_mcp.accounts.texts import clean_email, clean_name
 from drio_mcp.clock import Clock
 from drio_mcp.errors import Conflict, DrioError, NotFound, ValidationFailed
-from drio_mcp.store import Database, Transaction, account_links, security_events, sessions, users
+from drio_mcp.store import Database, Transaction, account_links, grants, outbox, security_events, sessions, users
+from drio_mcp.store.parts import Part, end_in_parts
 from drio_mcp.store.security_events import SecurityEvent
+from drio_mcp.store.sweeping import SLICE
 from drio_mcp.store.users import UserRow
 
 
@@ -93,14 +95,8 @@ class Directory:
         given back. Doing it again changes nothing.
         """
 
-        def end(tx: Transaction, row: UserRow) -> AfterCommit | None:
-            if row.is_disabled:
-                return None
-            tx.run(users.SET_DISABLED, id=row.id, is_disabled=1)
-            _end_ways_in(tx, row.id)
-            return self._connections.revoke_of_user(tx, row.id)
-
-        await self._decide(user_id, by, SecurityEvent.ACCOUNT_DISABLED, end, is_fatal=True)
+        await self._decide(user_id, by, SecurityEvent.ACCOUNT_DISABLED, _disable, is_fatal=True)
+        await end_in_parts(self._db, lambda tx, place: self._connections.revoke_of_user(tx, user_id, place))
 
     async def enable(self, user_id: str, by: Administrator = COMMAND_LINE) -> None:
         """Let the person in again. Raises `NotFound`."""
@@ -111,14 +107,22 @@ class Directory:
         await self._decide(user_id, by, SecurityEvent.ACCOUNT_ENABLED, begin)
 
     async def delete(self, user_id: str, by: Administrator = COMMAND_LINE) -> None:
-        """Delete the account with its apps, connections, grants and sessions, for good. Raises `NotFound`."""
+        """Delete the account with its apps, connections, grants and sessions, for good. Raises `NotFound`.
 
-        def remove(tx: Transaction, row: UserRow) -> AfterCommit:
-            after = self._connections.delete_of_user(tx, row.id)
-            tx.run(users.DELETE, id=row.id)
-            return after
+        One with very many is disabled first.
+        """
 
-        await self._decide(user_id, by, SecurityEvent.ACCOUNT_DELETED, remove, is_fatal=True)
+        def remove(tx: Transaction, _: None) -> Part:
+            row = _admitted(tx, user_id, by, is_fatal=True)
+            part = self._connections.delete_of_user(tx, user_id)
+            if part.is_last and _clear(tx, user_id):
+                tx.run(users.DELETE, id=user_id)
+                by.note(tx, SecurityEvent.ACCOUNT_DELETED, self._clock.now(), user_id)
+                return part
+            _disable(tx, row)
+            return replace(part, is_last=False)
+
+        await end_in_parts(self._db, remove)
 
     async def note_look(self, by: Administrator, what: str) -> None:
         """Write to the audit log that an operator looked at `what`, a fixed word of ours. Raises `NotAnOperator`."""
@@ -137,23 +141,37 @@ class Directory:
         user_id: str,
         by: Administrator,
         event: SecurityEvent,
-        act: Callable[[Transaction, UserRow], AfterCommit | None],
+        act: Callable[[Transaction, UserRow], None],
         is_fatal: bool = False,
     ) -> None:
-        def decide(tx: Transaction) -> AfterCommit | None:
-            by.check(tx)
-            if is_fatal and by.user_id == user_id:
-                raise Conflict("You cannot do this to your own account; another operator can")
-            row = tx.one(users.FIND, id=user_id)
-            if row is None:
-                raise NotFound("There is no such account")
-            after = act(tx, row)
+        def decide(tx: Transaction) -> None:
+            act(tx, _admitted(tx, user_id, by, is_fatal=is_fatal))
             by.note(tx, event, self._clock.now(), user_id)
-            return after
 
-        after = await self._db.write(decide)
-        if after is not None:
-            await after()
+        await self._db.write(decide)
+
+
+def _admitted(tx: Transaction, user_id: str, by: Administrator, *, is_fatal: bool) -> UserRow:
+    """The account, where they may act on it. Raises `NotAnOperator`, `Conflict` and `NotFound`."""
+    by.check(tx)
+    if is_fatal and by.user_id == user_id:
+        raise Conflict("You cannot do this to your own account; another operator can")
+    row = tx.one(users.FIND, id=user_id)
+    if row is None:
+        raise NotFound("There is no such account")
+    return row
+
+
+def _disable(tx: Transaction, row: UserRow) -> None:
+    if not row.is_disabled:
+        tx.run(users.SET_DISABLED, id=row.id, is_disabled=1)
+        _end_ways_in(tx, row.id)
+
+
+def _clear(tx: Transaction, user_id: str) -> bool:
+    """Delete a slice of what the account's row would take with it in any number; whether that was all."""
+    messages = tx.run(outbox.CLEAR_OF_USER, user_id=user_id, slice=SLICE)
+    return messages < SLICE and tx.run(grants.DELETE_OF_USER, user_id=user_id, slice=SLICE) < SLICE
 
 
 def _promote(tx: Transaction, row: UserRow) -> None:

@@ -76,10 +76,7 @@ async def _whose(services: "Services", email: str | None, app: str | None) -> tu
 
     if email is None:
         raise NotFound("The line names no account; add email to it, or --email to the command")
-    people = {each.email: each.id for each in await services.people.list()}
-    user_id = people.get(email.strip().lower())
-    if user_id is None:
-        raise NotFound("No account has this e-mail address")
+    user_id = (await services.directory.find(email)).id
     if app is None:
         return user_id, (await services.apps.resolve(user_id, None)).id
     found = [each.id for each in await services.apps.list(user_id) if app in {each.id, each.slug, each.name}]

@@ -177,10 +177,7 @@ def _run(email: str, app: str | None, work: "Callable[[Services, str, str], Awai
     async def found(services: "Services") -> T:
         from drio_mcp.errors import NotFound
 
-        wanted = email.strip().lower()
-        person = next((each for each in await services.people.list() if each.email == wanted), None)
-        if person is None:
-            raise NotFound("Nobody has this e-mail address")
+        person = await services.directory.find(email)
         owned = await services.apps.list(person.id)
         matching = [each for each in owned if app is None or app in {each.id, each.slug}]
         if app is None and len(owned) > 1:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from drio_mcp.accounts.apps import App, CreateApp, UpdateApp
+from drio_mcp.accounts.apps import App, AppQuery, CreateApp, UpdateApp
 from drio_mcp.accounts.people import Person
 from drio_mcp.connections.record.schemas import AuthConnection, ConnectionQuery, Status
 from drio_mcp.errors import Problem, ValidationFailed
@@ -145,13 +145,15 @@ async def _show_list(
     typed: dict[str, str] | None = None,
     problems: dict[str, str] | None = None,
 ) -> Response:
-    apps = await services_of(browser.request).apps.list(person.id)
+    query = AppQuery(cursor=browser.request.query_params.get("cursor", "")[:200] or None)
+    found = await services_of(browser.request).apps.page(person.id, query)
     return page(
         browser,
         "apps.html",
         status=status,
         section="apps",
-        apps=apps,
+        apps=found.apps,
+        more=with_query("/apps", cursor=found.next_cursor) if found.next_cursor else None,
         typed=typed or {},
         problems=problems or {},
         done=DONE.get(browser.request.query_params.get("done", "")),

@@ -79,7 +79,10 @@ FIND_OWNED = Query(
 LIST_OF_USER = Query(
     f"""SELECT {", ".join("connections." + name for name in COLUMNS.split(", "))}
         FROM apps JOIN connections ON connections.app_id = apps.id
-        WHERE apps.user_id = :user_id ORDER BY apps.created_at, apps.id, connections.created_at, connections.id""",  # noqa: S608
+        WHERE apps.user_id = :user_id
+          AND (CAST(:status AS TEXT) IS NULL OR connections.status = :status)
+          AND (CAST(:provider_key AS TEXT) IS NULL OR connections.provider_key = :provider_key)
+        ORDER BY apps.created_at, apps.id, connections.created_at, connections.id LIMIT :limit""",  # noqa: S608
     ConnectionRow,
 )
 LIST = Query(

@@ -180,6 +180,9 @@ REVOKE_OF_RESOURCE = Statement(
     """UPDATE grants SET state = 'revoked', expires_at = :now
        WHERE user_id = :user_id AND client_id = :client_id AND resource = :resource AND state <> 'revoked'"""
 )
+DELETE_OF_USER = Statement(
+    "DELETE FROM grants WHERE id IN (SELECT id FROM grants WHERE user_id = :user_id LIMIT :slice)"
+)
 DELETE_ENDED = sweep_of("grants", "id", "expires_at <= :ended_before")
 
 

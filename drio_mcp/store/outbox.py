@@ -73,6 +73,16 @@ RELEASE_NEXT = Statement(
 )
 REMOVE = Statement("DELETE FROM outbox WHERE webhook_id = :webhook_id AND number = :number")
 CLEAR = Statement("DELETE FROM outbox WHERE webhook_id = :webhook_id")
+CLEAR_OF_APP = Statement(
+    """DELETE FROM outbox WHERE (webhook_id, number) IN (
+           SELECT outbox.webhook_id, outbox.number FROM webhooks JOIN outbox ON outbox.webhook_id = webhooks.id
+           WHERE webhooks.app_id = :app_id LIMIT :slice)"""
+)
+CLEAR_OF_USER = Statement(
+    """DELETE FROM outbox WHERE (webhook_id, number) IN (
+           SELECT outbox.webhook_id, outbox.number FROM apps JOIN webhooks ON webhooks.app_id = apps.id
+           JOIN outbox ON outbox.webhook_id = webhooks.id WHERE apps.user_id = :user_id LIMIT :slice)"""
+)
 PRUNE = sweep_of("outbox", "webhook_id, number", "at <= :oldest")
 COUNT_OF_WEBHOOK = Query("SELECT count(*) FROM outbox WHERE webhook_id = :webhook_id", int)
 

@@ -30,11 +30,15 @@ FIND = Query(
     SecretRow,
 )
 LIST_FIELDS = Query("SELECT field FROM secrets WHERE connection_id = :connection_id ORDER BY field", str)
-LIST_FIELDS_OF_APP = Query(
+LIST_FIELDS_BETWEEN = Query(
     """SELECT secrets.connection_id, secrets.field FROM connections
-       JOIN secrets ON secrets.connection_id = connections.id WHERE connections.app_id = :app_id""",
+       JOIN secrets ON secrets.connection_id = connections.id
+       WHERE connections.app_id = :app_id
+         AND (connections.created_at, connections.id) >= (:first_created_at, :first_id)
+         AND (connections.created_at, connections.id) <= (:last_created_at, :last_id)""",
     lambda connection_id, field: (connection_id, field),
 )
+"""Of the connections of one page, from two indexes alone: no sealed value is read."""
 COUNT = Query("SELECT count(*) FROM secrets", int)
 LIST_AFTER = Query(
     f"""SELECT {COLUMNS} FROM secrets WHERE (connection_id, field) > (:connection_id, :field)
@@ -85,9 +89,21 @@ def fields_of(tx: Transaction, connection_id: str) -> frozenset[str]:
     return frozenset(tx.all(LIST_FIELDS, connection_id=connection_id))
 
 
-def fields_of_app(tx: Transaction, app_id: str) -> dict[str, frozenset[str]]:
-    """The fields that hold a secret, by connection, for a whole app in one query."""
+def fields_between(
+    tx: Transaction, app_id: str, first: tuple[int, str], last: tuple[int, str]
+) -> dict[str, frozenset[str]]:
+    """The fields that hold a secret, by connection, for a page of an app in one query.
+
+    `first` and `last` are the places (time of creation, id) of the page's ends.
+    """
     found: dict[str, set[str]] = {}
-    for connection_id, field in tx.all(LIST_FIELDS_OF_APP, app_id=app_id):
+    for connection_id, field in tx.all(
+        LIST_FIELDS_BETWEEN,
+        app_id=app_id,
+        first_created_at=first[0],
+        first_id=first[1],
+        last_created_at=last[0],
+        last_id=last[1],
+    ):
         found.setdefault(connection_id, set()).add(field)
     return {connection_id: frozenset(fields) for connection_id, fields in found.items()}

@@ -129,16 +129,16 @@ async def list_auth_connections(call: Call, arguments: ListConnections) -> Answe
         limit=arguments.limit,
         cursor=arguments.cursor,
     )
-    apps = [] if arguments.app_id else await call.services.apps.list(call.user_id)
-    if len(apps) > 1:
-        answer = await call.services.connections.list_of_person(call.user_id, [app.id for app in apps], query)
-        where = f"{len(apps)} apps"
+    apps = 1 if arguments.app_id else await call.services.apps.count(call.user_id)
+    if apps > 1:
+        answer = await call.services.connections.list_of_person(call.user_id, query)
+        where = f"{apps} apps"
     else:
         where = await app_of(call, arguments)
         answer = await call.services.connections.list(call.user_id, where, query)
     lines = [f"{len(answer.auth)} auth connection{'' if len(answer.auth) == 1 else 's'} in {where}:"]
     lines += [f"- {auth.name}: {summary(auth)}{reason(auth)}" for auth in answer.auth]
-    if len(apps) > 1 and len(answer.auth) == query.limit:
+    if apps > 1 and len(answer.auth) == query.limit:
         lines.append("There may be more: name an appId")
     if answer.next_cursor is not None:
         lines.append(f"There are more: call again with cursor {answer.next_cursor}")

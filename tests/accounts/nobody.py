@@ -1,21 +1,21 @@
 """Accounts whose people have no connections: what ends with an account is tested with connections elsewhere."""
 
-from drio_mcp.accounts.owned_connections import AfterCommit
+from typing import Any
+
 from drio_mcp.store import Transaction
+from drio_mcp.store.parts import Part, nothing_left
 
-
-async def nothing() -> None:
-    """What is left to do."""
+NOTHING = Part(nothing_left, is_last=True)
 
 
 class NoConnections:
     """There are none."""
 
-    def revoke_of_user(self, tx: Transaction, user_id: str) -> AfterCommit:
-        return nothing
+    def revoke_of_user(self, tx: Transaction, user_id: str, place: Any) -> Part:
+        return NOTHING
 
-    def delete_of_user(self, tx: Transaction, user_id: str) -> AfterCommit:
-        return nothing
+    def delete_of_user(self, tx: Transaction, user_id: str) -> Part:
+        return NOTHING
 
-    def delete_of_app(self, tx: Transaction, user_id: str, app_id: str) -> AfterCommit:
-        return nothing
+    def delete_of_app(self, tx: Transaction, app_id: str) -> Part:
+        return NOTHING

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from drio_mcp.accounts import CreateApp
@@ -28,6 +30,21 @@ async def test_apps_are_listed_and_created(ada: Visitor) -> None:
     page = await ada.get(answer.headers["location"])
     assert "Sales &lt;desk&gt;" in page.text
     assert "Nothing is connected yet" in page.text
+
+
+async def test_many_apps_are_shown_page_by_page(site: Site, ada: Visitor) -> None:
+    people = await site.services.people.list()
+    for number in range(100):
+        await site.services.apps.create(people[0].id, CreateApp(name=f"Made {number}"))
+    page = await ada.get("/apps")
+    more = re.search(r'href="(/apps\?cursor=[^"]+)">More apps', page.text)
+    assert more is not None
+    last = await ada.get(more[1])
+    shown = [re.findall(r"<code>(app_[^<]+)</code>", each.text) for each in (page, last)]
+    assert [len(each) for each in shown] == [100, 1]
+    assert {*shown[0], *shown[1]} == {app.id for app in await apps_of(site)}
+    assert "More apps" not in last.text
+    assert (await ada.get("/apps?cursor=nonsense")).status_code == 400
 
 
 @pytest.mark.parametrize("name", ["", "   ", "x" * 101, "a\x00b"])

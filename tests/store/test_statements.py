@@ -117,3 +117,20 @@ async def test_postgresql_prepares_every_statement(postgres: psycopg.Connection)
         except psycopg.Error as error:
             refused[name] = str(error)
     assert not refused
+
+
+async def test_the_secrets_of_a_page_are_found_in_indexes_alone(planner: sqlite3.Connection) -> None:
+    """A page of connections tells which secrets are stored; sealed values are long, and none of them is read for it."""
+    statement = STATEMENTS["drio_mcp.store.secrets.LIST_FIELDS_BETWEEN"]
+    plan = planner.execute(f"EXPLAIN QUERY PLAN {statement.sql}", dict.fromkeys(parameters_of(statement)))
+    steps = [detail for *_, detail in plan]
+    assert all("COVERING INDEX" in step for step in steps), steps
+    assert "connections_by_age (app_id=? AND (created_at,id)>(?,?) AND (created_at,id)<(?,?))" in steps[0]
+
+
+@pytest.mark.parametrize("name", ["apps.LIST_AFTER", "connections.LIST", "overview.LIST_PEOPLE"])
+async def test_a_page_is_read_in_its_order(planner: sqlite3.Connection, name: str) -> None:
+    """What a page costs must not grow with what stands behind it: nothing is sorted."""
+    statement = STATEMENTS[f"drio_mcp.store.{name}"]
+    plan = planner.execute(f"EXPLAIN QUERY PLAN {statement.sql}", dict.fromkeys(parameters_of(statement)))
+    assert not [detail for *_, detail in plan if "TEMP B-TREE" in detail]

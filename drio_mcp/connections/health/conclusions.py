@@ -7,7 +7,7 @@ from drio_mcp.connections.diagnosis_codes import Code, last_error
 from drio_mcp.connections.health.findings import Examination
 from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.connection import Connection
-from drio_mcp.connections.record.history import Actor, Event, record
+from drio_mcp.connections.record.history import Actor, Event, record_work
 from drio_mcp.connections.record.schemas import Status
 from drio_mcp.connections.record.status import after_check
 from drio_mcp.store import Transaction, token_sets
@@ -37,7 +37,7 @@ def conclude(
     if event is not None or is_changed:
         detail = None if examination.is_ok else examination.sentence
         name = event or Event.VALIDATED
-        record(tx, actor, row.app_id, row.id, name, now, outcome=examination.code, detail=detail)
+        record_work(tx, actor, row.app_id, row.id, name, now, outcome=examination.code, detail=detail)
     return before if after == before else repository.store(tx, after, now)
 
 

@@ -4,10 +4,10 @@ Each is one decision in one transaction, with its line of history. Somebody else
 """
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
-from drio_mcp.connections.catalog.providers import GENERICS, Provider, ProviderFacts, Providers
+from drio_mcp.connections.catalog.providers import GENERICS, ProviderFacts, Providers
 from drio_mcp.connections.record import brought_tokens, repository, sealing
 from drio_mcp.connections.record import idempotency as fingerprints
 from drio_mcp.connections.record import merge_patch as changes
@@ -29,7 +29,7 @@ from drio_mcp.connections.record.secret_references import SecretReferences
 from drio_mcp.errors import Conflict, NotFound, PreconditionFailed, Problem
 from drio_mcp.foundations import Foundations
 from drio_mcp.opaque import new_id
-from drio_mcp.store import Transaction, idempotency, secrets, token_sets
+from drio_mcp.store import Transaction, idempotency, token_sets
 from drio_mcp.store import connections as table
 from drio_mcp.store.connections import ConnectionRow, Owner
 from drio_mcp.store.cursors import cursor_of, read_cursor
@@ -249,20 +249,14 @@ class ConnectionCrud:
         for other in tx.all(table.CLEAR_DEFAULT, app_id=row.app_id, id=row.id, now=now):
             record(tx, actor, row.app_id, other, Event.UPDATED, now, detail="config.isDefault")
 
-    async def list_of_person(self, user_id: str, app_ids: Sequence[str], query: ConnectionQuery) -> ConnectionsAnswer:
-        """The first connections of several apps, up to the query's limit; its cursor is none here."""
+    async def list_of_person(self, user_id: str, query: ConnectionQuery) -> ConnectionsAnswer:
+        """The first connections of all of a person's apps, up to the query's limit; its cursor is none here."""
 
         def read(tx: Transaction) -> ConnectionsAnswer:
-            auth: list[AuthConnection] = []
-            providers: dict[str, Provider] = {}
-            for app_id in app_ids:
-                if len(auth) == query.limit:
-                    break
-                page = query.model_copy(update={"limit": query.limit - len(auth), "cursor": None})
-                answer = self._list(tx, user_id, app_id, page)
-                auth += answer.auth
-                providers |= {each.key: each for each in answer.providers}
-            return ConnectionsAnswer(auth=tuple(auth), providers=tuple(providers.values()))
+            found = repository.list_of_person(tx, user_id, query.limit, query.status, query.provider_key)
+            app_ids = dict.fromkeys(each.row.app_id for each in found)
+            used = {key for app_id in app_ids for key in tx.all(table.LIST_PROVIDERS, app_id=app_id)}
+            return self._answer(found, sorted(used))
 
         return await self._db.read(read)
 
@@ -270,17 +264,19 @@ class ConnectionCrud:
         repository.owner_of(tx, user_id, app_id)
         after = read_cursor(query.cursor)
         rows = table.list_after(tx, app_id, after, query.limit + 1, query.status, query.provider_key)
-        stored = secrets.fields_of_app(tx, app_id)
-        page = [
-            Connection.of(row, stored.get(row.id, frozenset()), client_of(tx, row, json.loads(row.config)))
-            for row in rows[: query.limit]
-        ]
-        used = [key for key in tx.all(table.LIST_PROVIDERS, app_id=app_id) if key not in GENERICS]
+        page = repository.page_of(tx, rows[: query.limit])
         last = page[-1].row if len(rows) > query.limit else None
+        next_cursor = None if last is None else cursor_of(last.created_at, last.id)
+        return self._answer(page, tx.all(table.LIST_PROVIDERS, app_id=app_id), next_cursor)
+
+    def _answer(
+        self, page: Iterable[Connection], used: Iterable[str], next_cursor: str | None = None
+    ) -> ConnectionsAnswer:
+        keys = (*GENERICS, *(key for key in used if key not in GENERICS))
         return ConnectionsAnswer(
             auth=tuple(each.read(self._providers) for each in page),
-            providers=tuple(self._providers.describe(key) for key in (*GENERICS, *used)),
-            next_cursor=None if last is None else cursor_of(last.created_at, last.id),
+            providers=tuple(self._providers.describe(key) for key in keys),
+            next_cursor=next_cursor,
         )
 
     def _hold(

@@ -1,7 +1,9 @@
 """The one place that loads and stores a connection, inside a decision. What is somebody else's does not exist."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
 
 from drio_mcp.connections.record.clients import client_of
 from drio_mcp.connections.record.connection import Connection
@@ -40,11 +42,28 @@ def find_in(tx: Transaction, app_id: str, id_or_key: str) -> Connection:
 
 def list_in(tx: Transaction, app_id: str, most: int) -> list[Connection]:
     """The connections of an app that is known to be the person's, oldest first."""
-    stored = secrets.fields_of_app(tx, app_id)
+    return page_of(tx, table.list_after(tx, app_id, (0, ""), most))
+
+
+def page_of(tx: Transaction, rows: Sequence[ConnectionRow]) -> list[Connection]:
+    """The connections of these rows, which are one app's in the order of their making."""
+    if not rows:
+        return []
+    first, last = rows[0], rows[-1]
+    places = (first.created_at, first.id), (last.created_at, last.id)
+    stored = secrets.fields_between(tx, first.app_id, *places)
     return [
-        Connection.of(row, stored.get(row.id, frozenset()), client_of(tx, row, json.loads(row.config)))
-        for row in table.list_after(tx, app_id, (0, ""), most)
+        Connection.of(row, stored.get(row.id, frozenset()), client_of(tx, row, json.loads(row.config))) for row in rows
     ]
+
+
+def list_of_person(
+    tx: Transaction, user_id: str, limit: int, status: str | None = None, provider_key: str | None = None
+) -> list[Connection]:
+    """The first connections of all of a person's apps, app by app."""
+    rows = tx.all(table.LIST_OF_USER, user_id=user_id, status=status, provider_key=provider_key, limit=limit)
+    by_app = groupby(rows, key=lambda row: row.app_id)
+    return [each for _, page in by_app for each in page_of(tx, list(page))]
 
 
 def owner_of(tx: Transaction, user_id: str, app_id: str) -> Owner:

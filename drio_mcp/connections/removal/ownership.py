@@ -5,8 +5,7 @@ Contract section 3: what was granted at providers is given back, best effort and
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 
 from drio_mcp.clock import Clock
 from drio_mcp.connections.diagnosis_codes import Code, last_error
@@ -17,50 +16,63 @@ from drio_mcp.connections.record.schemas import Status
 from drio_mcp.connections.record.status import after_refusal
 from drio_mcp.connections.removal.revocation import LeftBehind, UpstreamRevocation
 from drio_mcp.connections.upstream.stored_tokens import ACCESS_TOKEN, ORPHAN, REFRESH_TOKEN
-from drio_mcp.store import Transaction, connections, token_sets
+from drio_mcp.store import Transaction, apps, connections, token_sets
 from drio_mcp.store.connections import ConnectionRow
+from drio_mcp.store.cursors import START
+from drio_mcp.store.parts import Part, nothing_left
 
-AT_ONCE = 16
-SECONDS = 15.0
-"""How long an operator, or whoever deletes an app, waits for all providers together."""
+AT_ONCE = 32
+"""Connections of one part: some 20 ms in the writer."""
 SENTENCE = "The account was disabled, so its access was given back. Allow it again."
 JOB = Actor.job("account")
+
+Place = tuple[tuple[int, str], tuple[int, str]]
+"""Behind which app, and behind which of the next app's connections."""
 
 log = logging.getLogger("drio_mcp.connections")
 
 
 class Ownership:
-    """Ends what connections hold when they lose their owner. Each call gives what is left to do after the commit."""
+    """Ends what connections hold when they lose their owner, a part at a time."""
 
     def __init__(self, clock: Clock, revocation: UpstreamRevocation) -> None:
         self._clock = clock
         self._revocation = revocation
 
-    def revoke_of_user(self, tx: Transaction, user_id: str) -> Callable[[], Awaitable[None]]:
+    def revoke_of_user(self, tx: Transaction, user_id: str, place: Place | None) -> Part:
         """Give the person's grants back and forget their tokens; the connections stay and ask for consent again."""
+        of_app, of_connection = place or (START, START)
+        app = next(iter(tx.all(apps.LIST_AFTER, user_id=user_id, created_at=of_app[0], id=of_app[1], limit=1)), None)
+        if app is None:
+            return Part(nothing_left, is_last=True)
+        rows = connections.list_after(tx, app.id, of_connection, AT_ONCE)
         left = []
-        for connection in _read(tx, tx.all(connections.LIST_OF_USER, user_id=user_id)):
+        for connection in _read(tx, rows):
             if connection.secrets & {ACCESS_TOKEN, REFRESH_TOKEN}:
                 left.append(self._revocation.gather_grant(tx, connection))
                 self._forget_tokens(tx, connection)
-        return lambda: self._take_back(left)
+        has_more = len(rows) == AT_ONCE
+        later = (of_app, (rows[-1].created_at, rows[-1].id)) if has_more else ((app.created_at, app.id), START)
+        return Part(lambda: self._take_back(left), is_last=False, place=later)
 
-    def delete_of_user(self, tx: Transaction, user_id: str) -> Callable[[], Awaitable[None]]:
-        """Delete the person's connections."""
-        return self._delete(tx, tx.all(connections.LIST_OF_USER, user_id=user_id))
+    def delete_of_user(self, tx: Transaction, user_id: str) -> Part:
+        """Delete some of the person's connections; of the last part of them it says that it is the last."""
+        limit = AT_ONCE + 1
+        return self._delete(
+            tx, tx.all(connections.LIST_OF_USER, user_id=user_id, limit=limit, status=None, provider_key=None)
+        )
 
-    def delete_of_app(self, tx: Transaction, user_id: str, app_id: str) -> Callable[[], Awaitable[None]]:
-        """Delete the connections of the person's app."""
-        owned = tx.all(connections.LIST_OF_USER, user_id=user_id)
-        return self._delete(tx, [row for row in owned if row.app_id == app_id])
+    def delete_of_app(self, tx: Transaction, app_id: str) -> Part:
+        """The same for an app."""
+        return self._delete(tx, connections.list_after(tx, app_id, START, AT_ONCE + 1))
 
-    def _delete(self, tx: Transaction, rows: Sequence[ConnectionRow]) -> Callable[[], Awaitable[None]]:
+    def _delete(self, tx: Transaction, rows: Sequence[ConnectionRow]) -> Part:
         left = []
-        for connection in _read(tx, rows):
+        for connection in _read(tx, rows[:AT_ONCE]):
             left.append(self._revocation.gather(tx, connection))
             connections.delete(tx, connection.row)
             record(tx, JOB, connection.row.app_id, connection.id, Event.DELETED, self._clock.now())
-        return lambda: self._take_back(left)
+        return Part(lambda: self._take_back(left), is_last=len(rows) <= AT_ONCE)
 
     def _forget_tokens(self, tx: Transaction, connection: Connection) -> None:
         sealing.remove(tx, connection.id, (ACCESS_TOKEN, REFRESH_TOKEN, ORPHAN))
@@ -72,18 +84,10 @@ class Ownership:
         repository.store(tx, ended, now)
 
     async def _take_back(self, left: Sequence[LeftBehind]) -> None:
-        """Several at once, and no longer than `SECONDS` in all; the decision stands whatever providers say."""
-        turns = asyncio.Semaphore(AT_ONCE)
-
-        async def take_back(each: LeftBehind) -> None:
-            async with turns:
-                await self._revocation.take_back(each)
-
-        with suppress(TimeoutError):
-            async with asyncio.timeout(SECONDS):
-                for outcome in await asyncio.gather(*map(take_back, left), return_exceptions=True):
-                    if isinstance(outcome, Exception):
-                        log.error("what a connection left was not given back", exc_info=outcome)
+        """All of a part at once; the decision stands whatever providers say."""
+        for outcome in await asyncio.gather(*map(self._revocation.take_back, left), return_exceptions=True):
+            if isinstance(outcome, Exception):
+                log.error("what a connection left was not given back", exc_info=outcome)
 
 
 def _read(tx: Transaction, rows: Sequence[ConnectionRow]) -> list[Connection]:

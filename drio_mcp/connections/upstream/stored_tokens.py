@@ -13,7 +13,7 @@ from drio_mcp.connections.diagnosis_codes import Fault, last_error
 from drio_mcp.connections.record import repository, sealing
 from drio_mcp.connections.record.clients import ClientInUse
 from drio_mcp.connections.record.connection import Connection
-from drio_mcp.connections.record.history import Actor, Event, record
+from drio_mcp.connections.record.history import Actor, Event, record_work
 from drio_mcp.connections.record.schemas import Status
 from drio_mcp.connections.record.status import after_refusal, unless_disabled
 from drio_mcp.connections.upstream import client_secrets
@@ -116,7 +116,7 @@ class StoredTokens:
         now, row, outcome = self._clock.now(), connection.row, str(refusal.code)
         repository.store(tx, connection.with_row(status=status, last_error=error), now)
         note_client_fault(tx, connection.client, Fault(refusal.code, refusal.sentence))
-        record(tx, actor, row.app_id, row.id, Event.RENEWED, now, outcome=outcome, detail=refusal.sentence)
+        record_work(tx, actor, row.app_id, row.id, Event.RENEWED, now, outcome=outcome, detail=refusal.sentence)
 
     def put_orphan(self, tx: Transaction, connection: Connection, payload: Secret) -> None:
         """Keep an answer that came too late to be stored."""
@@ -141,7 +141,7 @@ class StoredTokens:
             last_validated_at=now,
             last_error=None,
         )
-        record(tx, actor, row.app_id, row.id, event, now)
+        record_work(tx, actor, row.app_id, row.id, event, now)
         note_client_works(tx, connection.client)
         return repository.store(tx, working, now)
 
