@@ -36,6 +36,8 @@ class Needs:
 
 
 CLIENT = ("client_id", "client_secret")
+INITIAL_TOKEN = "registration_initial_access_token"  # noqa: S105
+"""What some servers want to see before they register a client (RFC 7591 section 3)."""
 
 NEEDS: Mapping[ConfigType, Needs] = {
     ConfigType.OAUTH: Needs(

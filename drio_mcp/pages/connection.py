@@ -24,10 +24,14 @@ from drio_mcp.pages.forms import Form, read_own_form
 from drio_mcp.pages.history_words import line_of
 from drio_mcp.pages.paths import with_query
 from drio_mcp.pages.rendering import page
+from drio_mcp.pages.sentences import needed_of
 from drio_mcp.pages.signed_in import actor_of, signed_in
 
 LAST = 5
 """How much of its history the connection's own page shows."""
+
+CHECKED_ANEW = frozenset({Status.INVALID, Status.DEGRADED})
+"""Where a change of the settings is likely meant to mend something: whether it did is told at once."""
 
 DONE = {
     "created": "The connection was created.",
@@ -89,7 +93,7 @@ async def edit_connection(browser: Browser, person: Person) -> Response:
     """GET and POST /apps/{appId}/auth/{authId}/edit."""
     found = await find(browser, person)
     if browser.request.method != "POST":
-        return _edit(browser, found)
+        return _edit(browser, found, problems=_missing(found.auth))
     form = await read_own_form(browser)
     connections = services_of(browser.request).connections
     try:
@@ -101,7 +105,14 @@ async def edit_connection(browser: Browser, person: Person) -> Response:
     except PreconditionFailed as error:
         message = "Somebody changed it while you were editing. Here it is as it is now; nothing of yours was saved."
         return _edit(browser, await find(browser, person), error.status, problems={"": message})
+    if found.auth.status in CHECKED_ANEW:
+        await services_of(browser.request).validation.validate(actor_of(browser), found.app.id, found.auth.id)
     return browser.redirect(with_query(found.path, done="saved"))
+
+
+def _missing(auth: AuthConnection) -> dict[str, str]:
+    """What was found to be missing, beside the fields in which it is entered."""
+    return {path.removeprefix("config."): "This is missing" for path in needed_of(auth)}
 
 
 @signed_in

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from drio_mcp.connections.config_types import NEEDS, ConfigType
+from pydantic.alias_generators import to_camel
+
+from drio_mcp.connections.config_types import INITIAL_TOKEN, NEEDS, ConfigType
 from drio_mcp.connections.diagnosis_codes import CODES, Code, Mender, Remedy
 from drio_mcp.connections.record.clients import CONSENTED
 from drio_mcp.connections.record.schemas import AuthConnection, Status
 from drio_mcp.connections.record.status import WORKING
-from drio_mcp.pages.sentences import last_error_of, sentence_for, service_of
+from drio_mcp.pages.sentences import last_error_of, needed_of, sentence_for, service_of
 
 LABELS: Mapping[Status, str] = {
     Status.DRAFT: "Draft",
@@ -112,7 +114,7 @@ def step_of(auth: AuthConnection, code: Code | None) -> PageStep | None:
     if lacks_secret(auth) or (code is None and waits_for_consent(auth)):
         return PageStep(entry_label(auth), action="enter")
     remedy = CODES[code].remedy if code is not None else Remedy.NONE
-    if remedy is Remedy.LINK and takes_entry(auth):
+    if (remedy is Remedy.LINK or _is_entered(auth, code)) and takes_entry(auth):
         return PageStep(entry_label(auth), action="enter")
     if remedy is Remedy.UPDATE:
         return PageStep("Change settings", path=f"{path_of(auth)}/edit")
@@ -123,6 +125,16 @@ def step_of(auth: AuthConnection, code: Code | None) -> PageStep | None:
     if remedy is Remedy.RECONNECT:
         return PageStep("Connect again", path=f"/apps/{auth.app_id}/connect")
     return PageStep("Check now", action="check") if auth.status is not Status.VALID else None
+
+
+def _is_entered(auth: AuthConnection, code: Code | None) -> bool:
+    """Whether what is wrong is asked for on the page of the secret, not among the settings."""
+    if code is Code.REGISTRATION_REFUSED:
+        return auth.config.type in CONSENTED and auth.config.client_id is None
+    named = needed_of(auth)
+    return bool(named) and named <= {
+        f"config.{to_camel(each)}" for each in (*NEEDS[auth.config.type].asked, INITIAL_TOKEN)
+    }
 
 
 def lacks_secret(auth: AuthConnection) -> bool:

@@ -6,6 +6,7 @@ What the provider said itself, and the words of protocols, are details: the page
 from collections.abc import Mapping
 
 from drio_mcp.connections.diagnosis_codes import Code
+from drio_mcp.connections.record.config_rules import named_as_needed
 from drio_mcp.connections.record.schemas import AuthConnection
 
 SENTENCES: Mapping[Code, str] = {
@@ -59,3 +60,9 @@ def last_error_of(auth: AuthConnection) -> tuple[Code | None, str]:
     """The parts of `lastError`, which reads `code: sentence`."""
     code, _, sentence = (auth.last_error or "").partition(": ")
     return (Code(code), sentence) if code in SENTENCES else (None, auth.last_error or "")
+
+
+def needed_of(auth: AuthConnection) -> frozenset[str]:
+    """What `lastError` names as missing, by its path in a request: `config.clientId`."""
+    code, sentence = last_error_of(auth)
+    return named_as_needed(sentence) if code is Code.MISSING_CONFIGURATION else frozenset()

@@ -6,6 +6,7 @@ from drio_mcp.connections.record.answers import ConnectAuth, ConnectPlan
 from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.record.schemas import AuthConnection, Connect
 from drio_mcp.tools.connections import InApp, OnConnection, WaitFor, Write, app_of, body_of, summary
+from drio_mcp.tools.next_step import WAIT_FOR_PERSON
 from drio_mcp.tools.tool import Answer, Call, Invitation
 
 MOST_FINDINGS = 6
@@ -60,5 +61,5 @@ def what_next(auth: AuthConnection, connect: Connect | None) -> list[str]:
         lines.append(
             f"Give the person this link; it works once, for them alone, until {connect.expires_at}: {connect.url}"
         )
-        lines.append("Then call get_auth_connection with waitSeconds 55; it should say valid.")
+        lines.append(WAIT_FOR_PERSON)
     return lines

@@ -1,6 +1,5 @@
 """The tools about auth connections and the providers that they are made for."""
 
-import json
 from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, Field, StrictBool
@@ -23,6 +22,7 @@ from drio_mcp.connections.record.schemas import (
     UpdateAuthConnection,
 )
 from drio_mcp.models import Model
+from drio_mcp.tools.next_step import WAIT_FOR_PERSON, with_arguments
 from drio_mcp.tools.tool import Answer, Call
 
 M = TypeVar("M", bound=BaseModel)
@@ -157,7 +157,7 @@ async def get_auth_connection(call: Call, arguments: ReadConnection) -> Answer:
     lines += [f"{each.at} {each.event} by {each.actor.name}: {each.outcome}" for each in history]
     step = while_waiting(auth)
     if step is not None:
-        lines.append(f"It waits for its person. Next: call {step.tool} with {json.dumps(step.arguments)} for the link.")
+        lines.append(f"Next: call {step.tool}{with_arguments(step.arguments)} for what it waits for, and the link.")
     return Answer(ConnectionAnswer(auth=auth, next_step=step), "\n".join(lines))
 
 
@@ -226,5 +226,5 @@ def invitation(connect: Connect) -> str:
     """What the model should pass on."""
     return (
         f"It needs something that only its owner should type. Give the person this link, which works once until "
-        f"{connect.expires_at}: {connect.url}\nThen call get_auth_connection with waitSeconds 55."
+        f"{connect.expires_at}: {connect.url}\n{WAIT_FOR_PERSON}"
     )

@@ -3,12 +3,11 @@
 Clients show their models one of the two, so each says all of it.
 """
 
-import json
-from collections.abc import Mapping
 from typing import Any
 
 from drio_mcp.errors import DrioError, Forbidden, NextStep, RateLimited, ValidationFailed
 from drio_mcp.middleware.errors import Challenges, error_object
+from drio_mcp.tools.next_step import WAIT_FOR_PERSON, with_arguments
 from drio_mcp.tools.tool import Tool
 
 
@@ -53,7 +52,7 @@ def failure_text(tool: Tool, error: DrioError, step: NextStep) -> str:
 def in_words(tool: Tool, error: DrioError, step: NextStep) -> str:
     """The next step as a sentence."""
     if step.url is not None:
-        return f"Next: give the person this link to open: {step.url}"
+        return f"Next: give the person this link to open: {step.url}\n{WAIT_FOR_PERSON}"
     if step.tool is None:
         return f"Next: {PERSONS_TURN[error.code]}."
     if step.tool != tool.name or step.arguments:
@@ -61,11 +60,6 @@ def in_words(tool: Tool, error: DrioError, step: NextStep) -> str:
     if isinstance(error, RateLimited):
         return f"Next: wait {error.retry_after} seconds, then call {tool.name} again."
     return f"Next: {AGAIN.get(error.code, 'try again later, or tell the person')}."
-
-
-def with_arguments(arguments: Mapping[str, Any] | None) -> str:
-    """What a call is made with, as models write it."""
-    return f" with {json.dumps(dict(arguments), ensure_ascii=False)}" if arguments else ""
 
 
 AGAIN = {

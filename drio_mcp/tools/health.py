@@ -1,9 +1,11 @@
 """The tools that look after a connection: does it work, what is the matter with it, renew it."""
 
+from drio_mcp.connections.diagnosis_codes import Code
 from drio_mcp.connections.record.answers import Diagnosis
 from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.record.schemas import ConnectionAnswer
 from drio_mcp.tools.connections import OnConnection, Write, app_of, summary
+from drio_mcp.tools.next_step import WAIT_FOR_PERSON, with_arguments
 from drio_mcp.tools.tool import Answer, Call
 
 
@@ -26,7 +28,11 @@ async def validate_auth_connection(call: Call, arguments: OnConnectionDry) -> An
 async def diagnose_auth_connection(call: Call, arguments: OnConnection) -> Answer:
     app_id = await app_of(call, arguments)
     answer = await call.services.diagnoses.diagnose(Actor.client(call.principal), app_id, arguments.auth_id)
-    return Answer(answer, "\n".join(in_words(answer.diagnosis)))
+    lines = in_words(answer.diagnosis)
+    if answer.diagnosis.code == Code.OK:
+        renewal = {"appId": app_id, "authId": arguments.auth_id, "renewSecret": True}
+        lines.append(f"To replace its secret, call update_auth_connection{with_arguments(renewal)}.")
+    return Answer(answer, "\n".join(lines))
 
 
 async def refresh_auth_connection(call: Call, arguments: OnConnectionDry) -> Answer:
@@ -45,8 +51,9 @@ def in_words(diagnosis: Diagnosis) -> list[str]:
     if diagnosis.actor != "none":
         lines.append(f"Who must act: {diagnosis.actor}.")
     step = diagnosis.next_step
-    if step.tool is not None:
-        lines.append(f"Next: call {step.tool}" + (f" with {step.arguments}." if step.arguments else "."))
     if step.url is not None:
-        lines.append(f"Give the person this link, which works once, for them alone: {step.url}")
+        lines.append(f"Next: give the person this link, which works once, for them alone: {step.url}")
+        lines.append(WAIT_FOR_PERSON)
+    elif step.tool is not None:
+        lines.append(f"Next: call {step.tool}{with_arguments(step.arguments)}.")
     return lines

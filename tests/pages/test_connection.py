@@ -45,6 +45,35 @@ async def test_what_is_missing_is_entered_next(console: Console) -> None:
     assert "apiKey" in form_to(entry, "").fields
 
 
+async def test_a_missing_client_leads_to_the_page_that_has_its_fields(console: Console) -> None:
+    auth = await console.create({**OAUTH, "status": "valid"})
+    await console.change(auth, config={"clientId": None})
+    page = await console.visitor.get(console.at(auth))
+    assert "A setting is missing" in page.text
+    entry = await console.visitor.get((await console.visitor.press(page, "enter")).headers["location"])
+    assert {"clientId", "clientSecret"} <= set(form_to(entry, "").fields)
+
+
+async def test_a_missing_setting_leads_to_its_field_and_the_reason_goes_with_it(console: Console) -> None:
+    auth = await console.create({**OAUTH, "status": "valid"})
+    await console.change(auth, config={"tokenEndpoint": None})
+    assert f'href="{console.at(auth)}/edit"' in (await console.visitor.get(console.at(auth))).text
+    page = await console.visitor.get(f"{console.at(auth)}/edit")
+    assert form_to(page, console.at(auth)).attributes["tokenEndpoint"]["aria-invalid"] == "true"
+    assert "This is missing" in page.text
+    await console.visitor.submit(page, console.at(auth), tokenEndpoint="https://accounts.example.com/token")
+    after = await console.read(auth)
+    assert (after.status, after.last_error) == (Status.DRAFT, None)
+
+
+async def test_what_was_wrong_is_looked_at_again_when_its_settings_are_saved(console: Console) -> None:
+    auth = await console.create(with_key({**KEY, "config": {**KEY["config"], "apiBaseUrl": "https://127.0.0.1:9"}}))
+    await console.record(auth, Status.INVALID, "dns_failure: The host name does not resolve")
+    page = await console.visitor.get(f"{console.at(auth)}/edit")
+    await console.visitor.submit(page, console.at(auth), headerPrefix="")
+    assert "dns_failure" not in (await console.read(auth)).last_error  # type: ignore[operator]
+
+
 async def test_a_secret_is_replaced_on_its_own_page(console: Console) -> None:
     auth = await console.create(with_key())
     page = await console.visitor.get(console.at(auth))

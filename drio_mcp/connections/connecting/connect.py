@@ -36,7 +36,7 @@ from drio_mcp.connections.record.schemas import (
     Status,
 )
 from drio_mcp.connections.record.status import WORKING, error_of
-from drio_mcp.connections.upstream.persons_part import leads_on, needs_person
+from drio_mcp.connections.upstream.persons_part import is_mended_on_page, leads_on, needs_person
 from drio_mcp.connections.upstream.provider_rules import RULED
 from drio_mcp.connections.upstream.registrations import ProviderRegistrations
 from drio_mcp.foundations import Foundations
@@ -129,7 +129,10 @@ class Connector:
                 return ConnectionAnswer(auth=before.read(self._providers), dry_run=True)
             after = await self._registrations.renew(actor, before.id)
         except Fault as error:
-            raise conflict(diagnosis_of(before, error.code, error.sentence)) from None
+            now = await self._db.read(repository.find, before.id) or before
+            is_on_page = is_mended_on_page(now, error.code, error.sentence)
+            link = self._links.derive(actor.user_id, now.id) if is_on_page else None
+            raise conflict(diagnosis_of(now, error.code, error.sentence, connect=link)) from None
         connect = await self._links.create(actor.user_id, after.id) if needs_person(after) else None
         return ConnectionAnswer(auth=after.read(self._providers), connect=connect)
 

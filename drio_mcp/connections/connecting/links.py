@@ -48,6 +48,7 @@ LABELS = {
     "password": "Password",
     "clientId": "Client ID",
     "clientSecret": "Client secret",
+    "registrationInitialAccessToken": "Initial access token",
 }
 
 

@@ -3,16 +3,15 @@
 from dataclasses import replace
 
 from drio_mcp.connections.connecting.links import Links
-from drio_mcp.connections.diagnosis_codes import CODES, Code, Fault, Remedy
+from drio_mcp.connections.diagnosis_codes import Fault
 from drio_mcp.connections.health.checks import Examiner
 from drio_mcp.connections.health.findings import Examination
 from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.answers import Diagnosis, DiagnosisAnswer, DiagnosisEvidence
-from drio_mcp.connections.record.config_rules import missing
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.history import Actor
-from drio_mcp.connections.record.next_step import conflict, diagnosis_of, is_operators_to_mend, is_registrable
-from drio_mcp.connections.upstream.persons_part import CLIENT_FAULTS, fields_to_enter, needs_person
+from drio_mcp.connections.record.next_step import conflict, diagnosis_of, is_operators_to_mend
+from drio_mcp.connections.upstream.persons_part import is_mended_on_page
 from drio_mcp.errors import DrioError, NotFound, Unavailable
 from drio_mcp.store import Database, upstreams
 
@@ -56,10 +55,9 @@ class Diagnoses:
     def _told(self, actor: Actor, examination: Examination) -> Diagnosis:
         connection, code = examination.connection, examination.code
         connect = None
-        is_persons = CODES[code].remedy is Remedy.LINK or self._is_mended_on_page(connection, code)
-        if is_persons and not is_operators_to_mend(connection, code):
+        if is_mended_on_page(connection, code, examination.sentence) and not is_operators_to_mend(connection, code):
             connect = self._links.derive(actor.user_id, connection.id)
-        diagnosis = diagnosis_of(
+        return diagnosis_of(
             connection,
             code,
             examination.sentence,
@@ -67,18 +65,6 @@ class Diagnoses:
             connect=connect,
             target=examination.target,
         )
-        if connect is None or diagnosis.next_step.url is not None:
-            return diagnosis
-        step = replace(diagnosis.next_step, url=connect.url)
-        return diagnosis.model_copy(update={"next_step": step})
-
-    def _is_mended_on_page(self, connection: Connection, code: Code) -> bool:
-        """Whether the owner can mend it on the connection's page too, because that page asks for what is wrong."""
-        if code is Code.MISSING_CONFIGURATION:
-            config, has_reference = connection.config_in_use, connection.row.secret_ref is not None
-            lacking = missing(config, connection.secrets, has_reference)
-            return bool(lacking) and set(lacking) <= set(fields_to_enter(connection))
-        return code in CLIENT_FAULTS and not is_registrable(connection) and needs_person(connection)
 
 
 def _with_lacking(examination: Examination) -> Examination:

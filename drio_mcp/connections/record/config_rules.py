@@ -76,6 +76,21 @@ def allowed_origins(config: Config, facts: ProviderFacts | None) -> frozenset[st
     return own | facts.origins_at(config) | ({origin_of(base)} if base is not None else set())
 
 
+STILL_NEEDED = "Still needed: "
+
+
+def still_needed(*fields: str) -> str:
+    """The sentence of `missing_configuration`, which names what is to be given."""
+    return STILL_NEEDED + ", ".join(path_of(field) for field in fields)
+
+
+def named_as_needed(sentence: str) -> frozenset[str]:
+    """The paths that such a sentence names; none where it says something else."""
+    return (
+        frozenset(sentence.removeprefix(STILL_NEEDED).split(", ")) if sentence.startswith(STILL_NEEDED) else frozenset()
+    )
+
+
 def missing(config: Config, secrets: Set[str], has_reference: bool) -> list[str]:
     """The fields without which a connection of this type cannot work; `secrets` are those that are stored."""
     needs = needs_of(config)

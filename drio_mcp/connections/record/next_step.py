@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from drio_mcp.connections.config_types import NEEDS
 from drio_mcp.connections.diagnosis_codes import CLIENT_REFUSED, CODES, Code, Mender, Remedy
 from drio_mcp.connections.record.answers import Diagnosis, DiagnosisEvidence
 from drio_mcp.connections.record.connection import Connection
@@ -33,17 +34,20 @@ def diagnosis_of(
 def next_step_of(
     connection: Connection, code: Code, *, connect: Connect | None = None, target: str | None = None
 ) -> NextStep:
-    """The call or the page that gets a connection out of the state which `code` names."""
+    """The one call or the one page that gets a connection out of the state which `code` names, never both.
+
+    `connect` is given where that page asks for what is wrong, and then it is the way.
+    """
     here = {"appId": connection.row.app_id, "authId": connection.id}
     if code is Code.DISABLED:
         return NextStep(tool="update_auth_connection", arguments={**here, "status": "draft"})
     if is_operators_to_mend(connection, code):
         return NextStep()
+    if connect is not None:
+        return NextStep(url=connect.url)
     match CODES[code].remedy:
         case Remedy.NONE:
             return NextStep()
-        case Remedy.LINK if connect is not None:
-            return NextStep(url=connect.url)
         case Remedy.LINK:
             return NextStep(tool="diagnose_auth_connection", arguments=here)
         case Remedy.REGISTER if is_registrable(connection):
@@ -58,9 +62,17 @@ def next_step_of(
 
 def while_waiting(auth: AuthConnection) -> NextStep | None:
     """What comes next for a connection that waits for its person: the diagnosis, which has the link."""
-    if auth.status not in {Status.PENDING, Status.NEEDS_REAUTH}:
+    is_unfinished = auth.status is Status.DRAFT and _lacks_something(auth)
+    if auth.status not in {Status.PENDING, Status.NEEDS_REAUTH} and not is_unfinished:
         return None
     return NextStep(tool="diagnose_auth_connection", arguments={"appId": auth.app_id, "authId": auth.id})
+
+
+def _lacks_something(auth: AuthConnection) -> bool:
+    """Whether something that its type needs was not entered yet."""
+    needs = NEEDS[auth.config.type]
+    is_secret_lacking = needs.is_secret_required and auth.secret_ref is None
+    return is_secret_lacking or any(getattr(auth.config, name) is None for name in needs.settings)
 
 
 def is_operators_to_mend(connection: Connection, code: Code) -> bool:

@@ -15,7 +15,7 @@ something else.
 
 from drio_mcp.connections.config_types import ConfigType
 from drio_mcp.connections.diagnosis_codes import CODES, Code, last_error
-from drio_mcp.connections.record.config_rules import missing, path_of
+from drio_mcp.connections.record.config_rules import STILL_NEEDED, missing, named_as_needed, path_of, still_needed
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.schemas import SECRET_FIELDS, Status
 
@@ -99,11 +99,22 @@ def after_change(
     if is_voided:
         return status if status is Status.DISABLED else Status.DRAFT, last_error(Code.ORIGIN_CHANGED)
     if status is Status.VALID and (blocking := _blocking(before, after, is_claimed=wanted is Status.VALID)):
-        names = ", ".join(path_of(name) for name in blocking)
-        return Status.DRAFT, last_error(Code.MISSING_CONFIGURATION, f"Still needed: {names}")
+        return Status.DRAFT, last_error(Code.MISSING_CONFIGURATION, still_needed(*blocking))
+    error = _still_true(error, after)
     if error is not None and has_new_secret and not lacking(after) and error.partition(":")[0] in MENDED_BY_ENTRY:
         return status, None
     return status, error
+
+
+def _still_true(error: str | None, after: Connection) -> str | None:
+    """What `lastError` says is needed, without what has been given since."""
+    code, _, sentence = (error or "").partition(": ")
+    named = named_as_needed(sentence) if code == Code.MISSING_CONFIGURATION else frozenset()
+    given = {path_of(field) for field in (*after.config_in_use, *after.secrets)}
+    if not named & given:
+        return error
+    left = ", ".join(sorted(named - given))
+    return last_error(Code.MISSING_CONFIGURATION, STILL_NEEDED + left) if left else None
 
 
 def after_entry(after: Connection) -> tuple[Status, str | None]:

@@ -22,7 +22,7 @@ from drio_mcp.connections.catalog.providers import Providers
 from drio_mcp.connections.diagnosis_codes import Code, Fault
 from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.clients import client_for_consent, client_of
-from drio_mcp.connections.record.config_rules import path_of
+from drio_mcp.connections.record.config_rules import still_needed
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.failures import note_failure
 from drio_mcp.connections.record.history import Actor, Event
@@ -122,7 +122,7 @@ class ProviderConsent:
         if connection.row.status == Status.DISABLED:
             raise Fault(Code.DISABLED)
         if not leads_on(connection):
-            raise Fault(Code.MISSING_CONFIGURATION, "Still needed: config.authorizationEndpoint")
+            raise Fault(Code.MISSING_CONFIGURATION, still_needed("authorization_endpoint"))
         await self._registrations.ensure(actor, connection_id)
         state = b64url(self._randomness.bytes(32))
         return await self._db.write(self._begin, actor, connection_id, browser_key, state)
@@ -243,8 +243,7 @@ class ProviderConsent:
         config = connection.config_in_use
         lacking = [name for name in ("token_endpoint", "client_id") if name not in config]
         if lacking:
-            names = ", ".join(path_of(name) for name in lacking)
-            raise Fault(Code.MISSING_CONFIGURATION, f"Still needed: {names}")
+            raise Fault(Code.MISSING_CONFIGURATION, still_needed(*lacking))
         # Metadata speaks for its own endpoints only: others that were entered by hand may be another server's.
         is_described = server.get("authorization_endpoint") == config["authorization_endpoint"]
         return AskedConsent(

@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote_plus, urlencode, urlsplit, urlunsplit
 from drio_mcp.connections.catalog.templates import fill
 from drio_mcp.connections.config_types import ConfigType, needs_of
 from drio_mcp.connections.diagnosis_codes import Code, Fault
-from drio_mcp.connections.record.config_rules import Config, missing, path_of
+from drio_mcp.connections.record.config_rules import Config, missing, path_of, still_needed
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.secret_references import SecretReferences, SecretUnavailable
 from drio_mcp.connections.record.status import error_of
@@ -204,11 +204,11 @@ def require_usable(connection: Connection) -> None:
         lacking = [name for name in lacking if name != "client_id"]  # it is ours to get, with the person's click
     if lacking and error_of(connection) is Code.ORIGIN_CHANGED:
         raise Fault(Code.ORIGIN_CHANGED)
-    names = ", ".join(path_of(name) for name in lacking)
     if lacking and set(lacking) <= {needs.credential, needs.second_credential}:
+        names = ", ".join(path_of(name) for name in lacking)
         raise Fault(Code.AWAITING_CONSENT, f"The person has not yet entered {names}")
     if lacking:
-        raise Fault(Code.MISSING_CONFIGURATION, f"Still needed: {names}")
+        raise Fault(Code.MISSING_CONFIGURATION, still_needed(*lacking))
 
 
 def key_credential(config: Config, kind: ConfigType, value: Secret | None, second: Secret | None) -> Credential:

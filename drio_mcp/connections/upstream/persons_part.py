@@ -1,9 +1,11 @@
 """What a connection still needs of its person: a click, values that only they should type, or both."""
 
-from drio_mcp.connections.config_types import CLIENT, ConfigType, needs_of
-from drio_mcp.connections.diagnosis_codes import NEXT_STEPS, Code
+from drio_mcp.connections.config_types import CLIENT, INITIAL_TOKEN, ConfigType, needs_of
+from drio_mcp.connections.diagnosis_codes import CODES, NEXT_STEPS, Code, Remedy
 from drio_mcp.connections.record.clients import CONSENTED, ClientInUse
+from drio_mcp.connections.record.config_rules import named_as_needed, path_of
 from drio_mcp.connections.record.connection import Connection
+from drio_mcp.connections.record.next_step import is_registrable
 from drio_mcp.connections.record.schemas import Status
 from drio_mcp.connections.record.status import error_of, is_proven
 
@@ -34,10 +36,16 @@ def fields_to_enter(connection: Connection) -> tuple[str, ...]:
     if connection.client is not None and "client_id" not in config:
         return _of_client(connection.client, error, is_ours_to_get=is_ours_to_get)
     if "client_id" not in config:
-        return () if is_ours_to_get else CLIENT
+        return CLIENT if not is_ours_to_get else (INITIAL_TOKEN,) if _wants_initial_token(connection) else ()
     has_secret = "client_secret" in connection.secrets or connection.row.secret_ref is not None
     is_open = error in CLIENT_FAULTS or (connection.row.status == Status.DRAFT and not has_secret)
     return CLIENT if is_open else ()
+
+
+def _wants_initial_token(connection: Connection) -> bool:
+    """Whether the server registers nobody without a token that its people hand out (RFC 7591 section 3)."""
+    is_asked = connection.config.get("registration_auth_mode") == "initial_access_token"
+    return is_asked and INITIAL_TOKEN not in connection.secrets
 
 
 def _of_client(client: ClientInUse, error: Code | None, *, is_ours_to_get: bool) -> tuple[str, ...]:
@@ -61,6 +69,19 @@ def needs_person(connection: Connection) -> bool:
     if leads_on(connection):
         return True
     return status != Status.PENDING and bool(fields_to_enter(connection)) and not is_lost(connection)
+
+
+def is_mended_on_page(connection: Connection, code: Code, sentence: str) -> bool:
+    """Whether the connection's page asks for what the code finds wrong; `sentence` names what is missing."""
+    if CODES[code].remedy is Remedy.LINK:
+        return True
+    asked = {path_of(field) for field in fields_to_enter(connection)}
+    if code is Code.MISSING_CONFIGURATION:
+        named = named_as_needed(sentence)
+        return bool(named) and named <= asked
+    if code is Code.REGISTRATION_REFUSED:
+        return path_of("client_id") in asked
+    return code in CLIENT_FAULTS and not is_registrable(connection) and needs_person(connection)
 
 
 def is_lost(connection: Connection) -> bool:

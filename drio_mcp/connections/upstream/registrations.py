@@ -16,11 +16,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from drio_mcp.clock import DAY, HOUR, MINUTE
+from drio_mcp.connections.config_types import INITIAL_TOKEN
 from drio_mcp.connections.diagnosis_codes import CLIENT_REFUSED, Code, Fault
 from drio_mcp.connections.fields import origin_of
 from drio_mcp.connections.record import repository, sealing
 from drio_mcp.connections.record.answers import Method
 from drio_mcp.connections.record.clients import ClientInUse, Origin, client_for_consent, server_of
+from drio_mcp.connections.record.config_rules import still_needed
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.failures import note_failure
 from drio_mcp.connections.record.history import Actor, Event, record
@@ -277,22 +279,21 @@ class ProviderRegistrations:
             raise Fault(Code.DISABLED)
         endpoint = config.get("registration_endpoint")
         if endpoint is None:
-            raise Fault(Code.MISSING_CONFIGURATION, "Still needed: config.registrationEndpoint")
+            raise Fault(Code.MISSING_CONFIGURATION, still_needed("registration_endpoint"))
         if server_of(config) is None:
-            raise Fault(Code.MISSING_CONFIGURATION, "Still needed: config.authorizationEndpoint, config.tokenEndpoint")
+            raise Fault(Code.MISSING_CONFIGURATION, still_needed("authorization_endpoint", "token_endpoint"))
         initial_token = None
         if config.get("registration_auth_mode") == "initial_access_token":
             initial_token = self._initial_token(tx, connection, endpoint)
         return RegistrationRequest(connection, endpoint, initial_token, _described(tx, connection))
 
     def _initial_token(self, tx: Transaction, connection: Connection, endpoint: str) -> Secret:
-        field = "registration_initial_access_token"
         try:
-            token = sealing.unseal(tx, self._vault, connection.id, field, origin_of(endpoint))
+            token = sealing.unseal(tx, self._vault, connection.id, INITIAL_TOKEN, origin_of(endpoint))
         except SealBroken:
             raise Fault(Code.SECRET_UNAVAILABLE) from None
         if token is None:
-            raise Fault(Code.MISSING_CONFIGURATION, "Still needed: config.registrationInitialAccessToken")
+            raise Fault(Code.MISSING_CONFIGURATION, still_needed(INITIAL_TOKEN))
         return token
 
     def _metadata(self, asked: RegistrationRequest, before: ClientInUse | None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from drio_mcp.config import Settings
 from drio_mcp.connections.catalog.providers import Providers
 from drio_mcp.connections.diagnosis_codes import Code, Fault
 from drio_mcp.connections.fields import origin_of
+from drio_mcp.connections.record.config_rules import still_needed
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.secret_references import SecretReferences, SecretUnavailable
 from drio_mcp.connections.upstream.client_findings import way_of
@@ -35,8 +36,8 @@ class TokenEndpoints:
         config = connection.config
         url, client_id = config.get("token_endpoint"), connection.client_id
         if url is None or client_id is None:
-            lacking = "config.tokenEndpoint" if url is None else "config.clientId"
-            raise Fault(Code.MISSING_CONFIGURATION, f"Still needed: {lacking}")
+            lacking = "token_endpoint" if url is None else "client_id"
+            raise Fault(Code.MISSING_CONFIGURATION, still_needed(lacking))
         rules = ProviderRules.of(connection, self._providers.find(connection.row.provider_key))
         upstream = tx.one(upstreams.FIND, connection_id=connection.id)
         server: dict[str, Any] = json.loads(upstream.server) if upstream else {}

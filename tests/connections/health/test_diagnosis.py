@@ -197,7 +197,7 @@ CASES = [
     Broken("whose client secret was changed", oauth, change_the_client_secret,
            "client_secret_wrong", "owner", has_link=True),
     Broken("whose client secret ran out", oauth, expire_the_client_secret,
-           "client_secret_expired", "owner", UPDATE, has_link=True),
+           "client_secret_expired", "owner", has_link=True),
     Broken("whose registered client's secret ran out", mcp, expire_the_client_secret,
            "client_secret_expired", "owner", REGISTER),
     Broken("whose machine's secret was changed", machine, change_the_client_secret,

@@ -86,8 +86,14 @@ async def test_a_missing_initial_access_token_is_asked_for(tmp_path: Path, clock
             told = await refusal(here, auth)
             assert (told.code, told.actor) == ("missing_configuration", "owner")
             assert "config.registrationInitialAccessToken" in told.summary
-            assert told.next_step.tool == "update_auth_connection"
+            assert told.next_step.tool is None, "no model should hold it: the page asks for it"
             assert provider.log.count("register") == 0
+            token = (told.next_step.url or "").rpartition("/")[2]
+            view = await here.services.links.open(token, here.actor.user_id)
+            assert [(each.name, each.is_secret) for each in view.fields] == [("registrationInitialAccessToken", True)]
+            entered = {"registrationInitialAccessToken": INITIAL_ACCESS_TOKEN}
+            await here.services.links.submit(token, here.person, entered)
+            assert (await here.consent(auth)).status == "valid"
 
 
 @pytest.mark.parametrize(
