@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import aiosqlite
 
@@ -45,6 +45,22 @@ LOG_LIMIT_BYTES = 32 * 1024 * 1024
 
 class WholeDecisions(aiosqlite.Connection):
     """An aiosqlite connection that runs a whole function in its thread in one hop."""
+
+    _end: "asyncio.Future[Any] | None" = None
+
+    def stop(self) -> "asyncio.Future[Any] | None":
+        self._end = super().stop()
+        return self._end
+
+    async def begin(self) -> None:
+        """Start the thread and open the file in it. Where that fails the thread has ended: what it has to tell finds
+        the event loop open."""
+        try:
+            await self
+        except BaseException:
+            if self._end is not None:
+                await asyncio.wait([self._end])
+            raise
 
     async def call(self, function: Callable[[sqlite3.Connection], T]) -> T:
         result: T = await self._execute(function, self._conn)  # type: ignore[no-untyped-call]
@@ -160,7 +176,7 @@ class SqliteDatabase(Database):
 
     async def _connect(self, *, read_only: bool = False) -> WholeDecisions:
         connection = WholeDecisions(lambda: self._open_file(read_only), iter_chunk_size=64)
-        await connection
+        await connection.begin()
         self._connections.append(connection)
         return connection
 

@@ -20,6 +20,8 @@ from drio_mcp.config import Settings
 from drio_mcp.models import DEFAULT_SCOPES
 from drio_mcp.opaque import Secret
 from drio_mcp.services import Services, build_services
+from drio_mcp.tools import app_server
+from drio_mcp.tools import server as mcp_server
 from tests.helpers.browser import NO_TLS
 from tests.helpers.loop_watch import BOUND_SECONDS, Watch, watched
 
@@ -27,6 +29,10 @@ T = TypeVar("T")
 
 PASSWORD = "correct horse battery staple"
 START_SECONDS = 30
+
+LOADED = (app_server, mcp_server)
+"""A server loads the MCP SDK in a thread, which makes loggers as it goes, while pytest walks the table of all loggers
+without a lock: so it is here before the first test."""
 
 
 def cheap_passwords() -> Passwords:

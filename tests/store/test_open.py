@@ -1,8 +1,10 @@
 """From the setting `DRIO_DATABASE_URL` to a database."""
 
+import asyncio
 import os
 import stat
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -111,3 +113,30 @@ async def test_a_postgresql_that_is_not_there_is_one_sentence_without_the_passwo
         await open_database(settings, clock).open()
     assert "hunter2" not in raised.value.message
     assert "\n" not in raised.value.message
+
+
+def test_a_start_that_fails_leaves_no_thread_behind(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would tell its end to an event loop that is closed by then."""
+    (tmp_path / "drio.db").write_bytes(b"plain text" * 1000)
+    is_closed = threading.Event()
+
+    def tell_late(message: str, step: object) -> None:
+        if message.startswith("executing") and "close_and_stop" in repr(step):
+            is_closed.wait(0.2)
+
+    monkeypatch.setattr("aiosqlite.core.LOG.debug", tell_late)
+    threads: list[threading.Thread] = []
+    monkeypatch.setattr(threading, "excepthook", lambda caught: threads.append(caught.thread))
+    before = set(threading.enumerate())
+    loop = asyncio.new_event_loop()
+    with pytest.raises(StartupError):
+        loop.run_until_complete(open_database(Settings(data_dir=tmp_path), clock).open())
+    others = set(threading.enumerate()) - before
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+    is_closed.set()
+    for thread in others:
+        thread.join(10)
+    assert threads == []
