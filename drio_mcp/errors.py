@@ -150,9 +150,7 @@ class RateLimited(DrioError):
 
 
 class Unavailable(DrioError):
-    """`retry_after` is in whole seconds, where it is known."""
-
-    retry_after: int | None = None
+    """What passes without anybody's doing. `retry_after` is in whole seconds; where nobody knows, soon."""
 
     code = "unavailable"
     status = 503
@@ -164,7 +162,7 @@ class Unavailable(DrioError):
         *,
         details: Any = None,
         next_step: NextStep | None = None,
-        retry_after: int | None = None,
+        retry_after: int = 5,
     ) -> None:
         super().__init__(message, details=details, next_step=next_step)
         self.retry_after = retry_after

@@ -270,7 +270,7 @@ class Services:
             self.providers,
             self._stored_tokens,
             self._token_endpoints,
-            RegistrationClient(self._provider_outbound),
+            RegistrationClient(self._provider_outbound, self.clock),
         )
 
     @cached_property
@@ -293,7 +293,8 @@ class Services:
 
     @cached_property
     def provider_registrations(self) -> ProviderRegistrations:
-        return ProviderRegistrations(self.foundations, RegistrationClient(self._provider_outbound), self._token_client)
+        client = RegistrationClient(self._provider_outbound, self.clock)
+        return ProviderRegistrations(self.foundations, client, self._token_client)
 
     @cached_property
     def provider_consent(self) -> ProviderConsent:

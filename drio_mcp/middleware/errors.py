@@ -86,7 +86,7 @@ class Challenges:
                 return {"WWW-Authenticate": self.invalid if error.token_sent else self.missing}
             case errors.Forbidden():
                 return {"WWW-Authenticate": self.insufficient(error.scope)}
-            case errors.RateLimited() | errors.Unavailable() if error.retry_after is not None:
+            case errors.RateLimited() | errors.Unavailable():
                 return {"Retry-After": str(error.retry_after)}
             case errors.OAuthError() if error.http_status == 401:
                 return {"WWW-Authenticate": 'Basic realm="drio-mcp"'}  # RFC 6749 section 5.2

@@ -113,8 +113,7 @@ class OutboundBusy(Unavailable):
     default_message = BUSY
 
     def __init__(self, retry_after: int = 5) -> None:
-        super().__init__()
-        self.retry_after = retry_after
+        super().__init__(retry_after=retry_after)
 
 
 class Admission:

@@ -5,7 +5,7 @@ Clients show their models one of the two, so each says all of it.
 
 from typing import Any
 
-from drio_mcp.errors import DrioError, Forbidden, NextStep, RateLimited, ValidationFailed
+from drio_mcp.errors import DrioError, Forbidden, NextStep, RateLimited, Unavailable, ValidationFailed
 from drio_mcp.middleware.errors import Challenges, error_object
 from drio_mcp.tools.next_step import WAIT_FOR_PERSON, with_arguments
 from drio_mcp.tools.tool import Tool
@@ -57,7 +57,7 @@ def in_words(tool: Tool, error: DrioError, step: NextStep) -> str:
         return f"Next: {PERSONS_TURN[error.code]}."
     if step.tool != tool.name or step.arguments:
         return f"Next: call {step.tool}{with_arguments(step.arguments)}."
-    if isinstance(error, RateLimited):
+    if isinstance(error, RateLimited | Unavailable):
         return f"Next: wait {error.retry_after} seconds, then call {tool.name} again."
     return f"Next: {AGAIN.get(error.code, 'try again later, or tell the person')}."
 
@@ -65,7 +65,6 @@ def in_words(tool: Tool, error: DrioError, step: NextStep) -> str:
 AGAIN = {
     "validation_error": "correct these arguments and call it again",
     "bad_request": "correct the arguments and call it again",
-    "unavailable": "wait some seconds and call it again",
 }
 TOOL_BY_CODE = {
     "not_found": "list_auth_connections",

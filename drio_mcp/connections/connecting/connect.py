@@ -26,7 +26,7 @@ from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.crud import ConnectionCrud
 from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.record.merge_patch import READ_ONLY_CONFIG
-from drio_mcp.connections.record.next_step import conflict, diagnosis_of
+from drio_mcp.connections.record.next_step import diagnosis_of, refusal
 from drio_mcp.connections.record.schemas import (
     AuthConnection,
     ConfigInput,
@@ -120,7 +120,8 @@ class Connector:
     async def register(self, actor: Actor, app_id: str, id_or_key: str, *, dry_run: bool = False) -> ConnectionAnswer:
         """Register our client at the provider, now. A new one needs the person's consent anew: then there is a link.
 
-        Raises `NotFound`, and `Conflict` with a diagnosis where it is impossible, or the provider refuses.
+        Raises `NotFound`, and with a diagnosis `Conflict` where it is impossible, or the provider refuses, and
+        `Unavailable` where the provider can be asked again later.
         """
         before = await self._db.read(repository.get, actor.user_id, app_id, id_or_key)
         try:
@@ -132,7 +133,7 @@ class Connector:
             now = await self._db.read(repository.find, before.id) or before
             is_on_page = is_mended_on_page(now, error.code, error.sentence)
             link = self._links.derive(actor.user_id, now.id) if is_on_page else None
-            raise conflict(diagnosis_of(now, error.code, error.sentence, connect=link)) from None
+            raise refusal(diagnosis_of(now, error.code, error.sentence, connect=link), error) from None
         connect = await self._links.create(actor.user_id, after.id) if needs_person(after) else None
         return ConnectionAnswer(auth=after.read(self._providers), connect=connect)
 

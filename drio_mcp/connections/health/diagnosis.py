@@ -10,13 +10,10 @@ from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.answers import Diagnosis, DiagnosisAnswer, DiagnosisEvidence
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.history import Actor
-from drio_mcp.connections.record.next_step import conflict, diagnosis_of, is_operators_to_mend
+from drio_mcp.connections.record.next_step import diagnosis_of, is_operators_to_mend, refusal
 from drio_mcp.connections.upstream.persons_part import is_mended_on_page
-from drio_mcp.errors import DrioError, NotFound, Unavailable
+from drio_mcp.errors import DrioError, NotFound
 from drio_mcp.store import Database, upstreams
-
-RETRY_SECONDS = 30
-"""When to try again where nobody knows better."""
 
 
 class Diagnoses:
@@ -45,12 +42,7 @@ class Diagnoses:
 
     async def refusal(self, actor: Actor, connection: Connection, error: Fault) -> DrioError:
         """The same as an error: 503 for what mends itself, 409 for what somebody must mend (contract section 3)."""
-        diagnosis = await self.of(actor, connection, error)
-        if not error.mends_itself:
-            return conflict(diagnosis)
-        details, step = diagnosis.model_dump(mode="json"), diagnosis.next_step
-        wait = error.retry_after or RETRY_SECONDS
-        return Unavailable(diagnosis.summary, details=details, next_step=step, retry_after=wait)
+        return refusal(await self.of(actor, connection, error), error)
 
     def _told(self, actor: Actor, examination: Examination) -> Diagnosis:
         connection, code = examination.connection, examination.code

@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 
 from drio_mcp.connections.config_types import NEEDS
-from drio_mcp.connections.diagnosis_codes import CLIENT_REFUSED, CODES, Code, Mender, Remedy
+from drio_mcp.connections.diagnosis_codes import CLIENT_REFUSED, CODES, Code, Fault, Mender, Remedy
 from drio_mcp.connections.record.answers import Diagnosis, DiagnosisEvidence
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.schemas import AuthConnection, Connect, Status
-from drio_mcp.errors import Conflict, NextStep
+from drio_mcp.errors import Conflict, DrioError, NextStep, Unavailable
 from drio_mcp.store import Transaction, links
+
+RETRY_SECONDS = 30
+"""When to try again where nobody knows better."""
 
 
 def diagnosis_of(
@@ -92,7 +95,11 @@ def waiting_code(tx: Transaction, connection: Connection, now: int) -> Code:
     return Code.CONSENT_EXPIRED if ends_at is not None and ends_at <= now else Code.AWAITING_CONSENT
 
 
-def conflict(diagnosis: Diagnosis, message: str | None = None) -> Conflict:
-    """409 whose `details` are the diagnosis (contract section 3)."""
-    details = diagnosis.model_dump(mode="json")
-    return Conflict(message or diagnosis.summary, details=details, next_step=diagnosis.next_step)
+def refusal(diagnosis: Diagnosis, fault: Fault) -> DrioError:
+    """The error of an operation that `fault` ended, with the diagnosis as `details` (contract section 3): 409 where
+    somebody must mend it, 503 with `Retry-After` where it mends itself."""
+    details, step = diagnosis.model_dump(mode="json"), diagnosis.next_step
+    if not fault.mends_itself:
+        return Conflict(diagnosis.summary, details=details, next_step=step)
+    wait = fault.retry_after or RETRY_SECONDS
+    return Unavailable(diagnosis.summary, details=details, next_step=step, retry_after=wait)

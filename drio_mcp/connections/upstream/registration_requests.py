@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from drio_mcp.clock import SECOND
+from drio_mcp.clock import SECOND, Clock
 from drio_mcp.connections.diagnosis_codes import Code
 from drio_mcp.connections.fields import LONGEST_SECRET, LONGEST_URL, origin_of
+from drio_mcp.connections.upstream.retry_after import read_retry_after
 from drio_mcp.connections.upstream.token_answers import Refusal
 from drio_mcp.opaque import Secret
 from drio_mcp.outbound import Outbound, OutboundError, OutboundResponse
@@ -37,8 +38,9 @@ class Registered:
 class RegistrationClient:
     """Sends registrations and reads the answers. Never raises for what a provider does."""
 
-    def __init__(self, outbound: Outbound) -> None:
+    def __init__(self, outbound: Outbound, clock: Clock) -> None:
         self._outbound = outbound
+        self._clock = clock
 
     async def register(
         self, endpoint: str, metadata: Mapping[str, Any], initial_token: Secret | None
@@ -50,7 +52,7 @@ class RegistrationClient:
         answer = await self._send("POST", endpoint, initial_token, metadata)
         if isinstance(answer, OutboundResponse) and answer.status == 400 and _error(answer) != "invalid_redirect_uri":
             answer = await self._send("POST", endpoint, initial_token, _modest(metadata))
-        return answer if isinstance(answer, Refusal) else _read(answer, endpoint)
+        return answer if isinstance(answer, Refusal) else _read(answer, endpoint, self._clock.now())
 
     async def update(
         self, uri: str, token: Secret, client_id: str, secret: Secret | None, metadata: Mapping[str, Any]
@@ -60,7 +62,7 @@ class RegistrationClient:
         if secret is not None:
             body["client_secret"] = secret.reveal()
         answer = await self._send("PUT", uri, token, body)
-        return answer if isinstance(answer, Refusal) else _read(answer, uri)
+        return answer if isinstance(answer, Refusal) else _read(answer, uri, self._clock.now())
 
     async def is_gone(self, uri: str, token: Secret) -> bool:
         """Whether the server says that it no longer knows the client (RFC 7592 section 2.1)."""
@@ -92,9 +94,9 @@ def _modest(metadata: Mapping[str, Any]) -> dict[str, Any]:
     return {name: metadata[name] for name in kept} | {"token_endpoint_auth_method": "none"}
 
 
-def _read(answer: OutboundResponse, asked: str) -> Registered | Refusal:
+def _read(answer: OutboundResponse, asked: str, now: int) -> Registered | Refusal:
     if not answer.is_success:
-        return _refusal(answer)
+        return _refusal(answer, now)
     try:
         body = read_json(answer.body)
     except ValueError:
@@ -119,15 +121,12 @@ def _read(answer: OutboundResponse, asked: str) -> Registered | Refusal:
     )
 
 
-def _refusal(answer: OutboundResponse) -> Refusal:
-    status = answer.status
+def _refusal(answer: OutboundResponse, now: int) -> Refusal:
+    status, wait = answer.status, read_retry_after(answer.headers.get("retry-after"), now)
     if status == 429:
-        retry_after = answer.headers.get("retry-after", "")
-        is_number = retry_after.isascii() and retry_after.isdigit() and len(retry_after) <= 9
-        seconds = int(retry_after) if is_number else None
-        return Refusal(Code.RATE_LIMITED, "The registration endpoint asked us to slow down", status, seconds)
+        return Refusal(Code.RATE_LIMITED, "The registration endpoint asked us to slow down", status, wait)
     if status >= 500:
-        return Refusal(Code.PROVIDER_OUTAGE, f"The registration endpoint answered with status {status}", status)
+        return Refusal(Code.PROVIDER_OUTAGE, f"The registration endpoint answered with status {status}", status, wait)
     if status in {401, 403}:
         sentence = "The registration endpoint asks for an initial access token that it accepts"
         return Refusal(Code.REGISTRATION_REFUSED, f"{sentence} (status {status})", status)

@@ -176,7 +176,7 @@ class ProviderRegistrations:
             answer = await self._client.register(asked.endpoint, metadata, asked.initial_token)
             if isinstance(answer, Refusal):
                 await self._db.write(self._refused, actor, asked, answer)
-                raise Fault(answer.code, answer.sentence)
+                raise Fault(answer.code, answer.sentence, retry_after=answer.retry_after)
             former = None if before is None else await self._db.read(self._management, before.row.id)
             connection, is_used = await self._db.write(self._keep, actor, asked, answer, is_asked_for)
         if not is_used and answer.client_uri is not None and answer.access_token is not None:

@@ -9,7 +9,7 @@ from drio_mcp.connections.record.answers import Diagnosis
 from drio_mcp.connections.record.history import Event
 from drio_mcp.connections.record.schemas import AuthConnection, ConnectionAnswer
 from drio_mcp.connections.upstream.client_identity import client_document
-from drio_mcp.errors import Conflict
+from drio_mcp.errors import Conflict, Unavailable
 from tests.conftest import SUNDAY_NOON, FakeClock
 from tests.connections.place import Place, place_at
 from tests.upstreams import (
@@ -110,12 +110,17 @@ async def test_a_missing_initial_access_token_is_asked_for(tmp_path: Path, clock
     ],
 )
 async def test_a_refusal_is_a_diagnosis(tmp_path: Path, clock: FakeClock, fault: Any, code: str, status: str) -> None:
-    """409 with the diagnosis as details (contract section 3); the connection says the same afterwards."""
+    """The diagnosis as details: 409 where somebody must act, 503 where it mends itself (contract section 3). The
+    connection says the same afterwards."""
     with upstream(AuthorizationServer(registration="open")) as provider:
         provider.faults.at("register", fault)
         async with place_at(tmp_path, clock, provider) as here:
             auth = await by_hand(here, provider)
-            assert (await refusal(here, auth)).code == code
+            with pytest.raises(Conflict if code == "registration_refused" else Unavailable) as caught:
+                await register(here, auth)
+            assert caught.value.details["code"] == code
+            if isinstance(caught.value, Unavailable):
+                assert caught.value.retry_after > 0
             after = await here.get(auth)
             assert ((after.last_error or "").partition(":")[0], after.status) == (code, status)
 
