@@ -1,4 +1,4 @@
-"""Node, and the packages of `package.json` beside this file, installed once from its lock."""
+"""Node, and packages from their locks: those of `package.json` beside this file, and the large ones in `programs/`."""
 
 import fcntl
 import os
@@ -9,9 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 HERE = Path(__file__).parent
-MODULES = HERE / "node_modules"
-LOCK = HERE / "package-lock.json"
-INSTALLED = MODULES / ".installed-lock.json"
+PROGRAMS = HERE / "programs"
 OLDEST = 22
 
 
@@ -28,14 +26,22 @@ def node() -> str:
 
 
 @cache
-def install() -> Path:
+def install(folder: Path = HERE) -> Path:
     """The folder of the installed packages; of several test processes one installs and the others wait."""
-    with (HERE / ".install.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not INSTALLED.exists() or INSTALLED.read_bytes() != LOCK.read_bytes():
-            subprocess.run([*_npm(), "ci", "--silent"], cwd=HERE, check=True, env=environment())
-            shutil.copyfile(LOCK, INSTALLED)
-    return MODULES
+    lock, modules = folder / "package-lock.json", folder / "node_modules"
+    installed = modules / ".installed-lock.json"
+    with (folder / ".install.lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        if not installed.exists() or installed.read_bytes() != lock.read_bytes():
+            subprocess.run([*_npm(), "ci", "--silent"], cwd=folder, check=True, env=environment())
+            shutil.copyfile(lock, installed)
+    return modules
+
+
+def program(pattern: str) -> str:
+    """The path of the one program of `programs/` that the pattern names; its platform's, as no install script runs."""
+    (found,) = install(PROGRAMS).glob(pattern)
+    return str(found)
 
 
 def environment(**more: str) -> dict[str, str]:

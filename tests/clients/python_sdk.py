@@ -87,10 +87,17 @@ class Application:
             await self.stack.__aexit__(*sys.exc_info())
             raise
 
+    async def outcome(self, command: dict[str, Any]) -> dict[str, Any]:
+        """The whole result of a call."""
+        assert self.client is not None
+        result: Any = await self.client.call_tool(command["name"], command["input"])
+        text = "\n".join(part.text for part in result.content)
+        return {"isError": bool(result.is_error), "text": text}
+
 
 def main() -> None:
     application = Application(sys.argv[1])
-    names = ("connect", "reconnect", "tools", "call")
+    names = ("connect", "reconnect", "tools", "call", "outcome")
     asyncio.run(obey({name: getattr(application, name) for name in names}))
 
 

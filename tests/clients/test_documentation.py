@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.node import HERE
+from tests.clients.node import HERE, PROGRAMS
 
 ROOT = HERE.parent.parent
 ROW = re.compile(r"^\|[^|]*`([^`]+)` \| ([\w.-]+) \|", re.MULTILINE)
@@ -18,7 +18,10 @@ def documented() -> dict[str, str]:
 
 
 def packages() -> dict[str, str]:
-    wanted: dict[str, str] = json.loads((HERE / "package.json").read_text())["dependencies"]
+    """The Node packages and programs, by name."""
+    wanted: dict[str, str] = {}
+    for folder in (HERE, PROGRAMS):
+        wanted |= json.loads((folder / "package.json").read_text())["dependencies"]
     return wanted
 
 
@@ -44,9 +47,10 @@ def test_the_conformance_suite_is_documented_with_its_version() -> None:
     assert f"`{name}` {packages()[name]} runs" in (ROOT / "docs" / "clients.md").read_text()
 
 
-def test_the_lock_names_no_registry() -> None:
+@pytest.mark.parametrize("folder", [HERE, PROGRAMS], ids=["clients", "programs"])
+def test_the_lock_names_no_registry(folder: Path) -> None:
     """Where packages come from is each machine's own configuration; integrity is the lock's."""
-    lock = json.loads((HERE / "package-lock.json").read_text())
+    lock = json.loads((folder / "package-lock.json").read_text())
     entries = [entry for path, entry in lock["packages"].items() if path]
     assert all("resolved" not in entry for entry in entries)
     assert all("integrity" in entry for entry in entries if not entry.get("inBundle"))

@@ -21,6 +21,7 @@ from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 from pydantic import AnyHttpUrl
 
 from tests.upstreams.serving import serve
+from tests.upstreams.tool_server import add_things
 
 
 @dataclass
@@ -81,6 +82,11 @@ class InMemory(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken,
         self.access_tokens.pop(token.token, None)
         self.refresh_tokens.pop(token.token, None)
 
+    def withdraw(self) -> None:
+        """The person takes back what they allowed, at the provider."""
+        self.access_tokens.clear()
+        self.refresh_tokens.clear()
+
     def _issue(self, client_id: str, scopes: list[str], resource: str | None) -> OAuthToken:
         access, refresh = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         self.access_tokens[access] = AccessToken(
@@ -94,10 +100,11 @@ class InMemory(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken,
 
 @dataclass(frozen=True)
 class SdkServer:
-    """Where it runs, and what its provider knows."""
+    """Where it runs, what its provider knows, and what it has done."""
 
     origin: str
     provider: InMemory
+    written: list[str] = field(default_factory=list)
 
     @property
     def host_port(self) -> str:
@@ -129,9 +136,7 @@ def sdk_server() -> Iterator[SdkServer]:
         ),
     )
 
-    @server.tool()
-    async def list_things() -> str:
-        return "nothing"
-
+    running = SdkServer(origin, provider)
+    add_things(server, running.written)
     with serve(server.streamable_http_app(stateless_http=True, json_response=True), listener, lifespan="on"):
-        yield SdkServer(origin, provider)
+        yield running
