@@ -1,9 +1,13 @@
 """The shapes that more than one room speaks of. Those of one noun stand beside that noun's capability."""
 
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+
+Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+"""RFC 3339 in UTC with milliseconds, as `clock.rfc3339` writes it."""
 
 
 class Model(BaseModel):

@@ -14,7 +14,7 @@ from pydantic.json_schema import SkipJsonSchema
 from drio_mcp.accounts.owned_connections import OwnedConnections
 from drio_mcp.clock import Clock, rfc3339
 from drio_mcp.errors import Conflict, NextStep, NotFound, PreconditionFailed, Problem, ValidationFailed
-from drio_mcp.models import Model
+from drio_mcp.models import Model, Moment
 from drio_mcp.opaque import Randomness, new_id
 from drio_mcp.outside import normalized, read_url
 from drio_mcp.store import Database, Transaction, apps, idempotency, outbox
@@ -90,8 +90,8 @@ class App(Model):
     company_url: str | None
     server_instructions: str | None
     branding: dict[str, Any] | None
-    created_at: str
-    updated_at: str
+    created_at: Moment
+    updated_at: Moment
 
     @classmethod
     def of(cls, row: AppRow) -> "App":

@@ -19,6 +19,41 @@ ERROR: Schema = {
 }
 
 
+REFUSAL = {"error": "invalid_grant", "error_description": "This code was used before, or is too old"}
+DESCRIPTIONS = {
+    "register_client": "By anybody, or with an initial access token, as DRIO_REGISTRATION says.",
+    "read_client": "With the registration access token as bearer.",
+    "update_client": "With the registration access token as bearer; what is absent is gone.",
+    "delete_client": "With the registration access token as bearer; all that people allowed the client ends.",
+    "authorize": "Opened in the person's browser: signs them in, asks, and leads back with a code. PKCE with S256.",
+    "authorize_or_decide": "Parameters may come as a form too; the page sends its own form here.",
+    "come_back_from_sign_in": "Only where people sign in through an OpenID provider (DRIO_OIDC_ISSUER).",
+    "token": "Codes and refresh tokens are redeemed here. Refresh tokens rotate; an early repeat gets the same answer.",
+    "refresh": "As the token endpoint with grant_type=refresh_token.",
+    "revoke": "A refresh token's end is the grant's. Unknown tokens are answered alike.",
+    "introspect": "For the client to which the token was issued.",
+    "jwks": "Those with which ID tokens are signed (ES256), old ones while tokens of theirs live.",
+    "userinfo": "With an access token whose scopes have openid.",
+    "userinfo_by_post": "With an access token whose scopes have openid.",
+}
+CODE = {
+    "grant_type": "authorization_code",
+    "code": "drio_ac_example",
+    "code_verifier": "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+    "redirect_uri": "http://127.0.0.1:33418/callback",
+    "client_id": "client_example",
+}
+METADATA = {"redirect_uris": ["http://127.0.0.1:33418/callback"], "client_name": "My client"}
+BODIES: dict[str, Schema] = {
+    "register_client": METADATA,
+    "update_client": METADATA,
+    "token": CODE,
+    "refresh": {"refresh_token": "drio_rt_example", "client_id": "client_example"},
+    "revoke": {"token": "drio_rt_example", "client_id": "client_example"},
+    "introspect": {"token": "drio_at_example", "client_id": "client_example"},
+}
+
+
 def _object(required: str, optional: str = "", **other: Schema) -> Schema:
     """An object of strings, but for `other`; names are separated by spaces."""
     names = [*required.split(), *optional.split()]
@@ -68,34 +103,58 @@ def _operation(
     success: Schema = {"description": summary}
     if answer is not None:
         success["content"] = {JSON: {"schema": answer}}
+    refusal = {"description": "An OAuth error", "content": {JSON: {"schema": ERROR, "example": REFUSAL}}}
     described: Schema = {
         "operationId": name,
         "summary": summary,
+        "description": DESCRIPTIONS[name],
+        "tags": ["oauth"],
         "security": [],
-        "responses": {
-            str(status): success,
-            "default": {"description": "An OAuth error", "content": {JSON: {"schema": ERROR}}},
-        },
+        "responses": {str(status): success, "400": refusal, "default": refusal},
     }
     if body is not None:
-        described["requestBody"] = {"required": True, "content": {form: {"schema": body} for form in forms}}
+        content = {"schema": body, "example": BODIES[name]}
+        described["requestBody"] = {"required": True, "content": dict.fromkeys(forms, content)}
     if parameters is not None:
         described["parameters"] = parameters
     return described
 
 
-CLIENT_ID: list[Schema] = [{"name": "client_id", "in": "path", "required": True, "schema": STRING}]
+CLIENT_ID: list[Schema] = [
+    {
+        "name": "client_id",
+        "in": "path",
+        "required": True,
+        "description": "The client id that registration gave.",
+        "schema": STRING,
+    }
+]
+AUTHORIZATION_PARAMETERS = {
+    "client_id": "Of a registered client, or the https URL of a client ID metadata document.",
+    "redirect_uri": "One of the client's, exactly; the port of a loopback address is free.",
+    "code_challenge": "RFC 7636 section 4.3.",
+    "code_challenge_method": "S256.",
+    "state": "Comes back as it is.",
+    "response_type": "code, which is also what its absence means.",
+    "scope": "Names with spaces between them; absent: openid profile email.",
+    "resource": "RFC 8707: this server's MCP endpoint, or that of an app.",
+    "nonce": "Comes back in the ID token.",
+    "prompt": "none, login or consent.",
+    "login_hint": "The e-mail address that the sign-in page shows.",
+    "max_age": "Seconds since the last sign-in, after which it is asked for again.",
+}
 AUTHORIZE: list[Schema] = [
-    *({"name": name, "in": "query", "required": True, "schema": STRING} for name in ("client_id", "redirect_uri")),
-    *({"name": name, "in": "query", "schema": STRING} for name in ("code_challenge", "code_challenge_method", "state")),
-    *({"name": name, "in": "query", "schema": STRING} for name in ("response_type", "scope", "resource", "nonce")),
-    *({"name": name, "in": "query", "schema": STRING} for name in ("prompt", "login_hint", "max_age")),
+    {"name": name, "in": "query", "required": True, "description": words, "schema": STRING}
+    if name in {"client_id", "redirect_uri"}
+    else {"name": name, "in": "query", "description": words, "schema": STRING}
+    for name, words in AUTHORIZATION_PARAMETERS.items()
 ]
 
 PAGE: Schema = {
     "responses": {
         "200": {"description": "The question, for a person", "content": {HTML: {}}},
         "303": {"description": "Back to the client, or on to the sign-in page"},
+        "400": {"description": "An error page: the client or its redirect URI is not known", "content": {HTML: {}}},
         "default": {
             "description": "Back to the client, on to the sign-in page, or an error page",
             "content": {HTML: {}},

@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute, Route
 
 from drio_mcp.accounts.answers import AppAnswer, DeletedAnswer, UserAnswer
 from drio_mcp.accounts.apps import AppQuery, AppsAnswer, CreateApp, UpdateApp
-from drio_mcp.api import apps, connect, connections, me, providers, use
+from drio_mcp.api import apps, connect, connections, me, providers, tokens, use
 from drio_mcp.api.auth import AUTH_ROUTES
 from drio_mcp.api.health import healthz, readyz
 from drio_mcp.api.llms import llms
@@ -62,6 +62,27 @@ OPERATIONS: tuple[Operation, ...] = (
         scope=Scope.OPENID,
         handler=me.get_me,
         result=UserAnswer,
+    ),
+    Operation(
+        name="list_tokens",
+        methods=("GET",),
+        path="/api/v1/me/tokens",
+        summary="Your personal tokens",
+        scope=FULL_ACCESS,
+        handler=tokens.list_tokens,
+        result=tokens.OwnTokensAnswer,
+        is_tool=False,
+    ),
+    Operation(
+        name="revoke_token",
+        methods=("DELETE",),
+        path="/api/v1/me/tokens/{tokenId}",
+        summary="End one of your personal tokens, at once",
+        scope=FULL_ACCESS,
+        handler=tokens.revoke_token,
+        result=DeletedAnswer,
+        query=DryRun,
+        is_tool=False,
     ),
     Operation(
         name="list_apps",

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, StrictBool, StringConstraints
 
 from drio_mcp.clock import rfc3339
 from drio_mcp.events.changes import EventType
-from drio_mcp.models import Model
+from drio_mcp.models import Model, Moment
 from drio_mcp.opaque import Secret
 from drio_mcp.store.deliveries import DeliveryRow
 from drio_mcp.store.webhooks import WebhookRow
@@ -47,8 +47,8 @@ class Webhook(Model):
     events: tuple[EventType, ...]
     description: str | None
     status: WebhookStatus
-    created_at: str
-    last_delivery_at: str | None
+    created_at: Moment
+    last_delivery_at: Moment | None
     last_error: str | None
     secret: str | None = Field(default=None, exclude_if=lambda value: value is None)
 
@@ -114,7 +114,7 @@ class Delivery(Model):
 
     id: str
     type: str
-    at: str
+    at: Moment
     status: int | None
     duration_ms: int
     attempt: int

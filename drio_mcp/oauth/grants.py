@@ -13,6 +13,7 @@ from drio_mcp.oauth.tokens import GRANT_PREFIX, Kind, Tokens
 from drio_mcp.opaque import Randomness, b64url
 from drio_mcp.store import Database, Transaction, client_assertions, consents, initial_access_tokens, security_events
 from drio_mcp.store import grants as table
+from drio_mcp.store.dry_run import decide
 from drio_mcp.store.grants import GrantRow, PersonalRow, SummaryRow
 from drio_mcp.store.security_events import SecurityEvent
 from drio_mcp.store.sweeping import sweep
@@ -141,8 +142,12 @@ class Grants:
 
     async def revoke_personal(self, grant_id: str) -> None:
         """End anybody's personal token, as an operator. Raises `NotFound`."""
-        if not await self._db.write(_revoke_personal, grant_id, self._clock.now()):
-            raise NotFound("There is no personal token with this id")
+        await self._db.write(_revoke_personal, grant_id, self._clock.now())
+
+    async def revoke_own(self, user_id: str, grant_id: str, address: str | None, *, dry_run: bool = False) -> None:
+        """End a personal token of this person's. Raises `NotFound`, for a client's grant and somebody else's too."""
+        now = self._clock.now()
+        await decide(self._db, dry_run, lambda tx: _revoke_personal(tx, grant_id, now, user_id, address))
 
     async def revoke(self, user_id: str, grant_id: str, address: str | None = None) -> None:
         """End one of the person's grants, in every process at once, and ask again next time. Raises `NotFound`.
@@ -222,10 +227,12 @@ def _revoke_own(tx: Transaction, user_id: str, grant_id: str, address: str | Non
     return True
 
 
-def _revoke_personal(tx: Transaction, grant_id: str, now: int) -> bool:
+def _revoke_personal(
+    tx: Transaction, grant_id: str, now: int, owner: str | None = None, address: str | None = None
+) -> None:
+    """What is raised undoes it: another one's token stays as it is."""
     user_id = tx.one(table.REVOKE_PERSONAL, id=grant_id, now=now)
-    if user_id is None:
-        return False
-    event, detail = SecurityEvent.GRANT_REVOKED, "by the command line"
-    security_events.record(tx, event, now, user_id=user_id, grant_id=grant_id, detail=detail)
-    return True
+    if user_id is None or owner not in {None, user_id}:
+        raise NotFound("There is no personal token with this id")
+    event, detail = SecurityEvent.GRANT_REVOKED, "by the command line" if owner is None else "by its person"
+    security_events.record(tx, event, now, user_id=user_id, grant_id=grant_id, address=address, detail=detail)

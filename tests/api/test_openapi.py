@@ -1,6 +1,7 @@
 """openapi.json describes what is served, and is valid OpenAPI 3.1."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import httpx2
@@ -9,6 +10,7 @@ import pytest
 import schemathesis
 from starlette.routing import Route
 
+from drio_mcp.api.openapi_texts import DESCRIPTIONS, own_name
 from drio_mcp.api.routes import OPERATIONS
 from drio_mcp.app import create_app
 from drio_mcp.middleware.families import CALLBACK
@@ -74,3 +76,76 @@ def test_path_parameters_are_declared(document: dict[str, Any]) -> None:
         for operation in item.values():
             declared = {each["name"] for each in operation.get("parameters", []) if each["in"] == "path"}
             assert declared == set(re.findall(r"{(\w+)}", path)), path
+
+
+def operations_of(document: dict[str, Any]) -> list[dict[str, Any]]:
+    return [operation for item in document["paths"].values() for operation in item.values()]
+
+
+def test_every_operation_has_a_tag_and_words_of_its_own(document: dict[str, Any]) -> None:
+    tags = {each["name"] for each in document["tags"]}
+    operations = operations_of(document)
+    assert {tag for each in operations for tag in each["tags"]} == tags
+    assert all(each["description"] != each["summary"] for each in operations)
+    assert set(DESCRIPTIONS) == {own_name(each.name) for each in OPERATIONS}, "and there are no others"
+    for each in operations:
+        for parameter in each.get("parameters", ()):
+            assert parameter["description"], parameter
+
+
+def test_personal_tokens_are_a_plain_bearer(document: dict[str, Any]) -> None:
+    """Tools that import the document offer a field for it, where OAuth would want a client first."""
+    assert document["components"]["securitySchemes"]["personalToken"]["scheme"] == "bearer"
+    assert {"personalToken": []} in document["paths"]["/api/v1/me"]["get"]["security"]
+
+
+def schemas_reached(node: Any, document: dict[str, Any], seen: set[str]) -> Iterator[Any]:
+    if isinstance(node, dict):
+        yield node
+        name = node.get("$ref", "").rpartition("/")[2]
+        if name and name not in seen:
+            seen.add(name)
+            yield from schemas_reached(document["components"]["schemas"][name], document, seen)
+        for each in node.values():
+            yield from schemas_reached(each, document, seen)
+    elif isinstance(node, list):
+        for each in node:
+            yield from schemas_reached(each, document, seen)
+
+
+def test_answers_may_grow_and_requests_are_closed(document: dict[str, Any]) -> None:
+    """A client that checks answers must not break because of a new member; a misspelt one in a request is told."""
+    seen: set[str] = set()
+    for operation in operations_of(document):
+        reached = schemas_reached(operation["responses"], document, seen)
+        assert all(each.get("additionalProperties") is not False for each in reached)
+    assert document["components"]["schemas"]["CreateAuthConnection"]["additionalProperties"] is False
+
+
+def test_moments_are_date_times(document: dict[str, Any]) -> None:
+    moments = {
+        (name, member): schema
+        for name, model in document["components"]["schemas"].items()
+        for member, schema in model.get("properties", {}).items()
+        if member.endswith("At") or member == "at"
+    }
+    assert len(moments) > 15
+    for where, schema in moments.items():
+        assert "'format': 'date-time'" in str(schema), where
+    connection = document["components"]["schemas"]["AuthConnection"]["properties"]
+    assert {"createdAt", "updatedAt", "lastValidatedAt"} <= set(connection)
+
+
+def test_examples_are_right(document: dict[str, Any]) -> None:
+    """Each body has one; each fits its schema, and is not merely any object."""
+    count = 0
+    for operation in operations_of(document):
+        contents = [operation.get("requestBody", {}), *operation["responses"].values()]
+        for content in (each for one in contents for each in one.get("content", {}).values()):
+            if "example" in content:
+                whole = {**content["schema"], "components": document["components"]}
+                jsonschema_rs.validator_for(whole).validate(content["example"])
+                count += 1
+        if "requestBody" in operation:
+            assert all("example" in each for each in operation["requestBody"]["content"].values())
+    assert count > 100

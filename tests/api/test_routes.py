@@ -20,7 +20,7 @@ CHALLENGE = 'Bearer resource_metadata="{url}/.well-known/oauth-protected-resourc
 
 def path_of(operation: Operation) -> str:
     path = operation.path.replace(":path", "")
-    for name in ("appId", "authId", "key", "path", "webhookId"):
+    for name in ("appId", "authId", "key", "path", "webhookId", "tokenId"):
         path = path.replace("{" + name + "}", f"{name}_none")
     return path
 

@@ -9,7 +9,7 @@ from drio_mcp.connections.diagnosis_codes import Code, Mender
 from drio_mcp.connections.fields import Name, ProviderKey, Scopes
 from drio_mcp.connections.record.schemas import AuthConnection, Connect
 from drio_mcp.errors import NextStep
-from drio_mcp.models import Model
+from drio_mcp.models import Model, Moment
 
 
 class Method(StrEnum):
@@ -93,8 +93,8 @@ class ValidationCheck(Model):
     ok: bool
     code: Code
     message: str
-    checked_at: str
-    expires_at: str | None = None
+    checked_at: Moment
+    expires_at: Moment | None = None
     evidence: tuple[DiagnosisEvidence, ...]
 
 
@@ -123,7 +123,7 @@ class IssuedToken(Model):
 
     access_token: str
     token_type: str
-    expires_at: str | None
+    expires_at: Moment | None
     scopes: tuple[str, ...]
 
 

@@ -26,7 +26,7 @@ from drio_mcp.connections.fields import (
 )
 from drio_mcp.connections.record.use_rules import MOST_TOOLS_SET, ToolSetting, UseMode, UseRules
 from drio_mcp.errors import NextStep
-from drio_mcp.models import Model
+from drio_mcp.models import Model, Moment
 
 
 class Status(StrEnum):
@@ -69,7 +69,7 @@ class AuthConfig(Model):
     registration_initial_access_token: str | None = _set()
     registration_access_token: str | None = _set()
     registration_client_uri: str | None = _set()
-    last_registered_at: str | None = _set()
+    last_registered_at: Moment | None = _set()
     client_id: str | None = _set()
     client_secret: str | None = _set()
     header_name: str | None = _set()
@@ -137,10 +137,10 @@ class AuthConnection(Model):
     config: AuthConfig
     secret_ref: str | None
     grants: tuple[str, ...]
-    last_validated_at: str | None
+    last_validated_at: Moment | None
     last_error: str | None
-    created_at: str | None = _set()
-    updated_at: str | None = _set()
+    created_at: Moment | None = _set()
+    updated_at: Moment | None = _set()
     use: UseSettings = Field(default=USE_UNSET, exclude_if=lambda value: value == USE_UNSET)
     """Stands in the answer only when it is set: without it everything may be used."""
 
@@ -270,7 +270,7 @@ class Connect(Model):
     """The page on which the owner enters what a model must not see, and until when it works."""
 
     url: str
-    expires_at: str
+    expires_at: Moment
 
 
 class HistoryActor(Model):
@@ -287,7 +287,7 @@ class HistoryEntry(Model):
     and for how many milliseconds.
     """
 
-    at: str
+    at: Moment
     event: str
     actor: HistoryActor
     outcome: str

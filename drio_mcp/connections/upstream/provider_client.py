@@ -10,7 +10,7 @@ from drio_mcp.connections.fields import ClientId, Name, ProviderKey, SecretValue
 from drio_mcp.connections.record.clients import Origin
 from drio_mcp.connections.record.schemas import ReadOnly
 from drio_mcp.errors import Problem
-from drio_mcp.models import Model
+from drio_mcp.models import Model, Moment
 from drio_mcp.opaque import MASK
 from drio_mcp.store.provider_clients import ProviderClientRow
 
@@ -30,7 +30,7 @@ class ProviderClient(Model):
     token_endpoint_auth_method: AuthMethod | None
     redirect_uri: str
     origin: Origin
-    secret_expires_at: str | None
+    secret_expires_at: Moment | None
     connections: int
     last_error: str | None
 
