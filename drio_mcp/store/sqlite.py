@@ -40,7 +40,10 @@ WRITES_BETWEEN_LOOKS = 64
 CHECKPOINT_BYTES = 4 * 1024 * 1024
 """Size of the write-ahead log at which it is copied back into the database file."""
 LOG_LIMIT_BYTES = 32 * 1024 * 1024
-"""Size at which the writer stops to copy the rest itself: while it writes on, the log has no end to be reused from."""
+"""Size at which writing stops, in all processes, until the rest is copied and the log begins anew: while somebody
+writes on, it has no end to be reused from."""
+RESTART_SECONDS = 0.25
+"""How long that waits for those who still read from the log, a backup for example; if in vain, it is tried again."""
 
 
 class WholeDecisions(aiosqlite.Connection):
@@ -123,7 +126,6 @@ class SqliteDatabase(Database):
         self._admit = admit
         self._connections: list[WholeDecisions] = []
         self._writer: Lane | None = None
-        self._writing: WholeDecisions | None = None
         self._readers: list[Lane] = []
         self._next_reader = 0
         self._checkpointer: WholeDecisions | None = None
@@ -135,7 +137,7 @@ class SqliteDatabase(Database):
         try:
             writer = await self._connect()
             await writer.call(self._migrate)
-            self._writing, self._writer = writer, Lane(writer.commit_together)
+            self._writer = Lane(writer.commit_together)
             self._readers = [Lane((await self._connect(read_only=True)).read_together) for _ in range(READERS)]
             self._checkpointer = await self._connect()
         except (sqlite3.Error, StoreFailure) as error:
@@ -155,7 +157,7 @@ class SqliteDatabase(Database):
             await lane.drain()
         if self._checkpoint is not None:
             await asyncio.wait([self._checkpoint])
-        self._checkpoint = self._checkpointer = self._writing = None
+        self._checkpoint = self._checkpointer = None
         while self._connections:
             await self._connections.pop().close()
 
@@ -211,11 +213,7 @@ class SqliteDatabase(Database):
 
     def _checkpoint_when_due(self) -> None:
         """Start copying the log into the database file, when it is long enough and that is not going on already."""
-        if (
-            self._checkpointer is None
-            or self._writing is None
-            or (self._checkpoint is not None and not self._checkpoint.done())
-        ):
+        if self._checkpointer is None or (self._checkpoint is not None and not self._checkpoint.done()):
             return
         self._writes_since_look += 1
         if self._writes_since_look < WRITES_BETWEEN_LOOKS:
@@ -224,12 +222,18 @@ class SqliteDatabase(Database):
         log = self._path.with_name(self._path.name + "-wal")
         with suppress(FileNotFoundError):
             if log.stat().st_size >= CHECKPOINT_BYTES:
-                self._checkpoint = asyncio.create_task(self._run_checkpoint(self._checkpointer, self._writing))
+                self._checkpoint = asyncio.create_task(self._run_checkpoint(self._checkpointer))
 
-    async def _run_checkpoint(self, beside: WholeDecisions, writer: WholeDecisions) -> None:
+    async def _run_checkpoint(self, beside: WholeDecisions) -> None:
         with suppress(sqlite3.OperationalError):  # busy: the next one will do it
             if await beside.call(_checkpoint) >= LOG_LIMIT_BYTES:
-                await writer.call(_checkpoint)
+                await beside.call(_restart_log)
+
+
+def _restart_log(connection: sqlite3.Connection) -> None:
+    """Copy what little has come since, with all writing stopped, and let the log begin anew."""
+    connection.execute(f"PRAGMA busy_timeout = {int(RESTART_SECONDS * 1000)}")
+    connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
 
 
 def _checkpoint(connection: sqlite3.Connection) -> int:

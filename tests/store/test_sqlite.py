@@ -100,6 +100,27 @@ async def test_the_log_is_copied_back_while_the_database_is_used(
     assert log.stat().st_size < migrated + 500_000, "and the log, which never shrinks, was used again"
 
 
+async def test_the_log_of_two_processes_begins_anew_too(
+    file: Path, notes: SqliteDatabase, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one seals all secrets anew the other writes on, so that the log has no moment without frames to copy."""
+    monkeypatch.setattr(sqlite_module, "CHECKPOINT_BYTES", 100_000)
+    monkeypatch.setattr(sqlite_module, "LOG_LIMIT_BYTES", 400_000)
+    monkeypatch.setattr(sqlite_module, "WRITES_BETWEEN_LOOKS", 8)
+    log = file.with_name("drio.db-wal")
+    migrated = log.stat().st_size
+    async with SqliteDatabase(file, clock) as other:
+
+        async def write(database: SqliteDatabase, first: int) -> None:
+            for id in range(first, first + 400):
+                await database.write(add, id, "x" * 4000)
+                await database.read(count)
+
+        await asyncio.gather(write(notes, 0), write(other, 1000))
+    assert file.stat().st_size > 3_000_000
+    assert log.stat().st_size < migrated + 2_000_000
+
+
 async def test_a_commit_is_on_disk_before_it_is_acknowledged(notes: SqliteDatabase) -> None:
     """`synchronous = FULL` (2) syncs the log at each commit; NORMAL would lose acknowledged writes to a power cut."""
     synchronous = Query("PRAGMA synchronous", int)

@@ -1,7 +1,8 @@
 """A connection's secrets in the store: sealed for the connection, the field and the origins they may go to."""
 
+import asyncio
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
 from drio_mcp.opaque import Secret
 from drio_mcp.store import Database, Transaction, provider_client_secrets, secrets
@@ -9,7 +10,13 @@ from drio_mcp.store.provider_client_secrets import ProviderClientSecretRow
 from drio_mcp.store.secrets import SecretRow
 from drio_mcp.vault import Binding, SealBroken, Vault, key_id_of
 
-BATCH = 200
+BATCH = 100
+"""Values that are put under another key in one decision: a few milliseconds in which nobody else writes."""
+PAUSES = 4
+"""How many times as long as a batch took it pauses afterwards, so that refreshes meanwhile take little longer."""
+
+SealedRow = SecretRow | ProviderClientSecretRow
+Sleep = Callable[[float], Awaitable[object]]
 
 
 def seal(
@@ -46,9 +53,10 @@ def unseal(tx: Transaction, vault: Vault, connection_id: str, field: str, origin
 class Rewrapping:
     """Puts every secret under the ring's primary key, batch by batch; it may stop anywhere and be begun anew."""
 
-    def __init__(self, db: Database, vault: Vault) -> None:
+    def __init__(self, db: Database, vault: Vault, pause: Sleep = asyncio.sleep) -> None:
         self._db = db
         self._vault = vault
+        self._pause = pause
         self._tables = [secrets, provider_client_secrets]
         """Those that are not done yet; both have the same statements."""
         self._place = ("", "")
@@ -63,20 +71,26 @@ class Rewrapping:
         return sum(counts)
 
     async def batch(self) -> bool:
-        """Do the next batch; False when there was none."""
+        """Do the next batch, then leave the database to those who serve people; False when there was none.
+
+        Only the changed values are written in a decision: reading and sealing hold nobody up.
+        """
+        clock = asyncio.get_running_loop().time
         while self._tables:
-            rows = await self._db.write(self._rewrap, self._place)
+            table, place = self._tables[0], self._place
+            rows: Sequence[SealedRow] = await self._db.read(table.list_after, place, BATCH)
             if rows:
+                began = clock()
+                self.rewrapped += await self._db.write(self._rewrap, [*self._resealed(rows)])
                 self._place = (rows[-1].owner, rows[-1].field)
                 self.seen += len(rows)
+                await self._pause(PAUSES * (clock() - began))
                 return True
             del self._tables[0]
             self._place = ("", "")
         return False
 
-    def _rewrap(self, tx: Transaction, place: tuple[str, str]) -> Sequence[SecretRow | ProviderClientSecretRow]:
-        table = self._tables[0]
-        rows: Sequence[SecretRow | ProviderClientSecretRow] = table.list_after(tx, place, BATCH)
+    def _resealed(self, rows: Sequence[SealedRow]) -> Iterator[tuple[SealedRow, bytes]]:
         for row in rows:
             try:
                 sealed = self._vault.rewrap(row.sealed)
@@ -84,5 +98,8 @@ class Rewrapping:
                 self.broken += 1
                 continue
             if sealed is not None:
-                self.rewrapped += table.rewrap(tx, row, sealed, self._vault.primary_id)
-        return rows
+                yield row, sealed
+
+    def _rewrap(self, tx: Transaction, resealed: Sequence[tuple[SealedRow, bytes]]) -> int:
+        table, key_id = self._tables[0], self._vault.primary_id
+        return sum(table.rewrap(tx, row, sealed, key_id) for row, sealed in resealed)

@@ -5,7 +5,7 @@ import pytest
 from drio_mcp.connections.record import sealing
 from drio_mcp.connections.record.sealing import Rewrapping
 from drio_mcp.opaque import SystemRandomness
-from drio_mcp.store import Query, Statement
+from drio_mcp.store import Query, Statement, secrets
 from drio_mcp.vault import Vault
 from tests.connections.desk import KEY, Desk
 
@@ -32,6 +32,37 @@ async def test_rewrapping_goes_in_batches_and_may_be_begun_anew(
         secret = await any_desk.db.read(sealing.unseal, vault, view.auth.id, "api_key", None)
         assert secret is not None
         assert secret.reveal() == f"k{number}"
+
+
+async def test_others_decide_between_two_batches(any_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pause is several times as long as the batch took, and nothing is written meanwhile."""
+    monkeypatch.setattr(sealing, "BATCH", 2)
+    for number in range(5):
+        await any_desk.create(KEY | {"config": {**KEY["config"], "apiKey": f"k{number}"}})
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        await any_desk.create(KEY)
+
+    work = Rewrapping(any_desk.db, Vault(any_desk.keyring.rotated(), SystemRandomness()), pause)
+    while await work.batch():
+        pass
+    assert len(pauses) >= 3
+    assert all(each > 0 for each in pauses)
+
+
+async def test_a_value_that_is_replaced_meanwhile_stays_as_it_was_replaced(desk: Desk) -> None:
+    """Values are read and sealed outside of the decision: it writes only what is still there."""
+    view = await desk.create(KEY | {"config": {**KEY["config"], "apiKey": "old"}})
+    work = Rewrapping(desk.db, Vault(desk.keyring.rotated(), SystemRandomness()))
+    [row] = await desk.db.read(lambda tx: [*secrets.list_after(tx, ("", ""), 10)])
+    resealed = [*work._resealed([row])]
+    await desk.update(view.auth.id, {"config": {"apiKey": "new"}})
+    assert await desk.db.write(work._rewrap, resealed) == 0
+    secret = await desk.db.read(sealing.unseal, desk.vault, view.auth.id, "api_key", None)
+    assert secret is not None
+    assert secret.reveal() == "new"
 
 
 async def test_a_broken_value_stops_nothing(desk: Desk) -> None:
