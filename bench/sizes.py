@@ -33,7 +33,7 @@ ACCESS_TOKEN_BYTES = 900
 REFRESH_TOKEN_BYTES = 64
 METADATA_BYTES = 1200
 EVIDENCE_BYTES = 600
-CHILDREN = ("secrets", "token_sets", "upstreams", "history")
+CHILDREN = ("secrets", "token_sets", "history")
 """Tables with rows of one connection."""
 
 
@@ -111,9 +111,7 @@ def fill(tx: Transaction, services: Services, actor: Actor, connection_id: str) 
     services.token_refresh.keep(tx, actor, Connection.of(row, frozenset()), tokens)
     server, evidence = json.dumps({"issuer": "x" * METADATA_BYTES}), json.dumps([{"finding": "x" * EVIDENCE_BYTES}])
     target = "https://mcp.example.com/mcp"
-    upstreams.put(
-        tx, upstreams.UpstreamRow(connection_id, target, "dynamic_registration", target, server, evidence, now)
-    )
+    upstreams.put(tx, connection_id, upstreams.UpstreamRow(target, "dynamic_registration", target, server, evidence))
 
 
 def grow(database: Path, table: str, count: int) -> float:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from drio_mcp.store import validations
+from drio_mcp.store import upstreams, validations
 from drio_mcp.store.database import ChangedRow, Query, Statement, Transaction, about_to_change
 
 
@@ -122,7 +122,7 @@ CLEAR_DEFAULT = Query(
        WHERE app_id = :app_id AND is_default = 1 AND id <> :id RETURNING id""",
     str,
 )
-DELETE = Statement("DELETE FROM connections WHERE id = :id")
+DELETE = Query("DELETE FROM connections WHERE id = :id RETURNING discovery", lambda discovery: discovery)
 
 KIND = "connections"
 """What the changes of connections are followed as."""
@@ -201,4 +201,6 @@ def update(tx: Transaction, row: ConnectionRow) -> bool:
 def delete(tx: Transaction, row: ConnectionRow) -> None:
     """Delete the connection with everything that belongs to it."""
     about_to_change(tx, ChangedRow(KIND, row.id, row.app_id))
-    tx.run(DELETE, id=row.id)
+    discovery = tx.one(DELETE, id=row.id)
+    if discovery is not None:
+        upstreams.forget(tx, discovery)

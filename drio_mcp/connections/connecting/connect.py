@@ -243,7 +243,7 @@ class Connector:
         status = Status.PENDING if has_client else draft.status
         changed = made.with_config(config, status=status, last_error=draft.last_error, last_validated_at=seen)
         after = repository.store(tx, changed, now)
-        upstreams.put(tx, _upstream(after.id, plan, now))
+        upstreams.put(tx, after.id, _upstream(plan))
         if plan.method is Method.CLIENT_METADATA_DOCUMENT and plan.problem is None and after.client is None:
             return self._registrations.bind_document(tx, actor, after.id)
         return after
@@ -269,17 +269,15 @@ def _came_to_nothing(tx: Transaction, connection: Connection) -> bool:
     return is_stuck and not connection.secrets and upstream is not None and upstream.server == "{}"
 
 
-def _upstream(connection_id: str, plan: Plan, now: int) -> UpstreamRow:
+def _upstream(plan: Plan) -> UpstreamRow:
     """What is kept of the plan. MCP servers always get to hear for whom a token is meant (RFC 8707)."""
     is_mcp = plan.config_type is ConfigType.MCP_OAUTH
     return UpstreamRow(
-        connection_id=connection_id,
         target=plan.target,
         method=plan.method,
         resource=plan.resource or (plan.target if is_mcp else None),
         server="{}" if plan.server is None else json.dumps(asdict(plan.server)),
         evidence=json.dumps([_shown_evidence(each).model_dump() for each in plan.evidence]),
-        updated_at=now,
         is_mcp=int(plan.is_mcp or is_mcp),
     )
 

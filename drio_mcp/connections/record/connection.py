@@ -93,7 +93,9 @@ class Connection:
 
     def with_config(self, config: Config, **changes: Any) -> "Connection":
         """The same connection with another configuration and with `changes` of its row."""
-        return replace(self, row=replace(self.row, config=json.dumps(config), **changes), config=config)
+        return replace(
+            self, row=replace(self.row, config=json.dumps(config, separators=(",", ":")), **changes), config=config
+        )
 
     def read(self, providers: Providers) -> AuthConnection:
         """The connection as everybody reads it: secrets are the mask."""

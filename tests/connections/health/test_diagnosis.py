@@ -129,7 +129,7 @@ async def issue_for_another_audience(scene: Scene) -> None:
 
 async def move_to_a_dead_port(scene: Scene) -> None:
     """The connection's target is a port on which nobody listens."""
-    await scene.run(f"UPDATE upstreams SET target = 'http://127.0.0.1:1/mcp' WHERE connection_id = '{scene.auth.id}'")
+    await scene.run("UPDATE discoveries SET target = 'http://127.0.0.1:1/mcp'")
 
 
 async def never_find_out(scene: Scene) -> None:
