@@ -334,12 +334,12 @@ class Services:
 
     @cached_property
     def _token_client(self) -> TokenClient:
-        return TokenClient(self._provider_outbound, self.clock)
+        return TokenClient(self._provider_outbound, self.clock, self.randomness)
 
     @cached_property
     def credentials(self) -> Credentials:
         brake = RefusalBrake(self.clock)
-        return Credentials(self.db, self._secret_references, self._stored_tokens, self.token_refresh, brake)
+        return Credentials(self.foundations, self._secret_references, self._stored_tokens, self.token_refresh, brake)
 
     # Connections: their health, and their use
 

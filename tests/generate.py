@@ -5,17 +5,23 @@ Each part stands between two comments, `<!-- NAME -->` and `<!-- /NAME -->`; a t
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+from pydantic.alias_generators import to_camel
 
 from drio_mcp.api.routes import OPERATIONS
 from drio_mcp.config import EXAMPLES, Settings
 from drio_mcp.connections.catalog.entries import Catalog, CatalogEntry
+from drio_mcp.connections.config_types import ASSERTED, NEEDS, ConfigType
+from drio_mcp.connections.connecting.links import LABELS
 from drio_mcp.connections.diagnosis_codes import CODES, Mender, Remedy
 from drio_mcp.events.changes import MEANINGS
 from drio_mcp.tools.registry import tools_for
 
 ROOT = Path(__file__).parents[1]
+SAID = frozenset({"region", "service"})
+"""Fields that the variables fill in."""
 
 ACTORS = {
     Mender.NONE: "nobody",
@@ -109,29 +115,41 @@ def providers_list() -> str:
 
 def _needs(entry: CatalogEntry) -> str:
     """What the owner brings along."""
+    variables = [f"`{each.name}`" for each in entry.variables if each.default is None]
+    if entry.connection_type is not None:
+        needs, own = NEEDS[ConfigType(entry.connection_type)], entry.key_parts
+        asked: Sequence[str] = own.asked or needs.asked
+        optional: Sequence[str] = own.optional or needs.optional
+        labels: Mapping[str, str] = {str(each): label for each, label in own.labels.items()}
+        fields = [each for each in asked if each not in optional and to_camel(each) not in SAID]
+        names = [labels.get(each, LABELS[to_camel(each)]) for each in fields]
+        page = f" ([where]({entry.setup.url}))" if entry.setup is not None else ""
+        return ", ".join([f"{', '.join(names)}{page}", *variables])
     if entry.kind == "oauth":
         page = f" ([where]({entry.setup.url}))" if entry.setup is not None else ""
         needed = [f"an OAuth client{page}" if entry.authorization_endpoint else f"an app's id and secret{page}"]
         if entry.mcp_auth in {"oauth", "oauth-dcr"} and entry.mcp_server_url is not None:
             needed.append("or nothing, at its MCP server")
     else:
-        labels = (entry.key_parts.second_label, entry.key_parts.label or "a key")
-        needed = [" and ".join(label for label in labels if label)]
-    variables = [f"`{each.name}`" for each in entry.variables if each.default is None]
+        both = (entry.key_parts.second_label, entry.key_parts.label or "a key")
+        needed = [" and ".join(label for label in both if label)]
     return ", ".join([*needed, *variables])
 
 
 def _proven(entry: CatalogEntry) -> str:
     """The steps of the simulators that this entry goes through."""
-    if entry.kind == "oauth":
+    kind = entry.connection_type
+    is_granted = kind in ASSERTED if kind is not None else entry.kind == "oauth"
+    if is_granted:
         steps = ["consent" if entry.authorization_endpoint else "grant"]
         steps += ["facts"] if entry.facts else []
     else:
         steps = ["key"]
+    steps += ["signature"] if kind is not None else []
     steps.append("use")
     is_checked = entry.probe is not None or entry.userinfo_endpoint is not None
     steps += ["check"] if is_checked else []
-    steps += ["renew"] if entry.kind == "oauth" and entry.tokens.renewed_with != "nothing" else []
+    steps += ["renew"] if is_granted and entry.tokens.renewed_with != "nothing" else []
     errors = entry.errors
     steps += ["words"] if errors.token or errors.consent or (errors.api and is_checked) else []
     asked = entry.revocation.request

@@ -17,6 +17,18 @@ class ConfigType(StrEnum):
     BEARER = "bearer"
     BASIC = "basic"
     NONE = "none"
+    OAUTH_JWT_BEARER = "oauth_jwt_bearer"
+    GITHUB_APP = "github_app"
+    AWS_SIGV4 = "aws_sigv4"
+    OAUTH1 = "oauth1"
+
+
+SELF_GRANTED = frozenset({ConfigType.OAUTH_CLIENT_CREDENTIALS, ConfigType.OAUTH_JWT_BEARER, ConfigType.GITHUB_APP})
+"""The types whose tokens are granted to what the connection itself holds: no consent, and each grant is made anew."""
+ASSERTED = frozenset({ConfigType.OAUTH_JWT_BEARER, ConfigType.GITHUB_APP})
+"""Those among them that prove themselves by a JWT, signed with a private key."""
+SIGNED = frozenset({ConfigType.AWS_SIGV4, ConfigType.OAUTH1})
+"""The types that sign each call; what they sign with goes nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +43,10 @@ class Needs:
     credential: str | None = None
     is_secret_required: bool = False
     asked: tuple[str, ...] = ()
-    second_credential: str | None = None
-    """The second secret of a key that has two parts."""
+    further_credentials: tuple[str, ...] = ()
+    """The other secrets that are needed: the second part of a key, a token beside its client."""
+    optional: tuple[str, ...] = ()
+    """What of `asked` may be left empty."""
 
 
 CLIENT = ("client_id", "client_secret")
@@ -58,6 +72,33 @@ NEEDS: Mapping[ConfigType, Needs] = {
         settings=("username",), credential="password", is_secret_required=True, asked=("username", "password")
     ),
     ConfigType.NONE: Needs(),
+    ConfigType.OAUTH_JWT_BEARER: Needs(
+        settings=("token_endpoint", "client_id"),
+        credential="private_key",
+        is_secret_required=True,
+        asked=("client_id", "private_key", "passphrase"),
+        optional=("passphrase",),
+    ),
+    ConfigType.GITHUB_APP: Needs(
+        settings=("client_id", "installation_id"),
+        credential="private_key",
+        is_secret_required=True,
+        asked=("client_id", "installation_id", "private_key"),
+    ),
+    ConfigType.AWS_SIGV4: Needs(
+        settings=("access_key_id", "region", "service"),
+        credential="secret_access_key",
+        is_secret_required=True,
+        asked=("access_key_id", "secret_access_key", "session_token", "region", "service"),
+        optional=("session_token",),
+    ),
+    ConfigType.OAUTH1: Needs(
+        settings=("client_id",),
+        credential="client_secret",
+        is_secret_required=True,
+        asked=("client_id", "client_secret", "access_token", "token_secret"),
+        further_credentials=("access_token", "token_secret"),
+    ),
 }
 
 
@@ -87,6 +128,15 @@ def needs_of(config: Mapping[str, Any]) -> Needs:
             needs,
             settings=() if "path_prefix" in parts else needs.settings,
             asked=(*needs.asked, "api_key_secret") if has_second else needs.asked,
-            second_credential="api_key_secret" if has_second else None,
+            further_credentials=("api_key_secret",) if has_second else (),
+        )
+    if kind in ASSERTED:
+        is_bearer = parts.get("is_bearer", False)
+        return replace(
+            needs,
+            settings=tuple(name for name in needs.settings if not (is_bearer and name == "token_endpoint")),
+            asked=tuple(parts.get("asked", needs.asked)),
+            optional=tuple(parts.get("optional", needs.optional)),
+            further_credentials=("client_secret",) if "client_secret" in parts.get("file", ()) else (),
         )
     return needs

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, StrictStr, WithJsonSchema
 
-from drio_mcp.opaque import Secret
+from drio_mcp.opaque import MASK, Secret
 from drio_mcp.outside import read_url
 from drio_mcp.text import is_plain, is_visible
 
@@ -206,6 +206,43 @@ UserName = Annotated[
     _check(  # RFC 7617 section 2: the user-id ends at the first colon
         lambda text: text and is_plain(text) and ":" not in text, 512, "must be one line of text without a colon"
     ),
+]
+PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----\s[A-Za-z0-9+/=\s:,-]{40,}\s-----END [A-Z ]*PRIVATE KEY-----\s*")
+"""RFC 7468 section 2, and what older programs write before the key when it has a passphrase."""
+
+
+def _check_private_key(secret: Secret) -> Secret:
+    text = secret.reveal().replace("\r\n", "\n").strip()
+    if text.startswith("-----BEGIN") and "\n" not in text:
+        text = text.replace("\\n", "\n")  # as it stands in JSON files and environments
+    if len(text) > LONGEST_SECRET:
+        raise ValueError(f"must be at most {LONGEST_SECRET} characters long; null removes it")
+    if text != MASK and not text.startswith("{") and PEM.fullmatch(text) is None:
+        raise ValueError(
+            "must be a private key in PEM form, whole, from -----BEGIN PRIVATE KEY----- to the END line, or the "
+            "provider's JSON file that holds one"
+        )
+    return Secret(text)
+
+
+PrivateKeyValue = Annotated[
+    Secret,
+    AfterValidator(_check_private_key),
+    WithJsonSchema({"type": "string", "writeOnly": True}, mode="validation"),
+    WithJsonSchema({"type": "string"}, mode="serialization"),
+]
+KeyId = Annotated[StrictStr, _check(_matches(r"[\x21-\x7e]+"), 256, "must be the key's id, as the provider shows it")]
+InstallationId = Annotated[
+    StrictStr, _check(_matches(r"[0-9]+"), 20, "must be the installation's number; a right value is 12345678")
+]
+AccessKeyId = Annotated[
+    StrictStr, _check(_matches(r"\w+"), 128, "must be an access key's id; a right value is AKIAIOSFODNN7EXAMPLE")
+]
+SigningName = Annotated[
+    StrictStr, _check(_matches(r"[a-z0-9-]+"), 64, "must be as AWS writes it; right values are us-east-1 and lambda")
+]
+Realm = Annotated[
+    StrictStr, _check(_matches(r"[\x20-\x21\x23-\x5b\x5d-\x7e]+"), 128, "must be one line of text without quotes")
 ]
 SecretValue = Annotated[
     Secret,

@@ -45,6 +45,10 @@ SIGN_INS: Mapping[ConfigType, str] = {
     ConfigType.BEARER: "With a token",
     ConfigType.BASIC: "With a user name and a password",
     ConfigType.NONE: "Open to everybody; nothing is sent",
+    ConfigType.OAUTH_JWT_BEARER: "With a private key, which signs for each token",
+    ConfigType.GITHUB_APP: "As an installation of a GitHub App, with its private key",
+    ConfigType.AWS_SIGV4: "With an access key, which signs each call",
+    ConfigType.OAUTH1: "With two pairs of key and secret, which sign each call (OAuth 1.0)",
 }
 """How a type of connection signs in, for people."""
 
@@ -162,6 +166,11 @@ def entry_label(auth: AuthConnection) -> str:
         ConfigType.BASIC: "password",
         ConfigType.BEARER: "token",
         ConfigType.OAUTH_CLIENT_CREDENTIALS: "client secret",
+        ConfigType.OAUTH_JWT_BEARER: "private key",
+        ConfigType.GITHUB_APP: "private key",
+        ConfigType.AWS_SIGV4: "access key",
+        ConfigType.OAUTH1: "keys and secrets",
     }
-    stored = any((auth.config.api_key, auth.config.access_token, auth.config.password, auth.config.client_secret))
+    credential = NEEDS[kind].credential
+    stored = credential is not None and getattr(auth.config, credential) is not None
     return f"{'Replace' if stored else 'Enter'} the {nouns.get(kind, 'key')}"

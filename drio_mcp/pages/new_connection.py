@@ -34,6 +34,10 @@ TYPE_LABELS = {
     ConfigType.BEARER: "Bearer token",
     ConfigType.BASIC: "User name and password",
     ConfigType.NONE: "No credential",
+    ConfigType.OAUTH_JWT_BEARER: "OAuth with a signed JWT",
+    ConfigType.GITHUB_APP: "GitHub App installation",
+    ConfigType.AWS_SIGV4: "AWS access key",
+    ConfigType.OAUTH1: "OAuth 1.0 with fixed tokens",
 }
 GENERIC_WORDS = {
     "custom-oauth": "Any OAuth 2 provider, by its endpoints",

@@ -50,6 +50,10 @@ CLIENT_ID = Setting("client_id", "Client ID", "As the provider shows it where yo
 SCOPES = Setting("scopes", "Scopes", "One to a line, or with spaces between them.", "list")
 AUDIENCE = Setting("audience", "Audience", "Only where the provider asks for one.")
 
+ISSUER = Setting("client_id", "Issuer", "Whose key it is: the account or the client that the provider knows.")
+SUBJECT = "On whose behalf; only where that is somebody else."
+KEY_ID = Setting("key_id", "Key ID", "Only where the provider asks for one.")
+
 BY_TYPE: Mapping[ConfigType, tuple[Setting, ...]] = {
     ConfigType.OAUTH: (AUTHORIZATION, TOKEN, CLIENT_ID, SCOPES, AUDIENCE),
     ConfigType.OAUTH_CLIENT_CREDENTIALS: (TOKEN, CLIENT_ID, SCOPES, AUDIENCE),
@@ -62,6 +66,20 @@ BY_TYPE: Mapping[ConfigType, tuple[Setting, ...]] = {
     ConfigType.BEARER: (),
     ConfigType.BASIC: (Setting("username", "User name"),),
     ConfigType.NONE: (),
+    ConfigType.OAUTH_JWT_BEARER: (TOKEN, ISSUER, Setting("subject", "Subject", SUBJECT), KEY_ID, SCOPES, AUDIENCE),
+    ConfigType.GITHUB_APP: (
+        Setting("client_id", "App ID or client ID", "As GitHub shows it on the app's page."),
+        Setting("installation_id", "Installation ID", "The number at the end of the installation's address."),
+    ),
+    ConfigType.AWS_SIGV4: (
+        Setting("access_key_id", "Access key ID"),
+        Setting("region", "Region", "For which calls are signed, for example us-east-1."),
+        Setting("service", "Service", "As AWS calls it in signatures, for example lambda."),
+    ),
+    ConfigType.OAUTH1: (
+        Setting("client_id", "Consumer key"),
+        Setting("realm", "Realm", "Only where the provider asks for one."),
+    ),
 }
 EVERYWHERE = (
     Setting("api_base_url", "API address", "Where calls through this connection go.", "url"),

@@ -109,7 +109,7 @@ def engine_on(
         foundations,
         tokens,
         TokenEndpoints(settings, providers, references, tokens),
-        TokenClient(outbound, clock),
+        TokenClient(outbound, clock, RANDOMNESS),
         unstored,
         **{name: value for name, value in options.items() if value is not None},  # type: ignore[arg-type]
     )

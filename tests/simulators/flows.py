@@ -56,6 +56,8 @@ class Flow:
     place: Place
     world: World
     raw: Mapping[str, Any]
+    key: str = ""
+    """Under which key the server knows it, where that is not the entry's own."""
 
     def __post_init__(self) -> None:
         variables = {each["name"]: each.get("default", each["example"]) for each in self.raw.get("variables", ())}
@@ -72,7 +74,7 @@ class Flow:
         self.place.clock.advance(minutes=2)
         needed = {each["name"]: each["example"] for each in self.raw.get("variables", ()) if "default" not in each}
         name = f"{self.raw['name']} {self.place.clock.now()}"
-        done = await self.place.connect(providerKey=self.raw["key"], variables=needed or None, name=name)
+        done = await self.place.connect(providerKey=self.key or self.raw["key"], variables=needed or None, name=name)
         return await self.place.update(done.auth, config={"clientId": CLIENT_ID, "clientSecret": CLIENT_SECRET})
 
     async def answered(self) -> tuple[AuthConnection, str]:

@@ -6,15 +6,20 @@ import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus, urlencode, urlsplit
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
 from tests.simulators.shapes import can_fill, fill, place_of, put, sample
+from tests.simulators.signed import Unsigned, check_aws, check_oauth1, fingerprint, read_jwt
 
 SECOND = 1000
-STEPS = ("code", "upgrade", "refresh", "clientCredentials", "revocation")
+STEPS = ("code", "upgrade", "refresh", "clientCredentials", "assertion", "revocation")
 CLIENT_ID = "client-of-drio"
 CLIENT_SECRET = "s3cret of the client/+"
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,8 @@ class Asked:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes
+    target: str = ""
+    """Path and query as they stood in the request."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,10 @@ class Answer:
 
 class Refused(Exception):
     """What is wrong with a request, by the entry."""
+
+
+class KeyRefused(Refused):
+    """An assertion that the person's key did not make, or not as the entry says."""
 
 
 @dataclass
@@ -66,6 +77,10 @@ class SimulatedProvider:
     """A scope that the person does not grant."""
     keys: Mapping[str, str] = field(default_factory=dict)
     """What the person was given, for providers of keys."""
+    public_key: RSAPublicKey | None = None
+    """That of the person's private key, for providers of JWTs."""
+    clock_ahead: int = 0
+    """How far this provider's clock is ahead of everybody's (milliseconds)."""
 
     def __post_init__(self) -> None:
         self.facts: dict[str, str] = {}
@@ -81,7 +96,8 @@ class SimulatedProvider:
     def values(self, **more: str) -> dict[str, str]:
         known = {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "redirect_uri": self.redirect_uri}
         scope = fill(self.raw.get("scopeSeparator", " ").join(self.raw.get("scopes", ())), self.variables)
-        return {**self.variables, **self.facts, **known, "scope": scope, **more}
+        installation = {"installation": self.keys["installation_id"]} if "installation_id" in self.keys else {}
+        return {**self.variables, **self.facts, **known, **installation, "scope": scope, **more}
 
     def url(self, template: str | None) -> str | None:
         return fill(template, self.values()) if template and can_fill(template, self.values()) else None
@@ -91,6 +107,11 @@ class SimulatedProvider:
     def answer(self, asked: Asked) -> Answer:
         try:
             return self._answer(asked)
+        except KeyRefused as error:
+            self.complaints.append(f"{asked.method} {asked.host}{asked.path}: {error}")
+            if self.raw["connectionType"] == "github_app":
+                return Answer(401, {"message": str(error)})
+            return Answer(400, {"error": "invalid_grant", "error_description": "It was refused."})
         except Refused as error:
             self.complaints.append(f"{asked.method} {asked.host}{asked.path}: {error}")
             return Answer(400, {"error": "invalid_request", "error_description": str(error)})
@@ -101,11 +122,15 @@ class SimulatedProvider:
             authorization = place_of(self.url(self.raw.get("authorizationEndpoint")) or "")
             if asked.method == "GET" and here == authorization and "state" in asked.query:
                 return self.authorize(asked)
-            steps = [step for step in STEPS if here == self._place(step)]
+            is_signed = "connectionType" in self.raw
+            usual = [step for step in STEPS if (step == "assertion") == is_signed or step == "revocation"]
+            steps = [step for step in usual if here == self._place(step)]
             reasons = []
             for step in steps:
                 try:
                     return self._step(step, asked)
+                except KeyRefused:
+                    raise
                 except Refused as error:
                     reasons.append(f"as {step}: {error}")
             if reasons:
@@ -209,12 +234,17 @@ class SimulatedProvider:
             "refresh": {"grant_type": "refresh_token", "refresh_token": presented},
             "revocation": {"token": presented, "token_type_hint": sent.get("token_type_hint", "?")},
             "upgrade": {},
+            "assertion": {"grant_type": JWT_BEARER, "assertion": sent.get("assertion", "")},
             "clientCredentials": {"grant_type": "client_credentials"},
         }[step]
         if step == "clientCredentials" and self.raw.get("scopes"):
             usual["scope"] = self.values()["scope"]
         last = next(reversed(self.living), "")
         method = rules.get("authMethod") or self.raw.get("tokenEndpointAuthMethod")
+        if step == "assertion":
+            bearer = asked.headers.get("authorization", "").removeprefix("Bearer ")
+            last = sent.get("assertion") or bearer
+            self._check_assertion(last)
         usual |= self._authentication(asked, method, last)
         if step == "code" and "code_verifier" in sent:
             usual["code_verifier"] = sent["code_verifier"]
@@ -225,6 +255,35 @@ class SimulatedProvider:
         if step == "revocation" and not presented:
             return last
         return presented
+
+    def _check_assertion(self, token: str) -> None:
+        """RFC 7523 section 3, with exactly the claims of the entry and times that fit."""
+        assert self.public_key is not None
+        try:
+            header, claims = read_jwt(token, self.public_key)
+        except (Unsigned, ValueError) as error:
+            raise KeyRefused(f"the assertion: {error}") from None
+        rules = self.part("assertion")
+        upper = rules.get("upper", ())
+        known = {
+            **self.values(),
+            "audience": self.url(self.raw.get("tokenEndpoint")) or "",
+            "token_id": str(claims.get("jti", "")),
+            "key_fingerprint": fingerprint(self.public_key),
+            **{name: value for name, value in self.keys.items() if value},
+        }
+        known = {name: value.upper() if name in upper else value for name, value in known.items() if value}
+        wanted = {name: fill(text, known) for name, text in rules["claims"].items() if can_fill(text, known)}
+        told = {name: value for name, value in claims.items() if name not in {"iat", "exp"}}
+        if told != wanted:
+            raise KeyRefused(f"claims {sorted(told)} are not as the entry says")
+        now = (self.now() + self.clock_ahead) // SECOND
+        backdated = rules.get("backdatedSeconds", 0)
+        longest = backdated + rules.get("lifetimeSeconds", 3600)
+        if not claims["iat"] <= now - backdated or not now < claims["exp"] <= claims["iat"] + longest:
+            raise KeyRefused("the assertion's times do not fit")
+        if "key_id" in self.keys and header.get("kid") != self.keys["key_id"]:
+            raise KeyRefused("another key id")
 
     def _authentication(self, asked: Asked, method: str | None, token: str) -> dict[str, str]:
         header = asked.headers.get("authorization", "")
@@ -237,6 +296,9 @@ class SimulatedProvider:
             if (unquote_plus(name), unquote_plus(secret)) != (CLIENT_ID, CLIENT_SECRET):
                 raise Refused("another client")
             return {}
+        if self.public_key is not None:
+            own = {name: self.keys[name] for name in ("client_id", "client_secret") if name in self.keys}
+            return own if method == "client_secret_post" else {"client_id": own["client_id"]}
         if method == "client_secret_basic":
             raise Refused("the client did not authenticate by Basic")
         if method == "none":
@@ -317,7 +379,10 @@ class SimulatedProvider:
     def api(self, asked: Asked) -> Answer:
         if self.api_word is not None:
             word = self.api_word
-            body = put({}, word["at"], word["word"]) if "word" in word else {}
+            body = put({}, word.get("at", "/error"), word["word"]) if "word" in word else {}
+            if "text" in word:
+                body = put(body, "/message", f"It says {word['text']}.")
+                return Answer(word.get("status", 403), body)
             return Answer(word.get("status", 200), body)
         lookup = self.part("lookup")
         if lookup and (asked.host, asked.path) == place_of(self.url(lookup["url"]) or ""):
@@ -327,7 +392,7 @@ class SimulatedProvider:
         wrong = self._credential_fault(asked)
         if wrong is not None:
             self.complaints.append(f"{asked.method} {asked.host}{asked.path}: {wrong}")
-            return Answer(401, {"error": "unauthorized"})
+            return Answer(401, {"error": "unauthorized", "message": wrong})
         for name, text in self.part("api").get("headers", {}).items():
             if can_fill(text, self.values()) and asked.headers.get(name.lower()) != fill(text, self.values()):
                 raise Refused(f"header {name}")
@@ -367,6 +432,15 @@ class SimulatedProvider:
         return Answer(200, body)
 
     def _credential_fault(self, asked: Asked) -> str | None:
+        kind = self.raw.get("connectionType")
+        if kind in {"aws_sigv4", "oauth1"}:
+            return self._signature_fault(asked, kind)
+        if self.part("assertion").get("isBearer"):
+            try:
+                self._check_assertion(asked.headers.get("authorization", "").removeprefix("Bearer "))
+            except Refused as error:
+                return str(error)
+            return None
         if self.raw["kind"] != "oauth":
             return self._key_fault(asked)
         name = self.raw.get("queryParamName")
@@ -378,6 +452,38 @@ class SimulatedProvider:
         prefix = self.raw.get("headerPrefix", "Bearer " if header == "Authorization" else "")
         told = asked.headers.get(header.lower(), "")
         return self._token_fault(told[len(prefix) :]) if told.startswith(prefix) else f"{header} is not {prefix}…"
+
+    def _signature_fault(self, asked: Asked, kind: str) -> str | None:
+        moment = datetime.fromtimestamp((self.now() + self.clock_ahead) / SECOND, UTC)
+        try:
+            if kind == "aws_sigv4":
+                service, region = asked.host.split(".")[:2]
+                check_aws(
+                    asked.method,
+                    asked.target,
+                    asked.headers,
+                    asked.body,
+                    keys=self.keys,
+                    region=region,
+                    service=service,
+                    now=moment.strftime("%Y%m%dT%H%M%SZ"),
+                )
+                return None
+            rules = self.part("signature")
+            realm = fill(rules["realm"], self.values()) if "realm" in rules else None
+            check_oauth1(
+                asked.method,
+                f"https://{asked.host}{asked.target}",
+                asked.headers,
+                asked.body,
+                keys=self.keys,
+                realm=realm.upper().replace("-", "_") if realm and rules.get("isRealmSpelled") else realm,
+                signature_method=rules["method"],
+                now=int(moment.timestamp()),
+            )
+        except Unsigned as error:
+            return str(error)
+        return None
 
     def _token_fault(self, token: str) -> str | None:
         if token not in self.living:
@@ -423,8 +529,6 @@ def _fields(asked: Asked, rules: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _expiry(unit: str, seconds: int, now: int) -> Any:
-    from datetime import UTC, datetime
-
     end = now + seconds * SECOND
     return {
         "seconds": seconds,

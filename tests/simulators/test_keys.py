@@ -9,7 +9,7 @@ from tests.connections.place import Place
 from tests.simulators.flows import Flow
 from tests.simulators.world import World
 
-KEYED = [raw for raw in raw_entries() if raw["kind"] != "oauth"]
+KEYED = [raw for raw in raw_entries() if raw["kind"] != "oauth" and "connectionType" not in raw]
 TYPED = {
     "apiKey": "k-1/+ü".encode().decode("ascii", "ignore"),
     "apiKeySecret": "second-part",

@@ -11,7 +11,11 @@ from tests.simulators.flows import Flow, has_end
 from tests.simulators.world import World
 
 OAUTH = [raw for raw in raw_entries() if raw["kind"] == "oauth" and "authorizationEndpoint" in raw]
-FOR_APPS = [raw for raw in raw_entries() if raw["kind"] == "oauth" and "authorizationEndpoint" not in raw]
+FOR_APPS = [
+    raw
+    for raw in raw_entries()
+    if raw["kind"] == "oauth" and "authorizationEndpoint" not in raw and "connectionType" not in raw
+]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

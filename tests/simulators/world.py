@@ -35,7 +35,9 @@ class World:
                 break
         headers = {name.decode().lower(): value.decode() for name, value in scope["headers"]}
         query = dict(parse_qsl(scope["query_string"].decode(), keep_blank_values=True))
-        asked = Asked(scope["method"], headers.get("host", ""), scope["path"], query, headers, body)
+        target = scope["raw_path"].decode()
+        target += f"?{scope['query_string'].decode()}" if scope["query_string"] else ""
+        asked = Asked(scope["method"], headers.get("host", ""), scope["path"], query, headers, body, target)
         assert self.provider is not None
         answer = self.provider.answer(asked)
         content = b"" if answer.body is None else json.dumps(answer.body).encode()

@@ -13,6 +13,7 @@ from pydantic import Field, StrictStr, ValidationError, model_validator
 from drio_mcp.connections.catalog.schema import (
     AnyUrl,
     ApiRules,
+    AssertionRules,
     AuthMethod,
     AuthorizationRules,
     CatalogProbe,
@@ -29,11 +30,12 @@ from drio_mcp.connections.catalog.schema import (
     Parameters,
     ScopeRules,
     Setup,
+    SignatureRules,
     TokenAnswerRules,
     TokenLife,
     Variable,
 )
-from drio_mcp.connections.catalog.templates import ENGINE_VALUES, KEY_VALUES, places
+from drio_mcp.connections.catalog.templates import ENGINE_VALUES, KEY_VALUES, SIGNED_VALUES, places
 from drio_mcp.errors import StartupError
 from drio_mcp.models import Model
 
@@ -44,6 +46,8 @@ class CatalogEntry(Model):
     key: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     name: Line
     kind: Literal["oauth", "api_key", "bearer", "basic"]
+    connection_type: Literal["oauth_jwt_bearer", "github_app", "aws_sigv4", "oauth1"] | None = None
+    """How calls are authorized, where `kind` does not tell."""
     category: Category
     popularity: int = Field(ge=0, le=100)
     """How much it is used, for the order of lists; 100 is the most."""
@@ -88,6 +92,10 @@ class CatalogEntry(Model):
     """The swap of the token that a code brings for one that lives long, right after it."""
     refresh_request: EndpointRequest = EndpointRequest()
     client_credentials_request: EndpointRequest = EndpointRequest()
+    assertion: AssertionRules = AssertionRules()
+    assertion_request: EndpointRequest = EndpointRequest()
+    """The grant for a signed JWT (RFC 7523 section 2.1)."""
+    signature: SignatureRules = SignatureRules()
     token_answer: TokenAnswerRules = TokenAnswerRules()
     tokens: TokenLife = TokenLife()
     errors: ErrorWords = ErrorWords()
@@ -110,11 +118,11 @@ def _contradictions(entry: CatalogEntry) -> Iterator[str]:
     for path, text in _texts(
         entry.model_dump(by_alias=True, exclude_unset=True, exclude={"setup", "docs_url", "sources"})
     ):
-        if unknown := places(text) - known - ENGINE_VALUES - KEY_VALUES:
+        if unknown := places(text) - known - ENGINE_VALUES - KEY_VALUES - SIGNED_VALUES:
             yield f"{path} names {{{min(unknown)}}}, which is neither a variable nor a fact"
     if twice := variables & facts.keys():
         yield f"{min(twice)} is a variable and a fact; it can be one of the two"
-    if clash := known & (ENGINE_VALUES | KEY_VALUES):
+    if clash := known & (ENGINE_VALUES | KEY_VALUES | SIGNED_VALUES):
         yield f"variables and facts must not be called {min(clash)}"
     for url in (entry.api.base_url, entry.token_endpoint, entry.refresh_request.url, *entry.api_origins):
         for name in places(_authority(url or "")) & facts.keys():
@@ -123,6 +131,8 @@ def _contradictions(entry: CatalogEntry) -> Iterator[str]:
     for each in entry.variables:
         if each.pattern is not None and re.fullmatch(each.pattern, each.example) is None:
             yield f"variables: the example of {each.name} does not fit its pattern"
+    if entry.assertion.is_bearer and entry.connection_type != "oauth_jwt_bearer":
+        yield "assertion.isBearer goes with connectionType oauth_jwt_bearer"
     if (entry.kind == "oauth") != (entry.token_endpoint is not None):
         yield "tokenEndpoint is needed for kind oauth, and for no other"
     if any(each.source == "lookup" for each in entry.facts) != (entry.lookup is not None):

@@ -90,6 +90,10 @@ class ProviderFacts:
         known = templates.filled(given or self.entry.api.base_url or "", values_of(self.entry, config))
         return known or None
 
+    def has_base_url(self, config: Mapping[str, Any]) -> bool:
+        """Whether it is said where calls go, though perhaps with a part that is not known yet."""
+        return bool(config.get("api_base_url") or (self.entry is not None and self.entry.api.base_url))
+
     @property
     def types(self) -> tuple[ConfigType, ...]:
         """The types that a connection may have; the first is the default."""
@@ -206,6 +210,8 @@ class Providers:
 
 
 def _types_of(entry: CatalogEntry) -> tuple[ConfigType, ...]:
+    if entry.connection_type is not None:
+        return (ConfigType(entry.connection_type),)
     if entry.kind == "oauth":
         is_for_people = entry.authorization_endpoint is not None
         consented = (ConfigType.OAUTH,) if is_for_people else ()

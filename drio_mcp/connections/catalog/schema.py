@@ -153,6 +153,36 @@ class EndpointRequest(Model):
     """Headers that are sent too."""
 
 
+class AssertionRules(Model):
+    """The JWT that is signed with a private key: for a grant (RFC 7523 section 2.1), or as the credential itself."""
+
+    claims: Parameters = Field(
+        default_factory=lambda: {"iss": "{client_id}", "sub": "{client_id}", "aud": "{audience}", "jti": "{token_id}"}
+    )
+    """Its claims beside `iat` and `exp`; one that names a place of which nothing is known is left out."""
+    upper: tuple[Line, ...] = ()
+    """The places whose values are put in capitals."""
+    lifetime_seconds: Seconds = 3_600
+    backdated_seconds: StrictInt = 0
+    """How far back `iat` lies, for a provider whose clock may be behind ours."""
+    is_bearer: StrictBool = False
+    """The JWT itself goes with each call; there is no token endpoint."""
+
+
+SignatureMethod = Literal["HMAC-SHA256", "HMAC-SHA1"]
+"""RFC 5849 section 3.4.2, and the same with the hash that providers ask for today."""
+
+
+class SignatureRules(Model):
+    """How calls are signed (RFC 5849 section 3)."""
+
+    method: SignatureMethod = "HMAC-SHA256"
+    realm: Line | None = None
+    """What stands as realm, from the variables; absent: none, unless `config.realm` names one."""
+    is_realm_spelled: StrictBool = False
+    """The realm is the account in capitals, with an underscore in place of the host's hyphen (NetSuite)."""
+
+
 class TokenAnswerRules(Model):
     """Where the token endpoint's answer says what (RFC 6749 section 5.1)."""
 
@@ -266,6 +296,8 @@ class CatalogProbe(Model):
     """It may hold `{access_token}`, where the token is asked about in the query."""
     body: StrictStr | None = None
     """JSON text, with POST; absent: an empty object."""
+    service: Line | None = None
+    """For which service it is signed, where that is not the connection's own."""
 
 
 class ApiRules(Model):
@@ -279,6 +311,24 @@ class ApiRules(Model):
     """Parameters of each call."""
     path_prefix: Line | None = None
     """A path before each call's own that holds the key: Telegram's `/bot{api_key}`."""
+
+
+KeyField = Literal[
+    "client_id",
+    "client_secret",
+    "private_key",
+    "passphrase",
+    "key_id",
+    "subject",
+    "installation_id",
+    "access_key_id",
+    "secret_access_key",
+    "session_token",
+    "access_token",
+    "token_secret",
+    "realm",
+]
+"""The members of `config` that belong to keys which sign, by the names of the model's fields."""
 
 
 class KeyParts(Model):
@@ -296,6 +346,14 @@ class KeyParts(Model):
     """What stands as user name, from the places `{username}` and `{password}`; what is in neither is not asked for."""
     password: StrictStr = "{password}"  # noqa: S105
     """What stands as password, likewise."""
+    labels: dict[KeyField, Line] = Field(default_factory=dict)
+    """What the provider calls the fields of a key that signs."""
+    asked: tuple[KeyField, ...] = ()
+    """Which of them the page asks for, where these are not the usual ones of the type."""
+    optional: tuple[KeyField, ...] = ()
+    """What of `asked` may be left empty."""
+    file: dict[KeyField, Pointer] = Field(default_factory=dict)
+    """Where they stand in the JSON file that the provider gives, which may be pasted as the key."""
 
 
 class GrantRevocation(Model):

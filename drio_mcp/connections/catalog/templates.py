@@ -2,7 +2,7 @@
 
 Three things stand in the places: what the owner says when connecting (the entry's `variables`), what the provider said
 at consent or with its tokens (the entry's `facts`, contract section 3, `config.providerFacts`), and what the engine
-alone knows while it makes a request (`ENGINE_VALUES`).
+alone knows while it makes a request or signs one (`ENGINE_VALUES`, `SIGNED_VALUES`).
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,9 @@ ENGINE_VALUES = frozenset(
 
 KEY_VALUES = frozenset({"api_key", "api_key_secret", "username", "password"})
 """What the parts of a key's credential may name: the fields of the page on which a person enters it."""
+
+SIGNED_VALUES = frozenset({"audience", "subject", "installation", "key_fingerprint", "token_id"})
+"""What the claims of a signed JWT may name beside those: settings of the connection, and what signing makes."""
 
 
 def places(text: str) -> frozenset[str]:

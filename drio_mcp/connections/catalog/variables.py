@@ -102,7 +102,9 @@ def _put(value: Any, values: Mapping[str, str]) -> Any:
 def values_of(entry: CatalogEntry, config: Mapping[str, Any]) -> dict[str, str]:
     """What is known of the entry's places for this customer: variables, and what the provider told."""
     kept = {**config.get("variables", {}), **config.get("provider_facts", {})}
-    return {**with_defaults(entry, None), **variables_of(entry, config), **kept}
+    named = {"region": "region", "service": "service", "installation": "installation_id"}
+    said = {name: config[member] for name, member in named.items() if member in config}
+    return {**with_defaults(entry, None), **variables_of(entry, config), **kept, **said}
 
 
 def variables_of(entry: CatalogEntry, config: Mapping[str, Any]) -> dict[str, str]:

@@ -96,6 +96,8 @@ def _base_url(entry: CatalogEntry) -> str | None:
 
 
 def _config_type(entry: CatalogEntry) -> ConfigType:
+    if entry.connection_type is not None:
+        return ConfigType(entry.connection_type)
     if entry.kind == "api_key":
         return ConfigType.API_KEY_QUERY if entry.query_param_name else ConfigType.API_KEY_HEADER
     if entry.kind == "oauth" and entry.authorization_endpoint is None:

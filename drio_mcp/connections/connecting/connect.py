@@ -238,6 +238,8 @@ class Connector:
         plan, config, now = draft.plan, dict(made.config), self._clock.now()
         if variables and plan.config_type in RULED:
             config["variables"] = dict(variables)
+            if plan.config_type is ConfigType.AWS_SIGV4:
+                config |= {name: variables[name] for name in ("region", "service") if name in variables}
         seen = now if plan.config_type is ConfigType.NONE and plan.problem is None else made.row.last_validated_at
         has_client = made.client is not None and draft.status is Status.DRAFT and plan.problem is None
         status = Status.PENDING if has_client else draft.status

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from drio_mcp.connections.catalog.providers import GENERICS, Providers
-from drio_mcp.connections.config_types import ConfigType
+from drio_mcp.connections.config_types import SELF_GRANTED, ConfigType
 from drio_mcp.connections.connecting.plan import Plan, problem
 from drio_mcp.connections.diagnosis_codes import Code, last_error
 from drio_mcp.connections.fields import is_scope, origin_of
@@ -19,7 +19,7 @@ from drio_mcp.text import is_plain
 
 FOR_TYPE: Mapping[ConfigType, str] = {type_: key for key, facts in GENERICS.items() for type_ in facts.types}
 """The generic provider of each type."""
-SERVED = frozenset({ConfigType.OAUTH, ConfigType.MCP_OAUTH, ConfigType.OAUTH_CLIENT_CREDENTIALS})
+SERVED = SELF_GRANTED | {ConfigType.OAUTH, ConfigType.MCP_OAUTH}
 UNREADABLE = problem("metadata_invalid", "The provider's metadata holds values that cannot be used")
 
 
@@ -72,7 +72,7 @@ def _endpoints(plan: Plan) -> dict[str, Any]:
     server = plan.server
     if server is None:
         return {}
-    if plan.config_type is ConfigType.OAUTH_CLIENT_CREDENTIALS:
+    if plan.config_type in SELF_GRANTED:
         return {"token_endpoint": server.token_endpoint}
     found = {
         "authorization_endpoint": server.authorization_endpoint,

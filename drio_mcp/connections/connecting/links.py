@@ -22,6 +22,7 @@ from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.crud import ConnectionCrud, View
 from drio_mcp.connections.record.history import Actor, Event
+from drio_mcp.connections.record.key_files import is_file
 from drio_mcp.connections.record.schemas import SECRET_FIELDS, AuthConnection, Connect, UpdateAuthConnection
 from drio_mcp.connections.upstream.client_identity import redirect_uri
 from drio_mcp.connections.upstream.client_setup import ClientSetup, setup_of
@@ -49,7 +50,21 @@ LABELS = {
     "clientId": "Client ID",
     "clientSecret": "Client secret",
     "registrationInitialAccessToken": "Initial access token",
+    "privateKey": "Private key",
+    "passphrase": "Passphrase of the key",
+    "keyId": "Key ID",
+    "subject": "Subject",
+    "installationId": "Installation ID",
+    "accessKeyId": "Access key ID",
+    "secretAccessKey": "Secret access key",
+    "sessionToken": "Session token",
+    "region": "Region",
+    "service": "Service",
+    "tokenSecret": "Token secret",
+    "realm": "Realm",
 }
+LONG = frozenset({"private_key"})
+"""Fields of several lines."""
 
 
 class OriginsMoved(Conflict):
@@ -65,6 +80,8 @@ class LinkField:
     is_secret: bool
     is_required: bool
     value: str
+    is_long: bool = False
+    """Whether it has several lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,8 +302,8 @@ def hash_of(token: str) -> bytes:
 def fields_of(connection: Connection) -> tuple[LinkField, ...]:
     """The fields of the page."""
     needs = needs_of(connection.config)
-    secrets = (needs.credential, needs.second_credential) if needs.is_secret_required else ()
-    required = {*needs.settings, "client_id", *secrets}
+    secrets = (needs.credential, *needs.further_credentials) if needs.is_secret_required else ()
+    required = {*needs.settings, "client_id", *secrets} - set(needs.optional)
     return tuple(
         LinkField(
             name=to_camel(field),
@@ -294,6 +311,7 @@ def fields_of(connection: Connection) -> tuple[LinkField, ...]:
             is_secret=field in SECRET_FIELDS,
             is_required=field in required,
             value="" if field in SECRET_FIELDS else str(connection.config.get(field, "")),
+            is_long=field in LONG,
         )
         for field in fields_to_enter(connection)
     )
@@ -302,16 +320,21 @@ def fields_of(connection: Connection) -> tuple[LinkField, ...]:
 def _label(connection: Connection, field: str) -> str:
     """The field as the provider calls it, where that is known."""
     parts = connection.config.get("key_parts", {})
-    is_second = field in {"username", "api_key_secret"}
-    own: str | None = None if field in CLIENT else parts.get("second_label" if is_second else "label")
-    return own or LABELS[to_camel(field)]
+    named = parts.get("labels", {}).get(field)
+    if field not in CLIENT:
+        is_second = field in {"username", "api_key_secret"}
+        named = named or parts.get("second_label" if is_second else "label")
+    return str(named) if named else LABELS[to_camel(field)]
 
 
 def read_entries(fields: tuple[LinkField, ...], values: Mapping[str, str]) -> UpdateAuthConnection:
     """The entries as a patch; white space around them, which copying brings along, is dropped."""
     entries: dict[str, Any] = {field.name: values.get(field.name, "").strip() for field in fields}
     entries = {name: "" if value == MASK else value for name, value in entries.items()}
-    problems = [Problem(each.name, "is needed") for each in fields if each.is_required and not entries[each.name]]
+    # a provider's file may tell the rest, and what it does not is told by the change that it makes
+    is_whole = is_file(entries.get("privateKey", ""))
+    required = [each for each in fields if each.is_required and (not is_whole or each.name == "privateKey")]
+    problems = [Problem(each.name, "is needed") for each in required if not entries[each.name]]
     if fields and not any(entries.values()) and not problems:
         problems = [Problem(fields[-1].name, "is needed")]
     if problems:

@@ -8,7 +8,7 @@ from drio_mcp.config import is_loopback_name
 from drio_mcp.connections.catalog.entries import CatalogEntry
 from drio_mcp.connections.catalog.providers import ProviderFacts, Providers
 from drio_mcp.connections.catalog.variables import fill, read_from_addresses, with_defaults
-from drio_mcp.connections.config_types import ConfigType
+from drio_mcp.connections.config_types import ASSERTED, ConfigType
 from drio_mcp.connections.connecting.catalog_lookup import hint_of
 from drio_mcp.connections.connecting.plan import Evidence, Plan
 from drio_mcp.connections.record.answers import ConnectAuth, Method
@@ -108,9 +108,8 @@ def catalog_plan(entry: CatalogEntry) -> Plan:
     is_oauth = entry.kind == "oauth"
     is_for_people = hint.config_type is ConfigType.OAUTH
     client = f"Register an app at {entry.name} and enter its client id and secret on the page"
-    steps = (
-        ("Enter the key on the page",) if not is_oauth else (client, *(("Then allow access",) if is_for_people else ()))
-    )
+    has_key = not is_oauth or hint.config_type in ASSERTED
+    steps = ("Enter the key on the page",) if has_key else (client, *(("Then allow access",) if is_for_people else ()))
     return Plan(
         target=_normal(_address(entry) or entry.docs_url),
         method=Method.PRESET if is_oauth else Method.API_KEY,

@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 
-from drio_mcp.clock import MINUTE, rfc3339
+from drio_mcp.clock import rfc3339
 from drio_mcp.connections.catalog.providers import Providers
-from drio_mcp.connections.config_types import NEEDS, ConfigType
+from drio_mcp.connections.config_types import NEEDS, SELF_GRANTED, SIGNED
 from drio_mcp.connections.diagnosis_codes import CODES, Code, Fault
 from drio_mcp.connections.fields import origin_of
 from drio_mcp.connections.health.findings import CHECK_OF, Case, Examination
@@ -28,12 +28,11 @@ from drio_mcp.connections.upstream.scopes import missing_scopes
 from drio_mcp.connections.upstream.stored_tokens import ACCESS_TOKEN, REFRESH_TOKEN, StoredTokens
 from drio_mcp.connections.upstream.token_answers import audience_of
 from drio_mcp.connections.upstream.token_endpoints import TokenEndpoints
+from drio_mcp.connections.upstream.token_requests import MOST_SKEW_MS
 from drio_mcp.foundations import Foundations
 from drio_mcp.store import Transaction, token_sets, upstreams
 from drio_mcp.vault import SealBroken
 
-MOST_SKEW_MS = 5 * MINUTE
-"""How far apart clocks may be; what servers usually allow for."""
 LEFT_BY_CONSENT = frozenset(
     {
         Code.CONSENT_DENIED,
@@ -180,13 +179,13 @@ class Examiner:
             for name in names:
                 self._tokens.unseal(tx, connection, name)
             if kind in ISSUED and {"token_endpoint", "client_id"} <= connection.config_in_use.keys():
-                self._endpoints.of(tx, connection)
+                self._endpoints.of(tx, connection)  # which opens the secret that goes there
         except SealBroken:
             raise Fault(Code.SECRET_UNAVAILABLE) from None
         return names
 
     async def _consent(self, case: Case) -> None:
-        if case.subject.kind not in ISSUED or case.subject.kind is ConfigType.OAUTH_CLIENT_CREDENTIALS:
+        if case.subject.kind not in ISSUED or case.subject.kind in SELF_GRANTED:
             case.skipped("consent", "This type needs no consent at the provider")
             return
         if case.tokens is not None:
@@ -239,7 +238,7 @@ class Examiner:
         if case.is_dry:
             await self._look_at_grant(case, origin)
             return
-        is_clients = case.subject.kind is ConfigType.OAUTH_CLIENT_CREDENTIALS  # whose grant is made anew each time
+        is_clients = case.subject.kind in SELF_GRANTED  # whose grant is made anew each time
         if (case.is_thorough or is_clients) and (case.tokens is None or case.tokens.is_renewable):
             await self._credentials.refresh_now(case.connection.id)
             case.passed("client", "The token endpoint knows our client, and issued a new token")
@@ -255,7 +254,7 @@ class Examiner:
         now, row = self._clock.now(), case.tokens
         if row is not None and row.fault_code is not None:
             raise Fault(Code(row.fault_code), row.fault_sentence)
-        if row is None and case.subject.kind is ConfigType.OAUTH_CLIENT_CREDENTIALS:
+        if row is None and case.subject.kind in SELF_GRANTED:
             case.skipped("grant", "No token was asked for yet; the first use does it")
             return
         if row is None or row.expires_at is None or row.expires_at > now:
@@ -269,8 +268,11 @@ class Examiner:
         case.skipped("grant", "The access token has run out; the next use refreshes it")
 
     async def _refresh(self, case: Case) -> None:
-        """Look at the tokens again, which a renewal has replaced."""
+        """Look at the tokens again, which a renewal has replaced, and at what the provider told with them."""
         case.tokens = await self._db.read(lambda tx: tx.one(token_sets.FIND, connection_id=case.connection.id))
+        found = await self._db.read(repository.find, case.connection.id)
+        if found is not None and found.config != case.connection.config:
+            case.subject = replace(case.subject, connection=found, origins=self._tokens.origins(found))
 
     async def _address(self, case: Case) -> None:
         probe = self._prober.choose(case.subject)
@@ -299,6 +301,8 @@ class Examiner:
             raise Fault(Code.MISSING_CONFIGURATION, UNKNOWN_PLACE)
         if verdict.code is Code.KEY_REJECTED and case.subject.kind in ISSUED:
             verdict = await self._ask_anew(case, verdict)
+        if verdict.code is Code.KEY_REJECTED and case.subject.kind in SIGNED and self._clocks_differ(verdict):
+            verdict = Verdict(Code.CLOCK_SKEW, "The provider refused what was signed just now, and its clock differs")
         case.verdict = verdict
         if verdict.code is not Code.OK:
             raise Fault(verdict.code, verdict.sentence)
@@ -341,8 +345,7 @@ class Examiner:
             assert again is not None
             if again.code is not Code.KEY_REJECTED:
                 return again
-        told = refused.answered_at
-        if told is not None and abs(told - self._clock.now()) > MOST_SKEW_MS:
+        if self._clocks_differ(refused):
             return Verdict(
                 Code.CLOCK_SKEW, "The provider refused a token that it issued just now, and its clock differs"
             )
@@ -350,6 +353,10 @@ class Examiner:
             return Verdict(Code.AUDIENCE_MISMATCH, "The token names another audience than the server that refused it")
         more = "; the next use refreshes the token" if case.is_dry else ", although the token was issued just now"
         return replace(refused, sentence=refused.sentence + more)
+
+    def _clocks_differ(self, refused: Verdict) -> bool:
+        told = refused.answered_at
+        return told is not None and abs(told - self._clock.now()) > MOST_SKEW_MS
 
     async def _scopes(self, case: Case) -> None:
         if case.subject.kind not in ISSUED:
@@ -372,6 +379,8 @@ class Examiner:
     def _origin(self, case: Case) -> str:
         """Where the token will be sent: to what is probed, else to where it came from."""
         probe = self._prober.choose(case.subject)
+        if probe is None and case.subject.endpoint is not None:
+            return case.subject.endpoint.origin
         return origin_of(case.connection.config["token_endpoint"]) if probe is None else probe.origin
 
     def _names_another_audience(self, case: Case) -> bool:

@@ -79,6 +79,8 @@ class Subject:
         """Where calls through the connection go (contract section 3)."""
         config, is_ruled = self.connection.config, self.facts is not None and self.kind in RULED
         base: str | None = self.facts.base_url_at(config) if self.facts and is_ruled else config.get("api_base_url")
+        if base is None and self.facts is not None and is_ruled and self.facts.has_base_url(config):
+            return None  # a part of it is told with the tokens
         if base is None and self.upstream is not None and self.upstream.target is not None:
             base = origin_of(self.upstream.target)
         if base is None and self.facts is not None and self.facts.origins:
@@ -98,6 +100,8 @@ class Probe:
     is_api: bool = True
     words: tuple[ErrorWord, ...] = ()
     """The words of this API's errors, by the catalog."""
+    service: str | None = None
+    """For which service it is signed, by the catalog."""
     connection_id: str = ""
     """Whose MCP server it is, where it is one: the list that is seen here is the one that is served."""
 
@@ -188,9 +192,11 @@ class Prober:
         url = probe.url if credential is None else credential.address(probe.url)
         if credential is not None and credential.values:
             url = templates.fill(url, {"access_token": quote(credential.values[0].reveal(), safe="")})
+        headers = [*probe.headers.items(), *own]
         try:
+            sent = (credential or Credential()).signed(probe.method, url, headers, probe.content or b"", probe.service)
             return await self._outbound.request(
-                probe.method, url, headers=[*probe.headers.items(), *own], content=probe.content, timeout=SECONDS
+                probe.method, sent.url, headers=sent.headers, content=probe.content, timeout=SECONDS
             )
         except OutboundError as error:
             return error
@@ -219,7 +225,8 @@ class Prober:
         if entry.probe.method == "POST":
             content = (entry.probe.body or "{}").encode()
             headers["Content-Type"] = "application/json"
-        return Probe(entry.probe.method, url, f"{entry.name}'s API", headers, content, words=entry.errors.api)
+        what, words, service = f"{entry.name}'s API", entry.errors.api, entry.probe.service
+        return Probe(entry.probe.method, url, what, headers, content, words=words, service=service)
 
     def _userinfo(self, subject: Subject) -> Probe | None:
         """OpenID Connect Core section 5.3.1; it asks for the scope `openid`, unless the provider has its own."""

@@ -8,15 +8,14 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any
 
-from drio_mcp.clock import SECOND
 from drio_mcp.connections.catalog.schema import ErrorWord
 from drio_mcp.connections.connecting.www_authenticate import find_challenge, parse_challenges
 from drio_mcp.connections.diagnosis_codes import Code
 from drio_mcp.connections.upstream.error_words import meaning_of
 from drio_mcp.connections.upstream.mcp.tools import Lacking
+from drio_mcp.connections.upstream.retry_after import read_date
 from drio_mcp.outbound import OutboundResponse
 from drio_mcp.outside import read_json
 
@@ -28,6 +27,8 @@ UNAUTHORIZED = re.compile(
 )
 AUDIENCE = re.compile(r"audience|\baud\b|resource")
 CLOCK = re.compile(r"not yet valid|\bnbf\b|\biat\b|issued in the future|clock")
+XML_ERROR = re.compile(r"<(?:Code|Message)>([^<]{1,1000})</")
+"""Where AWS's older APIs tell what is wrong."""
 LONGEST_BODY = 256 * 1024
 """Bytes that are read for an error told with status 200; error bodies are small."""
 
@@ -56,9 +57,14 @@ def judge(answer: OutboundResponse, what: str, *, is_api: bool = True, words: It
     `is_api` is false for an address that may just as well be a page or nothing: there, only a refusal counts.
     """
     status = answer.status
-    said = meaning_of(words, status, _json(answer))
+    sentence = " ".join((_error_text(answer), _challenge_text(answer, "oauth")))
+    said = meaning_of(words, status, _json(answer), sentence=sentence)
     if said is not None:
-        return Verdict(said, f"{what} says so in its own words (status {status})")
+        return Verdict(
+            said,
+            f"{what} says so in its own words (status {status})",
+            answered_at=read_date(answer.headers.get("date")),
+        )
     if status == 401:
         return _unauthorized(answer, what)
     if status == 403:
@@ -88,14 +94,15 @@ def _unauthorized(answer: OutboundResponse, what: str) -> Verdict:
         return Verdict(Code.CLOCK_SKEW, f"{what} says that the token is not valid yet (status 401)")
     if AUDIENCE.search(_challenge_text(answer)):
         return Verdict(Code.AUDIENCE_MISMATCH, f"{what} says that the token is for another resource (status 401)")
-    return Verdict(Code.KEY_REJECTED, f"{what} refused the credential (status 401)", answered_at=_date(answer))
+    return Verdict(
+        Code.KEY_REJECTED,
+        f"{what} refused the credential (status 401)",
+        answered_at=read_date(answer.headers.get("date")),
+    )
 
 
 def _date(answer: OutboundResponse) -> int | None:
-    try:
-        return round(parsedate_to_datetime(answer.headers.get("date", "")).timestamp()) * SECOND
-    except (ValueError, OverflowError):
-        return None
+    return read_date(answer.headers.get("date"))
 
 
 def _forbidden(answer: OutboundResponse, what: str) -> Verdict:
@@ -149,8 +156,23 @@ def _error_text(answer: OutboundResponse) -> str:
     """The words of an error, from where providers put them; for matching alone, never told on."""
     body = _json(answer)
     if not isinstance(body, dict):
-        return ""
-    named = ("error", "errors", "code", "message", "error_message", "error_description", "status", "reason", "detail")
+        text = answer.body[:LONGEST_BODY].decode("utf-8", "replace") if not answer.is_success else ""
+        return " ".join(XML_ERROR.findall(text)).lower()
+    named = (
+        "error",
+        "errors",
+        "code",
+        "message",
+        "error_message",
+        "error_description",
+        "status",
+        "reason",
+        "detail",
+        "Error",
+        "Message",
+        "__type",
+        "o:errorDetails",
+    )
     return json.dumps([body[name] for name in named if name in body]).lower()
 
 
@@ -158,11 +180,11 @@ def _body_text(answer: OutboundResponse) -> str:
     return " " + _error_text(answer)
 
 
-def _challenge_text(answer: OutboundResponse) -> str:
-    bearer = find_challenge(parse_challenges(answer.headers.get_list("www-authenticate")), "bearer")
-    if bearer is None:
+def _challenge_text(answer: OutboundResponse, scheme: str = "bearer") -> str:
+    found = find_challenge(parse_challenges(answer.headers.get_list("www-authenticate")), scheme)
+    if found is None:
         return ""
-    told = (bearer.parameters.get(name, "") for name in ("error", "error_description"))
+    told = (found.parameters.get(name, "") for name in ("error", "error_description", "oauth_problem"))
     return " ".join(told).lower()
 
 

@@ -8,7 +8,7 @@ connection is `pending`.
 import json
 from collections.abc import Set
 
-from drio_mcp.connections.config_types import ConfigType
+from drio_mcp.connections.config_types import SELF_GRANTED
 from drio_mcp.connections.record.clients import CONSENTED
 from drio_mcp.connections.record.config_rules import Config
 from drio_mcp.opaque import MASK
@@ -67,6 +67,6 @@ def problem(config: Config, field: str) -> str | None:
     """Why a type takes no such member, or None."""
     if field == "refresh_token" and not is_taken(config):
         return "goes with the types oauth and mcp_oauth"
-    if field == "access_token" and config.get("type") == ConfigType.OAUTH_CLIENT_CREDENTIALS:
+    if field == "access_token" and config.get("type") in SELF_GRANTED:
         return "is fetched with the client's own credentials; leave it out"
     return None

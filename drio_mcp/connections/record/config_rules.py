@@ -97,13 +97,11 @@ def missing(config: Config, secrets: Set[str], has_reference: bool) -> list[str]
     lacking = [field for field in needs.settings if field not in config]
     if needs.is_secret_required and needs.credential not in secrets and not has_reference:
         lacking.append(str(needs.credential))
-    if needs.second_credential is not None and needs.second_credential not in secrets:
-        lacking.append(needs.second_credential)
-    return lacking
+    return [*lacking, *(name for name in needs.further_credentials if name not in secrets)]
 
 
 def wanted_of_person(config: Config, secrets: Set[str], has_reference: bool) -> tuple[str, ...]:
     """The fields of the page that a person should fill in; none when the secret is there."""
     needs = needs_of(config)
-    is_whole = needs.second_credential is None or needs.second_credential in secrets
+    is_whole = secrets >= set(needs.further_credentials)
     return () if (has_reference or needs.credential in secrets) and is_whole else needs.asked

@@ -13,8 +13,8 @@ from pydantic.alias_generators import to_camel
 
 from drio_mcp.connections.catalog.entries import CatalogEntry
 from drio_mcp.connections.catalog.providers import ProviderFacts
-from drio_mcp.connections.config_types import NEEDS, ConfigType
-from drio_mcp.connections.record import brought_tokens, status
+from drio_mcp.connections.config_types import ASSERTED, NEEDS, SIGNED, ConfigType
+from drio_mcp.connections.record import brought_tokens, key_files, status
 from drio_mcp.connections.record.config_rules import (
     Config,
     allowed_origins,
@@ -90,6 +90,7 @@ def apply(
     problems: Sequence[Problem] = (),
 ) -> Change:
     """The change that `patch` makes. Raises `ValidationFailed` with every problem of it, and those known already."""
+    patch = key_files.unfolded(patch, before.config)
     config = merge(before.config, patch.config)
     _forget_what_was_read(config, before)
     problems = [*problems, *_problems(before, config, patch, facts, limits)]
@@ -283,12 +284,13 @@ def _differs(before: Connection, after: Connection, name: str) -> bool:
     return bool(before.config.get(name) != after.config.get(name))
 
 
-KEYED = frozenset({ConfigType.API_KEY_HEADER, ConfigType.API_KEY_QUERY, ConfigType.BEARER, ConfigType.BASIC})
+KEYED = ASSERTED | SIGNED | {ConfigType.API_KEY_HEADER, ConfigType.API_KEY_QUERY, ConfigType.BEARER, ConfigType.BASIC}
 PRESET_FIELDS: Mapping[ConfigType, tuple[str, ...]] = {
     ConfigType.OAUTH: ("authorization_endpoint", "token_endpoint"),
     ConfigType.OAUTH_CLIENT_CREDENTIALS: ("token_endpoint",),
     ConfigType.API_KEY_HEADER: ("header_name", "header_prefix"),
     ConfigType.API_KEY_QUERY: ("query_param_name",),
+    ConfigType.OAUTH_JWT_BEARER: ("token_endpoint",),
 }
 
 
@@ -305,7 +307,9 @@ def preset(facts: ProviderFacts | None, given: ConfigInput | None) -> dict[str, 
     return begun | ({"key_parts": parts} if parts and chosen in KEYED else {})
 
 
-def key_parts_of(entry: CatalogEntry) -> dict[str, str]:
+def key_parts_of(entry: CatalogEntry) -> dict[str, Any]:
     """How the provider makes a credential of what a person enters, as far as that is not the usual."""
-    parts: dict[str, str] = entry.key_parts.model_dump(exclude_defaults=True, by_alias=False)
-    return parts if entry.api.path_prefix is None else parts | {"path_prefix": entry.api.path_prefix}
+    parts: dict[str, Any] = entry.key_parts.model_dump(exclude_defaults=True, by_alias=False)
+    if entry.api.path_prefix is not None:
+        parts["path_prefix"] = entry.api.path_prefix
+    return parts | ({"is_bearer": True} if entry.assertion.is_bearer else {})

@@ -9,16 +9,22 @@ from pydantic.json_schema import SkipJsonSchema
 from drio_mcp.connections.catalog.providers import Provider
 from drio_mcp.connections.config_types import ConfigType
 from drio_mcp.connections.fields import (
+    AccessKeyId,
     BaseUrl,
     ClientId,
     HeaderName,
     HeaderPrefix,
+    InstallationId,
+    KeyId,
     Name,
     Origins,
+    PrivateKeyValue,
     ProviderKey,
     QueryName,
+    Realm,
     Scopes,
     SecretValue,
+    SigningName,
     Text,
     ToolName,
     Url,
@@ -81,6 +87,18 @@ class AuthConfig(Model):
     refresh_token: str | None = _set()
     username: str | None = _set()
     password: str | None = _set()
+    private_key: str | None = _set()
+    passphrase: str | None = _set()
+    key_id: str | None = _set()
+    subject: str | None = _set()
+    installation_id: str | None = _set()
+    access_key_id: str | None = _set()
+    secret_access_key: str | None = _set()
+    session_token: str | None = _set()
+    region: str | None = _set()
+    service: str | None = _set()
+    token_secret: str | None = _set()
+    realm: str | None = _set()
     scopes: tuple[str, ...] | None = _set()
     audience: str | None = _set()
     enabled: bool | None = _set()
@@ -175,7 +193,19 @@ class ConfigInput(Model):
     provider_facts: ReadOnly = None
 
 
-class ConfigWithSecrets(ConfigInput):
+class ConfigBesideKeys(ConfigInput):
+    """What belongs to a key and is entered with it, on the page or by REST; a model has no use for it."""
+
+    key_id: KeyId | None = Field(default=None, description="`kid` of the JWTs that are signed.")
+    subject: Text | None = Field(default=None, description="For whom a JWT is signed, where that is somebody else.")
+    installation_id: InstallationId | None = None
+    access_key_id: AccessKeyId | None = None
+    region: SigningName | None = Field(default=None, description="For which AWS region calls are signed.")
+    service: SigningName | None = Field(default=None, description="For which AWS service calls are signed.")
+    realm: Realm | None = Field(default=None, description="The realm of OAuth 1.0.")
+
+
+class ConfigWithSecrets(ConfigBesideKeys):
     """A configuration as REST takes it. The mask `********` keeps a stored secret, `null` removes it."""
 
     registration_initial_access_token: SecretValue | None = None
@@ -186,9 +216,16 @@ class ConfigWithSecrets(ConfigInput):
     access_token: SecretValue | None = None
     refresh_token: SecretValue | None = None
     password: SecretValue | None = None
+    private_key: PrivateKeyValue | None = Field(
+        default=None, description="In PEM form, or the provider's JSON file that holds it."
+    )
+    passphrase: SecretValue | None = Field(default=None, description="Of the private key, if it has one.")
+    secret_access_key: SecretValue | None = None
+    session_token: SecretValue | None = None
+    token_secret: SecretValue | None = None
 
 
-SECRET_FIELDS = tuple(name for name in ConfigWithSecrets.model_fields if name not in ConfigInput.model_fields)
+SECRET_FIELDS = tuple(name for name in ConfigWithSecrets.model_fields if name not in ConfigBesideKeys.model_fields)
 """The members of `config` that are write-only."""
 
 

@@ -125,7 +125,7 @@ class UpstreamRevocation:
             own = (asked.url if asked is not None else None) or rules.entry.revocation_endpoint or ""
             values = {**rules.values, "client_id": connection.client_id or ""}
             if url := templates.filled(own, values):
-                return url, origin_of(str(used))
+                return url, origin_of(str(rules.token_url(connection)))
         upstream = tx.one(upstreams.FIND, connection_id=connection.id)
         server: dict[str, Any] = json.loads(upstream.server) if upstream is not None else {}
         if used is not None and server.get("token_endpoint") == used and server.get("revocation_endpoint"):

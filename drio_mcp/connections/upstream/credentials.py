@@ -7,13 +7,14 @@ when another origin is admitted.
 
 import base64
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, unquote_plus, urlencode, urlsplit, urlunsplit
 
+from drio_mcp.clock import Clock
 from drio_mcp.connections.catalog.templates import fill
-from drio_mcp.connections.config_types import ConfigType, needs_of
+from drio_mcp.connections.config_types import SELF_GRANTED, SIGNED, ConfigType, needs_of
 from drio_mcp.connections.diagnosis_codes import Code, Fault
 from drio_mcp.connections.record.config_rules import Config, missing, path_of, still_needed
 from drio_mcp.connections.record.connection import Connection
@@ -23,12 +24,17 @@ from drio_mcp.connections.upstream.provider_rules import ProviderRules
 from drio_mcp.connections.upstream.refresh import TokenRefresh
 from drio_mcp.connections.upstream.refresh_decisions import AccessToken
 from drio_mcp.connections.upstream.refusal_brake import RefusalBrake
+from drio_mcp.connections.upstream.signing.aws_sigv4 import AwsKey, AwsSigner
+from drio_mcp.connections.upstream.signing.oauth1 import OAuth1Key, OAuth1Signer
+from drio_mcp.connections.upstream.signing.request import RequestSigner, UnsignedRequest
 from drio_mcp.connections.upstream.stored_tokens import ACCESS_TOKEN, StoredTokens
-from drio_mcp.opaque import Secret
-from drio_mcp.store import Database, Transaction, token_sets
+from drio_mcp.foundations import Foundations
+from drio_mcp.opaque import Randomness, Secret
+from drio_mcp.outbound import parse_target
+from drio_mcp.store import Transaction, token_sets
 from drio_mcp.vault import SealBroken
 
-ISSUED = frozenset({ConfigType.OAUTH, ConfigType.MCP_OAUTH, ConfigType.OAUTH_CLIENT_CREDENTIALS})
+ISSUED = SELF_GRANTED | {ConfigType.OAUTH, ConfigType.MCP_OAUTH}
 """The types whose credential is a token that the provider issues, and that is renewed here."""
 
 
@@ -45,6 +51,8 @@ class Credential:
     """Headers that each call needs and that the caller may send otherwise, such as the API's version."""
     path_prefix: Secret | None = None
     """What stands before the path, where a provider wants the key there."""
+    signer: RequestSigner | None = None
+    """What signs each call, where there is nothing that all calls carry."""
 
     def header_pairs(self) -> list[tuple[str, str]]:
         """The headers in the clear, for the request alone."""
@@ -54,6 +62,32 @@ class Credential:
         """The same with those that each call needs."""
         own = {name.lower() for name, _ in self.headers}
         return [*(pair for pair in self.usual if pair[0].lower() not in own), *self.header_pairs()]
+
+    @property
+    def header_names(self) -> frozenset[str]:
+        """The headers that are the credential's own, in lower case."""
+        return frozenset(name.lower() for name, _ in self.headers) | (self.signer.names if self.signer else frozenset())
+
+    def signed(
+        self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes | None, service: str | None = None
+    ) -> "SignedCall":
+        """The call as it goes out: the address in the spelling that was signed, and the headers with the signature.
+
+        `headers` are all others that are sent, none of them the credential's own. `body` is None for one that is not
+        kept; then only what does without it can be signed.
+        """
+        if self.signer is None:
+            return SignedCall(url, tuple(headers), self.values)
+        target = parse_target(url)
+        path, _, query = target.path.partition("?")
+        asked = UnsignedRequest(method, target.scheme, target.authority, path, query, headers, body, service)
+        signature = self.signer.sign(asked)
+        spelled = f"{target.scheme}://{target.authority}{signature.path}" + (
+            f"?{signature.query}" if signature.query else ""
+        )
+        own = tuple((name, value.reveal()) for name, value in signature.headers)
+        proofs = tuple(value for name, value in signature.headers if name == "Authorization")
+        return SignedCall(spelled, (*headers, *own), (*self.values, *proofs))
 
     def address(self, url: str) -> str:
         """The URL with the credential in its query or path, where that is its place; parameters of its names given
@@ -71,18 +105,29 @@ class Credential:
         return urlunsplit(parts._replace(path=prefix + parts.path, query="&".join([*kept, *own])))
 
 
+@dataclass(frozen=True, slots=True)
+class SignedCall:
+    """A call with all that it is sent with. `values` are what must not be seen in its answer."""
+
+    url: str
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    values: tuple[Secret, ...]
+
+
 class Credentials:
     """Finds the credential of a connection."""
 
     def __init__(
         self,
-        db: Database,
+        foundations: Foundations,
         references: SecretReferences,
         tokens: StoredTokens,
         refresh: TokenRefresh,
         brake: RefusalBrake,
     ) -> None:
-        self._db = db
+        self._db = foundations.db
+        self._clock: Clock = foundations.clock
+        self._randomness: Randomness = foundations.randomness
         self._references = references
         self._tokens = tokens
         self._refresh = refresh
@@ -154,10 +199,30 @@ class Credentials:
         needs = needs_of(connection.config)
         is_stored = needs.credential in connection.secrets or connection.row.secret_ref is not None
         value = self._value(tx, connection, str(needs.credential), origin) if is_stored else None
+        if kind in SIGNED and value is not None:
+            return self._as_sent(connection, self._signing(tx, connection, kind, origin, value))
         second = None
-        if needs.second_credential is not None:
-            second = self._open(tx, connection, needs.second_credential, origin)
+        if needs.further_credentials:
+            second = self._open(tx, connection, needs.further_credentials[0], origin)
         return self._as_sent(connection, key_credential(connection.config, kind, value, second))
+
+    def _signing(
+        self, tx: Transaction, connection: Connection, kind: ConfigType, origin: str, secret: Secret
+    ) -> Credential:
+        """What signs calls. Of what it signs with, only a token that is sent along has to be masked."""
+        config = connection.config
+        if kind is ConfigType.AWS_SIGV4:
+            session = self._open(tx, connection, "session_token", origin)
+            key = AwsKey(config["access_key_id"], secret, config["region"], config["service"], session)
+            return Credential(values=(secret, *([session] if session else [])), signer=AwsSigner(key, self._clock))
+        token = self._open(tx, connection, "access_token", origin)
+        token_secret = self._open(tx, connection, "token_secret", origin)
+        if token is None or token_secret is None:
+            raise Fault(Code.AWAITING_CONSENT)
+        realm, method = self._tokens.rules(connection).signature(config)
+        pair = OAuth1Key(config["client_id"], secret, token, token_secret, realm, method)
+        values = (secret, token, token_secret)
+        return Credential(values=values, signer=OAuth1Signer(pair, self._clock, self._randomness))
 
     def _issued(self, connection: Connection, token: AccessToken) -> Credential:
         issued = _issued(connection, self._tokens.rules(connection), token.value, token.generation)
@@ -175,21 +240,21 @@ class Credentials:
             usual=tuple(usual.items()),
         )
 
-    def _value(self, tx: Transaction, connection: Connection, field: str, origin: str | None) -> Secret:
+    def _value(self, tx: Transaction, connection: Connection, name: str, origin: str | None) -> Secret:
         reference = connection.row.secret_ref
         if reference is not None:
             try:
                 return self._references.read(reference)
             except SecretUnavailable:
                 raise Fault(Code.SECRET_UNAVAILABLE) from None
-        value = self._open(tx, connection, field, origin)
+        value = self._open(tx, connection, name, origin)
         if value is None:
             raise Fault(Code.AWAITING_CONSENT)
         return value
 
-    def _open(self, tx: Transaction, connection: Connection, field: str, origin: str | None) -> Secret | None:
+    def _open(self, tx: Transaction, connection: Connection, name: str, origin: str | None) -> Secret | None:
         try:
-            return self._tokens.unseal(tx, connection, field, origin)
+            return self._tokens.unseal(tx, connection, name, origin)
         except SealBroken:
             raise Fault(Code.SECRET_UNAVAILABLE) from None
 
@@ -204,7 +269,7 @@ def require_usable(connection: Connection) -> None:
         lacking = [name for name in lacking if name != "client_id"]  # it is ours to get, with the person's click
     if lacking and error_of(connection) is Code.ORIGIN_CHANGED:
         raise Fault(Code.ORIGIN_CHANGED)
-    if lacking and set(lacking) <= {needs.credential, needs.second_credential}:
+    if lacking and set(lacking) <= {needs.credential, *needs.further_credentials}:
         names = ", ".join(path_of(name) for name in lacking)
         raise Fault(Code.AWAITING_CONSENT, f"The person has not yet entered {names}")
     if lacking:

@@ -17,10 +17,16 @@ def meaning_of(
     body: Any,
     errors: Iterable[str] = ("/error",),
     description: str = "",
+    sentence: str = "",
 ) -> Code | None:
-    """The code of the first word that fits; `errors` and `description` point at where words and sentences stand."""
+    """The code of the first word that fits; `errors` and `description` point at where words and sentences stand.
+
+    `sentence` is what was read of the error otherwise.
+    """
     usual = [resolve(body, each) for each in errors]
-    sentence = str(resolve(body, description) or "")[:LONGEST] if description else ""
+    if description:
+        sentence = str(resolve(body, description) or "")
+    sentence = sentence[:LONGEST]
     for word in words:
         told = usual if word.at is None else [resolve(body, word.at)]
         if _fits(word, status, told, sentence):

@@ -15,7 +15,7 @@ from urllib.parse import quote_plus, urlencode, urlsplit
 from drio_mcp.connections.catalog import templates
 from drio_mcp.connections.catalog.entries import CatalogEntry
 from drio_mcp.connections.catalog.providers import ProviderFacts
-from drio_mcp.connections.catalog.schema import EndpointRequest
+from drio_mcp.connections.catalog.schema import EndpointRequest, SignatureMethod
 from drio_mcp.connections.catalog.variables import values_of
 from drio_mcp.connections.config_types import ConfigType
 from drio_mcp.connections.record.connection import Connection
@@ -47,6 +47,7 @@ class TokenStep(StrEnum):
     REFRESH = "refresh"
     CLIENT_CREDENTIALS = "client_credentials"
     REVOCATION = "revocation"
+    ASSERTION = "assertion"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +90,23 @@ class ProviderRules:
         if entry is None or config["type"] not in RULED:
             return cls()
         values = values_of(entry, config)
-        used = config.get("token_endpoint")
-        is_vouched = used is not None and used == templates.filled(entry.token_endpoint or "", values)
-        return cls(entry, values, is_vouched)
+        usual = templates.filled(entry.token_endpoint or "", values)
+        used = config.get("token_endpoint") or (usual if config["type"] == ConfigType.GITHUB_APP else None)
+        return cls(entry, values, is_vouched=used is not None and used == usual)
+
+    def token_url(self, connection: Connection) -> str | None:
+        """Where the connection asks for tokens; where it makes its own, the API that gets to see them.
+
+        An installation's endpoint is made of its number, which is a setting.
+        """
+        config = connection.config
+        used: str | None = config.get("token_endpoint")
+        if used is None and config["type"] == ConfigType.GITHUB_APP:
+            return templates.filled(self.entry.token_endpoint or "", self.values)
+        if used is None and config["type"] == ConfigType.OAUTH_JWT_BEARER and self.entry.assertion.is_bearer:
+            base = config.get("api_base_url") or self.entry.api.base_url or next(iter(self.entry.api_origins), "")
+            return templates.filled(base, self.values) or None
+        return used
 
     def with_values(self, values: Mapping[str, str]) -> "ProviderRules":
         """The same with more places filled in."""
@@ -159,6 +174,15 @@ class ProviderRules:
             n: v for n, text in self.entry.api.query.items() if (v := templates.filled(text, self.values)) is not None
         }
 
+    def signature(self, config: Mapping[str, Any]) -> tuple[str | None, SignatureMethod]:
+        """The realm and the method of OAuth 1.0 signatures."""
+        asked = self.entry.signature
+        realm: str | None = config.get("realm")
+        if realm is None and asked.realm is not None:
+            realm = templates.filled(asked.realm, self.values)
+            realm = realm.upper().replace("-", "_") if realm is not None and asked.is_realm_spelled else realm
+        return realm, asked.method
+
     def authorization_url(self, endpoint: str, parameters: Mapping[str, str]) -> str:
         """The address to send the person to, from RFC 6749's `parameters`."""
         asked = self.entry.authorization
@@ -184,6 +208,7 @@ class ProviderRules:
             TokenStep.UPGRADE: entry.upgrade_request or EndpointRequest(),
             TokenStep.REFRESH: entry.refresh_request,
             TokenStep.CLIENT_CREDENTIALS: entry.client_credentials_request,
+            TokenStep.ASSERTION: entry.assertion_request,
         }[step]
         return _laid_over(entry.token_request, own)
 
@@ -193,7 +218,7 @@ class ProviderRules:
             "redirect_uri": client.redirect_uri,
             "scope": client.scope or None,
             "client_secret": client.client_secret.reveal() if client.client_secret else None,
-            "access_token": fields.get("access_token") or fields.get("token"),
+            "access_token": fields.get("access_token") or fields.get("token") or fields.get("assertion"),
             "refresh_token": fields.get("refresh_token"),
             "nonce": fields.get("nonce"),
         }

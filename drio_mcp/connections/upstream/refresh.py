@@ -202,6 +202,8 @@ class TokenRefresh:
     async def _ask(self, attempt: Attempt) -> TokenSet | Refusal:
         with suppress(TimeoutError):
             async with asyncio.timeout(ATTEMPT_SECONDS):
+                if attempt.endpoint.assertion is not None:
+                    return await self._client.assert_identity(attempt.endpoint, attempt.endpoint.assertion)
                 if attempt.refresh_token is None:
                     return await self._client.client_credentials(attempt.endpoint, attempt.scopes)
                 return await self._client.refresh(attempt.endpoint, attempt.refresh_token)

@@ -8,7 +8,7 @@ from collections.abc import Set
 from dataclasses import dataclass
 
 from drio_mcp.clock import DAY, HOUR, MINUTE, SECOND, Clock
-from drio_mcp.connections.config_types import ConfigType
+from drio_mcp.connections.config_types import SELF_GRANTED
 from drio_mcp.connections.diagnosis_codes import CODES, Code, Fault
 from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.connection import Connection
@@ -172,7 +172,7 @@ class RefreshDecisions:
         if row is not None and row.attempted_at is not None and row.attempted_at > now:
             tx.run(token_sets.MOVE_BACK, connection_id=connection.id, now=now)
             row = tx.one(token_sets.FIND, connection_id=connection.id)
-        if row is not None or connection.config["type"] != ConfigType.OAUTH_CLIENT_CREDENTIALS:
+        if row is not None or connection.config["type"] not in SELF_GRANTED:
             return row
         # a client with credentials of its own needs no consent: its set begins empty (RFC 6749 section 4.4)
         empty = Refreshed("Bearer", None, now, now, None, 1, None)
@@ -232,7 +232,7 @@ class RefreshDecisions:
     def _attempt(self, tx: Transaction, connection: Connection, held: Held) -> Attempt:
         endpoint = self._endpoints.of(tx, connection)
         scopes, origins = tuple(connection.config.get("scopes", ())), self._tokens.origins(connection)
-        if connection.config["type"] == ConfigType.OAUTH_CLIENT_CREDENTIALS:
+        if connection.config["type"] in SELF_GRANTED:
             return Attempt(connection.id, held, endpoint, None, scopes, origins)
         refresh_token = self._tokens.unseal(tx, connection, REFRESH_TOKEN, endpoint.origin)
         if refresh_token is None:

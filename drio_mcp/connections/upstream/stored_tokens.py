@@ -103,6 +103,7 @@ class StoredTokens:
         refreshed = _if_renewable(refreshed, bool(stored.is_renewable) or tokens.refresh_token is not None)
         if not token_sets.refresh(tx, connection.id, held, refreshed):
             return False
+        connection = _with_facts(connection, {**connection.config.get("provider_facts", {}), **tokens.facts})
         sealing.remove(tx, connection.id, (ORPHAN,))
         self._seal(tx, connection, tokens)
         note_auth_method(tx, connection.client, tokens.auth_method)
@@ -147,7 +148,7 @@ class StoredTokens:
 
 
 def _with_facts(connection: Connection, facts: Mapping[str, str]) -> Connection:
-    """The connection with what the provider told; a new consent may be another account's, so nothing former stays."""
+    """The connection with what the provider told, and nothing else: a new consent may be another account's."""
     config = {name: value for name, value in connection.config.items() if name != "provider_facts"}
     if facts:
         config["provider_facts"] = dict(facts)

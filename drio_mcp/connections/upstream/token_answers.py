@@ -7,7 +7,7 @@ ends the connection, the other passes.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
@@ -21,7 +21,7 @@ from drio_mcp.connections.json_pointer import resolve
 from drio_mcp.connections.upstream.error_words import meaning_of
 from drio_mcp.connections.upstream.provider_facts import from_tokens
 from drio_mcp.connections.upstream.provider_rules import NEUTRAL
-from drio_mcp.connections.upstream.retry_after import read_retry_after
+from drio_mcp.connections.upstream.retry_after import read_date, read_retry_after
 from drio_mcp.opaque import Secret, from_b64url
 from drio_mcp.outbound import OutboundResponse
 from drio_mcp.outside import read_json, read_number
@@ -102,6 +102,8 @@ class Refusal:
     sentence: str
     status: int | None = None
     retry_after: int | None = None
+    answered_at: int | None = field(default=None, compare=False)
+    """The provider's own time (RFC 9110 section 6.6.1), in milliseconds."""
 
 
 def read_token_answer(
@@ -125,7 +127,8 @@ def read_token_answer(
             )
         if found is not None:
             return found
-    return _refusal(response, body, entry, is_refresh=is_refresh, has_client_secret=has_client_secret, now=now)
+    refusal = _refusal(response, body, entry, is_refresh=is_refresh, has_client_secret=has_client_secret, now=now)
+    return replace(refusal, answered_at=read_date(response.headers.get("date")))
 
 
 def _is_success(body: Mapping[str, Any], answer: TokenAnswerRules) -> bool:

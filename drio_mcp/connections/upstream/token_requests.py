@@ -4,17 +4,19 @@ How a client authenticates is taken from the provider's facts or metadata. Where
 (RFC 6749 section 2.3.1) and the body second; a server that refuses the client has not touched the grant.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from drio_mcp.clock import Clock
-from drio_mcp.connections.diagnosis_codes import Code
+from drio_mcp.clock import MINUTE, Clock
+from drio_mcp.connections.diagnosis_codes import Code, Fault
 from drio_mcp.connections.fields import origin_of
 from drio_mcp.connections.upstream.provider_facts import from_lookup
 from drio_mcp.connections.upstream.provider_rules import PLAIN, ClientAtProvider, HttpRequest, ProviderRules, TokenStep
+from drio_mcp.connections.upstream.signing.assertions import Assertion
 from drio_mcp.connections.upstream.token_answers import Refusal, TokenSet, read_token_answer
-from drio_mcp.opaque import Secret
+from drio_mcp.opaque import Randomness, Secret, b64url
 from drio_mcp.outbound import Outbound, OutboundError
 
 AuthMethod = Literal["none", "client_secret_basic", "client_secret_post"]
@@ -25,7 +27,10 @@ Whoever asks for the token does not wait as long."""
 EXCHANGE_SECONDS = 45.0
 """The same for a code, while the person's browser waits."""
 LOOK_UP_SECONDS = 20.0
-UNATTENDED = frozenset({TokenStep.REFRESH, TokenStep.CLIENT_CREDENTIALS})
+UNATTENDED = frozenset({TokenStep.REFRESH, TokenStep.CLIENT_CREDENTIALS, TokenStep.ASSERTION})
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+MOST_SKEW_MS = 5 * MINUTE
+"""How far apart clocks may be; what servers usually allow for."""
 CLIENT_REFUSALS = frozenset({Code.CLIENT_SECRET_WRONG, Code.CLIENT_UNKNOWN})
 
 
@@ -45,6 +50,8 @@ class UpstreamTokenEndpoint:
     body: Literal["form", "json"] | None = None
     """How the fields are sent, where that was found out."""
     rules: ProviderRules = PLAIN
+    assertion: Assertion | None = None
+    """What is signed for each grant, where the connection has a private key."""
 
     @property
     def origin(self) -> str:
@@ -83,9 +90,10 @@ class UpstreamTokenEndpoint:
 class TokenClient:
     """Sends token requests and reads the answers. Never raises for what a provider does."""
 
-    def __init__(self, outbound: Outbound, clock: Clock) -> None:
+    def __init__(self, outbound: Outbound, clock: Clock, randomness: Randomness) -> None:
         self._outbound = outbound
         self._clock = clock
+        self._randomness = randomness
 
     async def exchange(
         self, endpoint: UpstreamTokenEndpoint, code: str, redirect_uri: str, code_verifier: str | None
@@ -114,6 +122,31 @@ class TokenClient:
         if scopes:
             fields["scope"] = endpoint.rules.entry.scope_separator.join(scopes)
         return await self._ask(endpoint, TokenStep.CLIENT_CREDENTIALS, fields)
+
+    async def assert_identity(self, endpoint: UpstreamTokenEndpoint, assertion: Assertion) -> TokenSet | Refusal:
+        """A token for a JWT of ours (RFC 7523 section 2.1), or that JWT itself where the API takes it as it is.
+
+        A refusal speaks of the key: there is no person's grant behind it.
+        """
+        now = self._clock.now()
+        try:
+            signed = await asyncio.to_thread(assertion.signed, now, b64url(self._randomness.bytes(16)))
+        except Fault as error:
+            return Refusal(error.code, error.sentence, status=400)
+        if assertion.rules.is_bearer:
+            return TokenSet(signed, "Bearer", now, assertion.ends_at(now), None, None)
+        fields = {"grant_type": JWT_BEARER, "assertion": signed.reveal()}
+        answer = await self._ask(endpoint, TokenStep.ASSERTION, fields)
+        if isinstance(answer, TokenSet) and endpoint.rules.entry.lookup is not None:
+            found = await self.look_up(endpoint.with_facts(answer.facts), answer.access_token)
+            return replace(answer, facts={**answer.facts, **found})
+        if isinstance(answer, TokenSet) or answer.code not in {Code.REAUTHORIZATION_REQUIRED, Code.KEY_REJECTED}:
+            return answer
+        if answer.answered_at is not None and abs(answer.answered_at - now) > MOST_SKEW_MS:
+            return replace(
+                answer, code=Code.CLOCK_SKEW, sentence="The signed assertion was refused, and the clocks differ"
+            )
+        return replace(answer, code=Code.KEY_REJECTED, sentence="The token endpoint refused the signed assertion")
 
     async def look_up(self, endpoint: UpstreamTokenEndpoint, access_token: Secret) -> Mapping[str, str]:
         """The facts that the provider's API tells once it sees a token; none when it cannot be asked."""

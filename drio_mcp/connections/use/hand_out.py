@@ -3,7 +3,7 @@
 import json
 
 from drio_mcp.clock import Clock, rfc3339
-from drio_mcp.connections.config_types import ConfigType
+from drio_mcp.connections.config_types import SELF_GRANTED, ConfigType
 from drio_mcp.connections.diagnosis_codes import Code, Fault
 from drio_mcp.connections.health.diagnosis import Diagnoses
 from drio_mcp.connections.record import repository
@@ -98,7 +98,7 @@ class HandOut:
         row = await self._db.read(lambda tx: tx.one(token_sets.FIND, connection_id=connection.id))
         if row is not None and not row.is_renewable:
             raise Fault(Code.TOKEN_EXPIRED, "The provider issued no refresh token to renew the access token with")
-        if row is None and kind is not ConfigType.OAUTH_CLIENT_CREDENTIALS:
+        if row is None and kind not in SELF_GRANTED:
             raise Fault(Code.AWAITING_CONSENT)
 
     async def _refused(

@@ -7,10 +7,11 @@ enough to be kept.
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from drio_mcp.connections.catalog.providers import Providers
+from drio_mcp.connections.config_types import SELF_GRANTED
 from drio_mcp.connections.diagnosis_codes import Code, Fault
 from drio_mcp.connections.fields import origin_of
 from drio_mcp.connections.health.diagnosis import Diagnoses
@@ -26,12 +27,15 @@ from drio_mcp.connections.use.proxy_headers import request_headers, response_hea
 from drio_mcp.connections.use.proxy_path import proxied_url
 from drio_mcp.errors import DrioError, PayloadTooLarge
 from drio_mcp.foundations import Foundations
+from drio_mcp.opaque import Secret
 from drio_mcp.outbound import OutboundError, Purpose, StreamedResponse
 from drio_mcp.outside import read_number
 from drio_mcp.store import Transaction, upstreams
 
 KEPT_BYTES = 1024 * 1024
 """Up to here a body is kept, so that it can be sent a second time."""
+SIGNED_BYTES = 10 * 1024 * 1024
+"""The same where a signature covers the body."""
 MAX_REQUEST_BYTES = 64 * 1024 * 1024
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
 STATUSES = range(200, 600)
@@ -105,6 +109,12 @@ class Opened:
     credential: Credential | None = None
     fault: Fault | None = None
 
+    @property
+    def is_untold(self) -> bool:
+        """Whether the address is not known because the provider tells it with the first token (`instance_url`)."""
+        is_unknown = self.fault is not None and self.fault.sentence == UNKNOWN_PLACE
+        return is_unknown and self.subject.kind in SELF_GRANTED
+
 
 @dataclass(frozen=True, slots=True)
 class ProxiedAnswer:
@@ -173,6 +183,9 @@ class Proxy:
         opened = await self._db.read(self._open, actor, app_id, id_or_key, call)
         subject = opened.subject
         try:
+            if opened.is_untold:
+                await self._credentials.refreshed_token(subject.connection.id)
+                opened = await self._db.read(self._open, actor, app_id, id_or_key, call)
             async with self._send(opened, call) as (answer, credential):
                 if answer.status not in STATUSES:
                     raise Fault(Code.MALFORMED_RESPONSE, NO_STATUS)
@@ -191,14 +204,17 @@ class Proxy:
             raise opened.fault
         connection, url = opened.subject.connection, opened.url
         credential = opened.credential or await self._credentials.get(connection, origin_of(url))
-        body = await Body.of(call.body)
-        async with self._stream(call, url, credential, body) as answer:
+        kept_bytes = SIGNED_BYTES if credential.signer is not None else KEPT_BYTES
+        body = await Body.of(call.body, kept_bytes)
+        async with self._stream(call, url, credential, body) as (answer, values):
+            credential = replace(credential, values=values)
             looked_at = await ProxiedAnswer.of(answer)
             if not await self._is_worth_another(connection, credential, looked_at) or body.is_spent:
                 yield looked_at, credential
                 return
         credential = await self._credentials.get(connection, origin_of(url))
-        async with self._stream(call, url, credential, body) as answer:
+        async with self._stream(call, url, credential, body) as (answer, values):
+            credential = replace(credential, values=values)
             looked_at = await ProxiedAnswer.of(answer)
             if not looked_at.is_expired:
                 self._credentials.accepted(connection)
@@ -214,11 +230,17 @@ class Proxy:
     @asynccontextmanager
     async def _stream(
         self, call: ProxiedCall, url: str, credential: Credential, body: "Body"
-    ) -> AsyncIterator[StreamedResponse]:
+    ) -> AsyncIterator[tuple[StreamedResponse, tuple[Secret, ...]]]:
+        """The answer, and what must not be seen in it."""
+        own = credential.header_pairs()
+        headers = request_headers(call.headers, own, credential.usual, credential.header_names)
+        if credential.signer is not None and body.is_through and credential.signer.needs_body(_type_of(headers)):
+            raise PayloadTooLarge(f"A body that is signed is at most {SIGNED_BYTES // 1024 // 1024} MiB long")
+        sent = credential.signed(call.method, credential.address(url), headers, body.kept)
         async with self._outbound.stream(
             call.method,
-            credential.address(url),
-            headers=request_headers(call.headers, credential.header_pairs(), credential.usual),
+            sent.url,
+            headers=sent.headers,
             content=body.content(),
             max_bytes=MAX_ANSWER_BYTES,
             timeout=HEAD_SECONDS,
@@ -228,7 +250,7 @@ class Proxy:
             length = read_number(answer.headers.get("content-length"), most=1 << 60) or 0
             if length > MAX_ANSWER_BYTES and call.method != "HEAD":
                 raise OutboundError("response_too_large", "The answer is larger than is passed on")
-            yield answer
+            yield answer, sent.values
 
     def _open(self, tx: Transaction, actor: Actor, app_id: str, id_or_key: str, call: ProxiedCall) -> Opened:
         """Everything that the call needs, in one look; without a credential where a token must be refreshed first."""
@@ -287,16 +309,26 @@ class Body:
         self.is_spent = False
 
     @classmethod
-    async def of(cls, chunks: AsyncIterator[bytes] | None) -> "Body":
+    async def of(cls, chunks: AsyncIterator[bytes] | None, most: int = KEPT_BYTES) -> "Body":
         """The body, read as far as it would be kept."""
         if chunks is None:
             return cls(None, None)
         kept = b""
         async for chunk in chunks:
             kept += chunk
-            if len(kept) > KEPT_BYTES:
+            if len(kept) > most:
                 return cls(kept, chunks)
         return cls(kept, None)
+
+    @property
+    def is_through(self) -> bool:
+        """Whether it is passed through without being kept whole."""
+        return self._rest is not None
+
+    @property
+    def kept(self) -> bytes | None:
+        """The whole body, empty where there is none; None for one that is passed through."""
+        return None if self.is_through else self._kept or b""
 
     def content(self) -> bytes | AsyncIterator[bytes] | None:
         """What to send now. A body that is passed through can be sent once."""
@@ -315,6 +347,10 @@ class Body:
             if length > MAX_REQUEST_BYTES:
                 raise PayloadTooLarge(f"The body is larger than {MAX_REQUEST_BYTES // 1024 // 1024} MiB")
             yield chunk
+
+
+def _type_of(headers: Sequence[tuple[str, str]]) -> str:
+    return next((value for name, value in headers if name.lower() == "content-type"), "")
 
 
 def _passed(answer: ProxiedAnswer, credential: Credential) -> Passed:

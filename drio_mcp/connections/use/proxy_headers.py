@@ -1,6 +1,6 @@
 """Which headers pass through the proxy, in either direction."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 
 from drio_mcp.outside import join_url
 
@@ -88,13 +88,15 @@ def request_headers(
     headers: Iterable[tuple[str, str]],
     credential: Sequence[tuple[str, str]],
     usual: Sequence[tuple[str, str]] = (),
+    reserved: Set[str] = frozenset(),
 ) -> Pairs:
     """What is sent on: the caller's headers without the above, and the credential in place of any of that name.
 
     `usual` are headers that the provider wants on each call; those that the caller sends too stay the caller's.
+    `reserved` are names, in lower case, that a signature will set.
     """
     pairs = list(headers)
-    dropped = NOT_SENT | _named_by_connection(pairs) | {name.lower() for name, _ in credential}
+    dropped = NOT_SENT | _named_by_connection(pairs) | {name.lower() for name, _ in credential} | reserved
     kept = [(n, v) for n, v in pairs if n.lower() not in dropped and not n.lower().startswith(NOT_SENT_PREFIXES)]
     sent = {name.lower() for name, _ in (*kept, *credential)}
     added = [pair for pair in usual if pair[0].lower() not in sent]

@@ -43,7 +43,7 @@ def test_every_entry_can_be_read_back() -> None:
             used = templates.places(template)
             if used and used <= examples.keys():
                 found = variables_of(entry, {"api_base_url": templates.fill(template, examples)})
-                assert found == {name: examples[name] for name in used}, key
+                assert {name: examples[name] for name in used}.items() <= found.items(), key
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ async def credential(scene: Scene, origin: str, environ: dict[str, str] | None =
     connection = await s.db.read(repository.find, scene.auth.id)
     assert isinstance(connection, Connection)
     return await Credentials(
-        s.db, SecretReferences(None, environ or {}), tokens, s.token_refresh, RefusalBrake(s.clock)
+        s.foundations, SecretReferences(None, environ or {}), tokens, s.token_refresh, RefusalBrake(s.clock)
     ).get(connection, origin)
 
 
