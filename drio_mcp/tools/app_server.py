@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from starlette.types import Receive, Scope, Send
 
 from drio_mcp import __version__
+from drio_mcp.connections.upstream.mcp.wire import OnProgress
 from drio_mcp.connections.use.gateway.api_calls import CallApi
 from drio_mcp.connections.use.gateway.client import GatewayClient
 from drio_mcp.connections.use.gateway.own_tools import CALL_API, CALL_TOOL, FIND_TOOLS, CallTool, FindTools
@@ -23,7 +24,9 @@ from drio_mcp.middleware.errors import error_object, from_unexpected, note_cause
 from drio_mcp.services import Services
 from drio_mcp.store.apps import AppRow
 from drio_mcp.tools import elicitation, transport
+from drio_mcp.tools.answering import progress_token_of
 from drio_mcp.tools.arguments import read_arguments
+from drio_mcp.tools.cancellation import CallsUnderWay
 from drio_mcp.tools.failure import shown
 from drio_mcp.tools.tool import Invitation
 
@@ -48,14 +51,17 @@ class AppServer:
         self._services = services
         self._gateway = services.app_gateway.gateway
         self._servers: OrderedDict[tuple[str, int], Server[Any]] = OrderedDict()
+        self._calls = CallsUnderWay()
 
     async def handle(self, scope: Scope, message: Any, receive: Receive, send: Send) -> None:
         """Answer one POST whose sender has been checked; `message` is what its body says."""
-        await transport.answer(self._server_of(scope["state"]["app"]), message, scope, receive, send)
+        state = scope["state"]
+        calls = self._calls.of(state["principal"].grant_id, state["app"].id)
+        await transport.answer(self._server_of(state["app"]), message, scope, receive, send, calls)
 
-    async def refuse(self, sentence: object, send: Send) -> None:
+    async def refuse(self, sentence: object, scope: Scope, send: Send) -> None:
         """Answer one whose body is no JSON: `sentence` says what is wrong with it."""
-        await transport.refuse(sentence, send)
+        await transport.refuse(sentence, scope, send)
 
     def _server_of(self, app: AppRow) -> Server[Any]:
         key = (app.id, app.updated_at)
@@ -88,7 +94,7 @@ class AppServer:
     async def _call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> dict[str, Any]:
         client, request_id = _client_of(ctx), _state(ctx)["request_id"]
         try:
-            result = await self._call(client, params.name, params.arguments or {})
+            result = await self._call(client, params.name, params.arguments or {}, _progress_of(ctx))
             types.CallToolResult.model_validate(result)
             if ctx.protocol_version in HANDSHAKE_PROTOCOL_VERSIONS and not isinstance(
                 result.get("structuredContent", {}), dict
@@ -104,15 +110,17 @@ class AppServer:
             return await self._failure(ctx, params, from_unexpected(error, request_id))
         return {**result, "resultType": "complete"}
 
-    async def _call(self, client: GatewayClient, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    async def _call(
+        self, client: GatewayClient, name: str, arguments: dict[str, Any], on_progress: OnProgress | None
+    ) -> dict[str, Any]:
         if name == FIND_TOOLS:
             return await self._gateway.find(client, read_arguments(FindTools, arguments))
         if name == CALL_API:
             return await self._gateway.call_api(client, read_arguments(CallApi, arguments), arguments)
         if name == CALL_TOOL:
             wanted = read_arguments(CallTool, arguments)
-            return await self._gateway.call_tool(client, wanted.name, wanted.arguments)
-        return await self._gateway.call_tool(client, name, arguments)
+            return await self._gateway.call_tool(client, wanted.name, wanted.arguments, on_progress)
+        return await self._gateway.call_tool(client, name, arguments, on_progress)
 
     async def _failure(self, ctx: Context, params: types.CallToolRequestParams, error: DrioError) -> dict[str, Any]:
         """The error as a tool result, or the invitation to its page where the client opens pages itself.
@@ -148,6 +156,11 @@ def _text(error: DrioError, step: NextStep) -> str:
     elif step.tool is not None:
         lines.append(f"Next: call {step.tool}.")
     return "\n".join(lines)
+
+
+def _progress_of(ctx: Context) -> OnProgress | None:
+    """How to tell the client of progress, if it wants to hear of it: only then the service is asked for it."""
+    return None if progress_token_of(ctx.params) is None else ctx.session.report_progress
 
 
 def _state(ctx: Context) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 from drio_mcp.errors import UnsupportedMediaType
 from drio_mcp.middleware.bearer import bearer_token, require_scope
 from drio_mcp.middleware.context import admit
+from drio_mcp.middleware.hang_up import Listener, while_listened_to
 from drio_mcp.middleware.strict_json import NotStrict, loads, unhurried
 from drio_mcp.models import Principal
 from drio_mcp.models import Scope as WantedScope
@@ -25,7 +26,7 @@ class SdkServer(Protocol):
 
     async def handle(self, scope: Scope, message: Any, receive: Receive, send: Send) -> None: ...
 
-    async def refuse(self, sentence: object, send: Send) -> None: ...
+    async def refuse(self, sentence: object, scope: Scope, send: Send) -> None: ...
 
 
 class Endpoint:
@@ -60,7 +61,7 @@ class Endpoint:
         try:
             message = await unhurried(await read_body(receive), loads)
         except NotStrict as error:
-            await (await self._loaded()).refuse(error, send)
+            await (await self._loaded()).refuse(error, scope, send)
             return
         self._check_scope(principal, message)
         await (await self._loaded()).handle(scope, message, receive, send)
@@ -113,7 +114,8 @@ class AppEndpoint(Endpoint):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = await self._services.apps.find_public(scope["path_params"]["publicMcpId"])
         scope["state"]["app"] = app
-        await self._answer(scope, receive, send, app_resource(self._services.settings, app.public_mcp_id))
+        caller, resource = Listener(receive), app_resource(self._services.settings, app.public_mcp_id)
+        await while_listened_to(self._answer(scope, caller.receive, send, resource), caller)
 
     def _check_scope(self, principal: Principal, message: Any) -> None:
         require_scope(principal, WantedScope.CONNECTIONS_USE)

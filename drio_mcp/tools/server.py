@@ -66,9 +66,9 @@ class McpServer:
         """Answer one POST whose sender has been checked; `message` is what its body says."""
         await transport.answer(self._server, message, scope, receive, send)
 
-    async def refuse(self, sentence: object, send: Send) -> None:
+    async def refuse(self, sentence: object, scope: Scope, send: Send) -> None:
         """Answer one whose body is no JSON: `sentence` says what is wrong with it."""
-        await transport.refuse(sentence, send)
+        await transport.refuse(sentence, scope, send)
 
     async def _list_tools(self, ctx: Context, params: types.PaginatedRequestParams | None) -> dict[str, Any]:
         _only_page(params)

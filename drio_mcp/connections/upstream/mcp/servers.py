@@ -15,7 +15,16 @@ from drio_mcp.connections.upstream.credentials import Credential
 from drio_mcp.connections.upstream.mcp.handshake import greet
 from drio_mcp.connections.upstream.mcp.mirrored import parameter_headers
 from drio_mcp.connections.upstream.mcp.tools import LIST_SECONDS, Listing, UpstreamTool, list_tools
-from drio_mcp.connections.upstream.mcp.wire import LIST_CHANGED, McpPeer, Refused, RpcAnswer, RpcError, RpcRequest, Wire
+from drio_mcp.connections.upstream.mcp.wire import (
+    LIST_CHANGED,
+    McpPeer,
+    OnProgress,
+    Refused,
+    RpcAnswer,
+    RpcError,
+    RpcRequest,
+    Wire,
+)
 from drio_mcp.errors import Unavailable
 from drio_mcp.outbound import OutboundError
 
@@ -87,13 +96,20 @@ class McpServers:
             task.add_done_callback(lambda done: self._ended(key, done))
         return await asyncio.shield(task)
 
-    async def call(self, place: McpPlace, tool: UpstreamTool, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    async def call(
+        self,
+        place: McpPlace,
+        tool: UpstreamTool,
+        arguments: Mapping[str, Any],
+        on_progress: OnProgress | None = None,
+    ) -> dict[str, Any]:
         """The result of a tool call, as the server gave it. Raises `RpcError`, `Refused` and `OutboundError`."""
         request = RpcRequest(
             "tools/call",
             {"name": tool.name, "arguments": dict(arguments)},
             name=tool.name,
             mirrored=parameter_headers(tool.definition["inputSchema"], arguments),
+            on_progress=on_progress,
         )
 
         async def send(server: McpPeer) -> RpcAnswer:

@@ -3,16 +3,17 @@
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from httpx2 import Headers
 from pydantic_core import from_json
 
 from drio_mcp import __version__
 from drio_mcp.connections.upstream.mcp.mirrored import header_value
+from drio_mcp.errors import Unavailable
 from drio_mcp.outbound import Outbound, OutboundError, OutboundResponse
 from drio_mcp.outbound.server_sent_events import EventReader
 from drio_mcp.outside import refuse_bulk
@@ -36,8 +37,14 @@ LIST_CHANGED = "notifications/tools/list_changed"
 METHOD_NOT_FOUND = -32601
 """JSON-RPC 2.0 section 5.1."""
 
+LONGEST_PROGRESS_MESSAGE = 2_000
+PROGRESS = "notifications/progress"
+CANCELLED = "notifications/cancelled"
+
 Pairs = Sequence[tuple[str, str]]
 Message = dict[str, Any]
+OnProgress = Callable[[float, float | None, str | None], Awaitable[None]]
+"""Told how far a call has come: `progress`, `total`, `message` (MCP, progress)."""
 _numbers = itertools.count(1)
 
 
@@ -98,12 +105,16 @@ class McpPeer:
 
 @dataclass(frozen=True, slots=True)
 class RpcRequest:
-    """One request: its method and parameters, and headers that mirror some of them (`name`, `Mcp-Param-*`)."""
+    """One request: its method and parameters, and headers that mirror some of them (`name`, `Mcp-Param-*`).
+
+    With `on_progress` the server is asked to tell of it.
+    """
 
     method: str
     params: Mapping[str, Any]
     name: str | None = None
     mirrored: Pairs = ()
+    on_progress: OnProgress | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,16 +131,23 @@ class Wire:
 
     def __init__(self, outbound: Outbound) -> None:
         self._outbound = outbound
+        self._farewells: set[asyncio.Task[None]] = set()
 
     async def request(self, server: McpPeer, request: RpcRequest, seconds: float) -> RpcAnswer:
-        """The answer, within `seconds`. Raises `RpcError`, `Refused` and `OutboundError`."""
+        """The answer, within `seconds`. Raises `RpcError`, `Refused` and `OutboundError`.
+
+        Whoever is cancelled meanwhile cancels the request at the server too (MCP, cancellation).
+        """
         number = next(_numbers)
         try:
             async with asyncio.timeout(seconds):
                 return await _Exchange(self, server, number).run(request, seconds)
         except TimeoutError:
-            await self._give_up(server, number)
+            self._give_up(server, number, "timeout")
             raise OutboundError("timeout", f"There was no complete answer within {seconds:g} seconds") from None
+        except asyncio.CancelledError:
+            self._give_up(server, number, "cancelled by the client")
+            raise
 
     async def notify(self, server: McpPeer, method: str, params: Mapping[str, Any] | None = None) -> None:
         """Send a notification; what becomes of it is not told (JSON-RPC 2.0 section 4.1)."""
@@ -186,11 +204,16 @@ class Wire:
     def outbound(self) -> Outbound:
         return self._outbound
 
-    async def _give_up(self, server: McpPeer, number: int) -> None:
-        """Say that nobody waits any more. From 2026-07-28 on, closing the stream has said so."""
+    def _give_up(self, server: McpPeer, number: int, reason: str) -> None:
+        """Say that nobody waits any more, and do not wait for that. From 2026-07-28 on, closing the stream says so."""
         if not server.is_modern:
-            with suppress(OutboundError):
-                await self.notify(server, "notifications/cancelled", {"requestId": number, "reason": "timeout"})
+            task = asyncio.create_task(self._say_cancelled(server, number, reason), name="cancel a call")
+            self._farewells.add(task)
+            task.add_done_callback(self._farewells.discard)
+
+    async def _say_cancelled(self, server: McpPeer, number: int, reason: str) -> None:
+        with suppress(OutboundError, Unavailable):
+            await self.notify(server, CANCELLED, {"requestId": number, "reason": reason})
 
 
 class _Exchange:
@@ -204,9 +227,13 @@ class _Exchange:
         self._last_event: str | None = None
         self._retry_ms = USUAL_RETRY_MS
         self._tools_changed = False
+        self._on_progress: OnProgress | None = None
 
     async def run(self, request: RpcRequest, seconds: float) -> RpcAnswer:
         params = self._server.params(request.params)
+        self._on_progress = request.on_progress
+        if request.on_progress is not None:
+            params["_meta"] = {**params.get("_meta", {}), "progressToken": self._number}
         message = {"jsonrpc": "2.0", "id": self._number, "method": request.method, "params": params}
         headers = [
             ("Content-Type", "application/json"),
@@ -273,7 +300,18 @@ class _Exchange:
             await self._answer(message)
         elif message["method"] == LIST_CHANGED:
             self._tools_changed = True
+        elif message["method"] == PROGRESS and self._on_progress is not None:
+            await self._tell(self._on_progress, message.get("params"))
         return None
+
+    async def _tell(self, on_progress: OnProgress, params: Any) -> None:
+        """Pass progress on, where it is that of this request, and has the form of one."""
+        if not isinstance(params, dict) or params.get("progressToken") != self._number:
+            return
+        progress, total, text = params.get("progress"), params.get("total"), params.get("message")
+        if _is_number(progress):
+            text = text[:LONGEST_PROGRESS_MESSAGE] if isinstance(text, str) else None
+            await on_progress(progress, total if _is_number(total) else None, text)
 
     async def _answer(self, message: Message) -> None:
         """The server asks us something: it is told that we live, and that we do nothing else for it."""
@@ -302,6 +340,10 @@ async def _parsed(body: bytes) -> Any:
         return from_json(body, allow_inf_nan=False)
     except ValueError:
         return None
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _result(message: Any) -> dict[str, Any] | None:

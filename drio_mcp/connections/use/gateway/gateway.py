@@ -10,6 +10,7 @@ from drio_mcp.connections.diagnosis_codes import CODES, Code, Fault
 from drio_mcp.connections.health.diagnosis import Diagnoses
 from drio_mcp.connections.record.history import Event, ToolCall, record
 from drio_mcp.connections.upstream.mcp.text import clean
+from drio_mcp.connections.upstream.mcp.wire import OnProgress
 from drio_mcp.connections.use.gateway.api_calls import SECONDS, CallApi, read_answer
 from drio_mcp.connections.use.gateway.approvals import ApprovalRequired, Approvals, AskedCall, OutcomeUnknown
 from drio_mcp.connections.use.gateway.client import GatewayClient
@@ -27,6 +28,8 @@ from drio_mcp.store import Database
 MAYBE_SENT = frozenset({Code.TIMEOUT, Code.ENDPOINT_UNREACHABLE, Code.MALFORMED_RESPONSE, Code.RESPONSE_TOO_LARGE})
 """Failures after which the call may have been carried out: an approval for it is used up, and the mark stays."""
 TOOL_ERROR = "tool_error"
+CANCELLED = "cancelled"
+"""The client cancelled the call, or hung up."""
 
 
 class UnknownTool(NotFound):
@@ -81,13 +84,19 @@ class Gateway:
 
     # Tools of MCP servers
 
-    async def call_tool(self, client: GatewayClient, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    async def call_tool(
+        self,
+        client: GatewayClient,
+        name: str,
+        arguments: Mapping[str, Any],
+        on_progress: OnProgress | None = None,
+    ) -> dict[str, Any]:
         """The result of a tool call (MCP schema, `CallToolResult`). Raises `DrioError`, each with its way out."""
         offered = await self._resolve(client, await self._toolbox.usable(client), name)
         tool, subject = offered.tool, offered.usable.subject
 
         async def work() -> dict[str, Any]:
-            return await self._calls.call(subject, tool, arguments)
+            return await self._calls.call(subject, tool, arguments, on_progress)
 
         asked = AskedCall(offered.usable.id, tool.name, arguments)
         return await self._perform(client, offered.usable, offered.decision, asked, work)
@@ -165,6 +174,9 @@ class Gateway:
                 raise
         try:
             result = await work()
+        except asyncio.CancelledError:  # it may have been carried out: an approval's mark stays
+            await self._note(client, usable, asked.tool, CANCELLED, self._clock.now() - began)
+            raise
         except Fault as error:
             if permit is not None and error.code not in MAYBE_SENT:
                 await self._approvals.give_back(permit)

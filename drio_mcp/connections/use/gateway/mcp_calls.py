@@ -15,7 +15,7 @@ from drio_mcp.connections.upstream.credentials import ISSUED, Credential, Creden
 from drio_mcp.connections.upstream.mcp.servers import McpPlace, McpServers
 from drio_mcp.connections.upstream.mcp.text import CONTROLS, ESCAPED, clean, mapped
 from drio_mcp.connections.upstream.mcp.tools import Listing, UpstreamTool
-from drio_mcp.connections.upstream.mcp.wire import Refused, RpcError
+from drio_mcp.connections.upstream.mcp.wire import OnProgress, Refused, RpcError
 from drio_mcp.connections.use.gateway.wider_scopes import WiderScopes
 from drio_mcp.connections.use.masking import Mask
 from drio_mcp.outbound import OutboundError, OutboundResponse
@@ -52,22 +52,33 @@ class McpCalls:
         """The list as it was last, for when the server cannot be asked."""
         return None if subject.mcp_url is None else self._servers.last(subject.connection.id, subject.mcp_url)
 
-    async def call(self, subject: Subject, tool: UpstreamTool, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """The result, with credentials masked and control characters removed. Raises `Fault`.
+    async def call(
+        self,
+        subject: Subject,
+        tool: UpstreamTool,
+        arguments: Mapping[str, Any],
+        on_progress: OnProgress | None = None,
+    ) -> dict[str, Any]:
+        """The result, with credentials masked and control characters removed, as in progress. Raises `Fault`.
 
         A JSON-RPC error is the server's word to the model, so it becomes a failed result with nothing of ours in it.
         """
         masks: list[Mask] = []
 
+        async def told(progress: float, total: float | None, message: str | None) -> None:
+            if on_progress is not None:
+                text = None if message is None else masks[-1].text(clean(message))
+                await on_progress(progress, total, text)
+
         async def send(place: McpPlace) -> dict[str, Any]:
             masks.append(Mask(place.credential.values))
-            return await self._servers.call(place, tool, arguments)
+            return await self._servers.call(place, tool, arguments, None if on_progress is None else told)
 
         try:
             result = await self._with_credential(subject, send)
         except RpcError as error:
-            told = masks[-1].text(clean(error.message))[:LONGEST_ERROR] or NO_ANSWER
-            return {"content": [{"type": "text", "text": told}], "isError": True}
+            text = masks[-1].text(clean(error.message))[:LONGEST_ERROR] or NO_ANSWER
+            return {"content": [{"type": "text", "text": text}], "isError": True}
         return _checked(harmless(result, masks[-1]))
 
     async def _with_credential(self, subject: Subject, work: Callable[[McpPlace], Awaitable[T]]) -> T:
