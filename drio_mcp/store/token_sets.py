@@ -70,7 +70,7 @@ PUT = Statement(
 TAKE_LEASE = Query(
     """UPDATE token_sets SET lease_fence = lease_fence + 1, lease_until = :until, lease_by = :by, attempted_at = :now
        WHERE connection_id = :connection_id
-         AND (lease_until IS NULL OR lease_fence = :ended_fence OR lease_by = :retaken_by)
+         AND (lease_until IS NULL OR lease_by = :retaken_by OR (set_id = :ended_set AND lease_fence = :ended_fence))
        RETURNING lease_fence""",
     int,
 )
@@ -90,7 +90,7 @@ GIVE_UP = Statement(
 )
 """`attempted_at` stays: how long a block was meant to last can be told from it once the clock has been set back."""
 RELEASE = Statement(
-    f"UPDATE token_sets SET {_FREE} WHERE connection_id = :connection_id AND lease_fence = :fence"  # noqa: S608
+    f"UPDATE token_sets SET {_FREE} WHERE set_id = :set_id AND lease_fence = :fence"  # noqa: S608
 )
 UNBLOCK = Statement(
     f"""UPDATE token_sets SET due_at = CASE WHEN is_renewable = 1 AND fault_code IS NOT NULL THEN :now ELSE due_at END,

@@ -28,23 +28,25 @@ HOLDER = re.compile(r"[A-Za-z0-9_-]{1,120}")
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Somebody has the lease: who, the fence that it was given, and how long it still holds by the time of day, which
+    """Somebody has the lease of a set: who, its fence, and how long it still holds by the time of day, which
     may have been set since (milliseconds)."""
 
     by: str
+    set_id: str
     fence: int
     left: int
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The lease with this fence has ended. Where its holder died nothing was waited for: nobody knows what it sent."""
+    """The set's lease with this fence has ended. Where its holder died nobody waited, or knows what it has sent."""
 
+    set_id: str
     fence: int
     is_death: bool
 
 
-NOTHING_ENDED = Ended(-1, is_death=False)
+NOTHING_ENDED = Ended("", -1, is_death=False)
 
 
 class Leases:
@@ -79,28 +81,28 @@ class Leases:
             os.close(self._lock)
             self._lock = None
 
-    def how_ended(self, connection_id: str, lease: Taken) -> Ended | None:
+    def how_ended(self, lease: Taken) -> Ended | None:
         """How a lease ended that is still written down; None while it holds, as far as anybody knows."""
         if lease.by == self._holder or self._is_dead(lease.by):
             # Of our own attempts one at a time is under way, and it is not this one: it could not be given back.
-            self._seen.pop(connection_id, None)
-            return Ended(lease.fence, is_death=True)
-        if self._left(connection_id, lease) > 0:
+            self._seen.pop(lease.set_id, None)
+            return Ended(lease.set_id, lease.fence, is_death=True)
+        if self._left(lease) > 0:
             return None
-        del self._seen[connection_id]
-        return Ended(lease.fence, is_death=False)
+        del self._seen[lease.set_id]
+        return Ended(lease.set_id, lease.fence, is_death=False)
 
-    def longest(self, connection_id: str, lease: Taken) -> int:
+    def longest(self, lease: Taken) -> int:
         """How much longer the lease may hold, at most (milliseconds)."""
-        seen = self._left(connection_id, lease)
+        seen = self._left(lease)
         return min(lease.left, seen) if lease.left > 0 else seen
 
-    def _left(self, connection_id: str, lease: Taken) -> int:
+    def _left(self, lease: Taken) -> int:
         now = self._clock.monotonic()
-        fence, since = self._seen.get(connection_id, (lease.fence, now))
+        fence, since = self._seen.get(lease.set_id, (lease.fence, now))
         if fence != lease.fence:
             since = now
-        self._seen[connection_id] = (lease.fence, since)
+        self._seen[lease.set_id] = (lease.fence, since)
         if len(self._seen) > MOST_SEEN:
             self._seen.pop(next(iter(self._seen)))
         return since + LEASE_MS - now

@@ -246,12 +246,12 @@ class TokenRefresh:
                 return begun
             if isinstance(begun, Current):
                 return None
-            how = self._leases.how_ended(connection_id, begun)
+            how = self._leases.how_ended(begun)
             if how is not None and how != ended:
                 ended = how
                 continue
             if waited >= PATIENCE_WITH_OTHERS_SECONDS:
-                raise _not_yet(max(1, -(-self._leases.longest(connection_id, begun) // SECOND)))
+                raise _not_yet(max(1, -(-self._leases.longest(begun) // SECOND)))
             if seen is None:  # whatever the holder of the lease stores is what was asked for
                 seen = 0 if row is None else row.generation
             await self._pause(delay)

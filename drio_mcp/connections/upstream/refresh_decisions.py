@@ -165,7 +165,7 @@ class RefreshDecisions:
 
     def release(self, tx: Transaction, attempt: Attempt) -> None:
         """Give the lease back: nothing has been sent."""
-        tx.run(token_sets.RELEASE, connection_id=attempt.connection_id, fence=attempt.held.fence)
+        tx.run(token_sets.RELEASE, set_id=attempt.held.set_id, fence=attempt.held.fence)
 
     def _row(self, tx: Transaction, connection: Connection, now: int) -> TokenSetRow | None:
         row = tx.one(token_sets.FIND, connection_id=connection.id)
@@ -194,12 +194,13 @@ class RefreshDecisions:
             now=now,
             until=now + LEASE_MS,
             by=self.holder,
+            ended_set=ended.set_id,
             ended_fence=ended.fence,
             # our own lease is still there when the database did not take our answer: now it may
             retaken_by=self.holder if kept is not None and kept.set_id == row.set_id else None,
         )
         if fence is None:
-            return Taken(row.lease_by or "", row.lease_fence, (row.lease_until or now) - now)
+            return Taken(row.lease_by or "", row.set_id, row.lease_fence, (row.lease_until or now) - now)
         held = Held(row.set_id, row.generation, fence)
         return Current() if self._adopt(tx, connection, held, kept) else held
 
@@ -215,7 +216,7 @@ class RefreshDecisions:
     ) -> Attempt | Fault:
         """With the lease: begin the attempt, unless it is not time for one."""
         if is_blocked:
-            tx.run(token_sets.RELEASE, connection_id=connection.id, fence=held.fence)
+            tx.run(token_sets.RELEASE, set_id=held.set_id, fence=held.fence)
             return self._blocked(tx, row, self._clock.now())
         if is_unknown and row.lease_until is not None:
             self._end(tx, connection, held, Refusal(Code.TIMEOUT, NO_END))

@@ -227,7 +227,7 @@ class ProviderRegistrations:
         """Whether the provider no longer knows the client. Asked of the provider itself: what one connection met may
         have been about that connection, and the client is everybody's."""
         row = client.row
-        is_fresh = self._clock.now() - (row.registered_at or 0) < FRESH_FOR
+        is_fresh = 0 <= self._clock.now() - (row.registered_at or 0) < FRESH_FOR
         if not is_refused and is_fresh and not is_fresh_too:
             return False
         management = await self._db.read(self._management, row.id)
