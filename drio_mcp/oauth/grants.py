@@ -157,6 +157,11 @@ class Grants:
         if not await self._db.write(_revoke_own, user_id, grant_id, address, self._clock.now()):
             raise NotFound("There is no such connected client")
 
+    async def revoke_one(self, user_id: str, grant_id: str, address: str | None = None) -> None:
+        """End this grant alone, and ask again next time; what else its client was allowed stays. Raises `NotFound`."""
+        if not await self._db.write(_revoke_own, user_id, grant_id, address, self._clock.now(), False):
+            raise NotFound("There is no such connected client")
+
     async def sweep(self, now: int) -> int:
         """Delete what ended a while ago: grants, seen assertions, initial access tokens; gives how many."""
         return (
@@ -207,12 +212,15 @@ class Reused:
         )
 
 
-def _revoke_own(tx: Transaction, user_id: str, grant_id: str, address: str | None, now: int) -> bool:
+def _revoke_own(
+    tx: Transaction, user_id: str, grant_id: str, address: str | None, now: int, with_others: bool = True
+) -> bool:
     client_id = tx.one(table.REVOKE_OF_USER, id=grant_id, user_id=user_id, now=now)
     if client_id is None:
         return False
-    if client_id:
+    if client_id and with_others:
         tx.run(table.REVOKE_OF_USER_AND_CLIENT, user_id=user_id, client_id=client_id, now=now)
+    if client_id:
         tx.run(consents.FORGET, user_id=user_id, client_id=client_id)
     security_events.record(
         tx,

@@ -1,5 +1,6 @@
 """The account page: profile, password, sessions, connected clients and personal tokens."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,7 @@ DONE = {
     "profile": "Your name was saved.",
     "password": "Your password was changed, and every other browser was signed out.",
     "session": "That browser was signed out.",
+    "grant": "That access ended. What else you allowed the client stays.",
     "client": "It was disconnected and can do nothing more.",
 }
 """What the page says after a redirect; only these keys are ever shown."""
@@ -74,6 +76,23 @@ class ClientLine:
             detail += f" · {destination(grant.redirect_uri)}"
         name = harmless_name(grant.client_name)
         return cls(grant.id, name, detail, grant.created_at, grant.used_at, grant.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientLines:
+    """A connected client with all that it was allowed: one grant from each time that it connected."""
+
+    name: str
+    lines: tuple[ClientLine, ...]
+
+    @classmethod
+    def group(cls, grants: Iterable[GrantSummary]) -> "list[ClientLines]":
+        """By client, in the order of the latest grant of each."""
+        groups: dict[str, list[ClientLine]] = {}
+        for grant in grants:
+            if grant.client_id is not None:
+                groups.setdefault(grant.client_id, []).append(ClientLine.of(grant))
+        return [cls(lines[0].name, tuple(lines)) for lines in groups.values()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +177,17 @@ async def revoke_client(request: Request) -> Response:
     return browser.redirect("/account?done=client#clients")
 
 
+async def revoke_grant(request: Request) -> Response:
+    """POST /account/grants/revoke: one of several that a client has."""
+    browser = await open_browser(request)
+    if browser.person is None:
+        return browser.redirect("/sign-in?next=/account")
+    form = await read_own_form(browser)
+    with suppress(NotFound):
+        await services_of(request).grants.revoke_one(browser.person.id, form["access"], address_of(request))
+    return browser.redirect("/account?done=grant#clients")
+
+
 async def create_token(request: Request) -> Response:
     """POST /account/tokens: the token stands in this one answer and nowhere else."""
     browser = await open_browser(request)
@@ -207,7 +237,7 @@ async def _show(browser: Browser, *, status: int = 200, **context: Any) -> Respo
         "account.html",
         status=status,
         section="account",
-        clients=[ClientLine.of(grant) for grant in grants if grant.client_id is not None],
+        clients=ClientLines.group(grants),
         tokens=[ClientLine.of(grant) for grant in grants if grant.client_id is None],
         sessions=[SessionLine.of(session) for session in sessions],
         access_choices=ACCESS,

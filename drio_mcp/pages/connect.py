@@ -29,6 +29,7 @@ ENDED = (
     "It was used already, is older than 30 minutes, or belongs to another account. Your assistant can give you a new "
     "one; what you entered before is kept."
 )
+USED = "It was used already, or is older than 30 minutes. What you entered before is kept."
 MOVED = (
     "Where this is sent has been changed since the page was opened, and nothing was stored. Look at the addresses "
     "below, and go on only if you know them."
@@ -47,7 +48,7 @@ async def connect(request: Request) -> Response:
     try:
         return await (_submit(browser) if request.method == "POST" else _show(browser))
     except NotFound:
-        return _message(browser, 404, "This link has ended", ENDED)
+        return await _show_ended(browser)
 
 
 async def come_back(request: Request) -> Response:
@@ -80,6 +81,16 @@ async def try_again(request: Request) -> Response:
     check_own(browser, await read_form(request))
     link = await services_of(request).links.create(browser.person.id, request.path_params["authId"])
     return browser.redirect(urlsplit(link.url).path)
+
+
+async def _show_ended(browser: Browser) -> Response:
+    """A link that works no more: for its owner another one is a click away, if one is still needed."""
+    assert browser.person is not None
+    token = browser.request.path_params["token"]
+    auth = await services_of(browser.request).links.find_ended(token, browser.person.id)
+    if auth is None:
+        return _message(browser, 404, "This link has ended", ENDED)
+    return page(browser, "link_ended.html", status=404, auth=auth, message=USED, **_told(auth))
 
 
 async def _submit(browser: Browser) -> Response:

@@ -9,6 +9,7 @@ from drio_mcp.errors import DrioError, RateLimited, Unavailable, ValidationFaile
 from drio_mcp.middleware.context import address_of, services_of
 from drio_mcp.pages.browser import Browser, open_browser
 from drio_mcp.pages.forms import Form, FormExpired, problems_by_field, read_own_form
+from drio_mcp.pages.oidc_sign_in import START_PATH
 from drio_mcp.pages.paths import own_path, with_query
 from drio_mcp.pages.rendering import page
 from drio_mcp.pages.waiting_client import client_behind
@@ -116,13 +117,22 @@ async def _show_invitation(
     browser: Browser, token: str, form: Form | None = None, error: DrioError | None = None
 ) -> Response:
     invitation = await services_of(browser.request).account_links.look(LinkKind.INVITATION, token)
-    may_do = " As an operator you manage this server and its people." if invitation.is_operator else ""
+    provider = services_of(browser.request).oidc_sign_in
+    host = provider.host if provider.is_enabled else None
+    lead = "You were invited to this server."
+    if invitation.is_operator:
+        lead += " As an operator you manage this server and its people."
+    if host is not None and invitation.is_operator:  # which signing in elsewhere would not make of anybody
+        lead += f" Create the account here; from then on you may sign in at {host} too, with the same address."
+    elif host is not None:
+        lead += f" People sign in at {host} here, which needs no password of its own."
     return _show(
         browser,
         form,
         error,
+        provider_host=None if invitation.is_operator else host,
         heading="Create your account",
-        lead=f"You were invited to this server.{may_do}",
+        lead=lead,
         action="/invite",
         hidden={"token": token},
         sign_in_path=with_query("/sign-in", email=invitation.email or ""),
@@ -159,6 +169,7 @@ def _show(
     sign_in_path: str | None,
     form_targets: tuple[str, ...] = (),
     fixed_email: str | None = None,
+    provider_host: str | None = None,
 ) -> Response:
     problems = problems_by_field(error) if isinstance(error, ValidationFailed) else {}
     return page(
@@ -176,6 +187,8 @@ def _show(
         hidden=hidden,
         sign_in_path=sign_in_path,
         fixed_email=fixed_email,
+        provider_host=provider_host,
+        provider_path=START_PATH,
     )
 
 

@@ -16,7 +16,7 @@ from drio_mcp.errors import Conflict, NotFound, ValidationFailed
 from drio_mcp.middleware.context import services_of
 from drio_mcp.pages import settings_form as settings
 from drio_mcp.pages.browser import Browser
-from drio_mcp.pages.connection_state import path_of
+from drio_mcp.pages.connection_state import SIGN_INS, path_of
 from drio_mcp.pages.forms import Form, read_own_form
 from drio_mcp.pages.paths import with_query
 from drio_mcp.pages.rendering import page
@@ -24,6 +24,9 @@ from drio_mcp.pages.signed_in import actor_of, signed_in
 from drio_mcp.text import is_plain
 
 MOST_FOUND = 24
+
+CATEGORY_LABELS = {"ai": "AI", "crm": "CRM", "hr": "HR"}
+"""Of the categories that are more than their word with a capital letter."""
 
 TYPE_LABELS = {
     ConfigType.OAUTH: "OAuth, allowed by a person",
@@ -50,7 +53,7 @@ GENERIC_WORDS = {
 
 @signed_in
 async def connect(browser: Browser, person: Person) -> Response:
-    """GET /apps/{appId}/connect?q=: the catalog, searched; POST connects what is at a URL."""
+    """GET /apps/{appId}/connect?q=&category=: the catalog; POST connects a URL, or what is called so."""
     app = await _app(browser, person)
     if browser.request.method != "POST":
         return _find(browser, app)
@@ -58,11 +61,22 @@ async def connect(browser: Browser, person: Person) -> Response:
     try:
         path = await _connect(browser, person, app, {"target": form["target"].strip()})
     except (ValidationError, ValidationFailed) as error:
+        asking = _provider_that_asks(browser, form["target"], error)
+        if asking is not None:
+            return browser.redirect(with_query(f"/apps/{app.id}/new", provider=asking))
         problems = settings.fields_at_fault(error, "target")
         return _find(browser, app, 400, form.filled("target"), {"target": " ".join(problems.values())})
     except Conflict as error:
         return _find(browser, app, 409, form.filled("target"), {"target": error.message})
     return browser.redirect(path)
+
+
+def _provider_that_asks(browser: Browser, words: str, error: ValidationError | ValidationFailed) -> str | None:
+    """The key of the provider that was named and lacks nothing but its variables: its own page asks for them."""
+    named = services_of(browser.request).providers.named(words[:100])
+    problems = error.problems if isinstance(error, ValidationFailed) else []
+    is_asking = bool(problems) and all(each.path.startswith("variables") for each in problems)
+    return named.provider.key if named is not None and is_asking else None
 
 
 @signed_in
@@ -151,8 +165,11 @@ def _find(
     typed: dict[str, str] | None = None,
     problems: dict[str, str] | None = None,
 ) -> Response:
-    q = browser.request.query_params.get("q", "")[:100]
-    found = services_of(browser.request).providers.list(q, MOST_FOUND + 1) if q.strip() and is_plain(q) else []
+    query, providers = browser.request.query_params, services_of(browser.request).providers
+    q, categories = query.get("q", "")[:100], providers.categories()
+    category = query.get("category", "") if query.get("category") in categories and not q.strip() else None
+    found = providers.list(q, MOST_FOUND + 1) if q.strip() and is_plain(q) else []
+    browsed = [] if q.strip() else providers.browse(category)[: None if category else MOST_FOUND]
     return page(
         browser,
         "find_provider.html",
@@ -164,8 +181,11 @@ def _find(
         q=q,
         found=[each for each in found if each.key not in GENERICS][:MOST_FOUND],
         has_more=len(found) > MOST_FOUND,
+        browsed=browsed,
+        category=category,
+        categories=[(name, CATEGORY_LABELS.get(name, name.capitalize()), count) for name, count in categories.items()],
         generics=[(facts.provider, GENERIC_WORDS[key]) for key, facts in GENERICS.items()],
-        type_labels=TYPE_LABELS,
+        sign_ins=SIGN_INS,
     )
 
 

@@ -7,7 +7,7 @@ def content_security_policy(*form_targets: str) -> str:
     """The policy, with `form_targets` as further places to which a form may lead by way of redirects."""
     targets = " ".join(["'self'", *form_targets])
     return (
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
         f"form-action {targets}; base-uri 'none'; frame-ancestors 'none'"
     )
 

@@ -43,6 +43,7 @@ PAGES = [
     Route("/account/password", account.change_password, methods=["POST"]),
     Route("/account/sessions/revoke", account.revoke_session, methods=["POST"]),
     Route("/account/clients/revoke", account.revoke_client, methods=["POST"]),
+    Route("/account/grants/revoke", account.revoke_grant, methods=["POST"]),
     Route("/account/tokens", account.create_token, methods=["POST"]),
     Route("/apps", apps.list_apps, methods=["GET", "POST"]),
     Route("/apps/{appId}", apps.show_app),

@@ -96,6 +96,19 @@ def test_disconnecting_is_for_the_whole_client(server: RunningServer, http: http
         assert http.get("/api/v1/me", headers={"Authorization": f"Bearer {token}"}).status_code == 401
 
 
+def test_each_grant_of_a_client_can_be_ended_by_itself(
+    server: RunningServer, http: httpx2.Client, ada: Someone
+) -> None:
+    client_id = register(http)["client_id"]
+    tokens = [exchange(http, client_id, authorize(server, ada, client_id)).json()["access_token"] for _ in range(2)]
+    with Browser(server.url) as browser:
+        page = enter(browser, ada).open("/account")
+        assert "Connected 2 times" in page.text
+        browser.submit(form_with="access")
+    answers = [http.get("/api/v1/me", headers={"Authorization": f"Bearer {token}"}).status_code for token in tokens]
+    assert sorted(answers) == [200, 401]
+
+
 @pytest.fixture(scope="module")
 def impostor() -> Iterator[tuple[Upstream, CertificateAuthority]]:
     """A host of Mallory's, with a certificate, whose document claims to be another client."""

@@ -210,3 +210,18 @@ def test_the_first_account_is_made_and_signed_in(stranger: Window, scene: Scene)
     page.click("button:has-text('Create account')")
     expect(page.get_by_text("Signed in as grace@example.com")).to_be_visible()
     assert stranger.complaints == []
+
+
+def test_the_catalog_answers_while_one_types(browser: Browser, scene: Scene, signed_in: Any) -> None:
+    """Without pressing anything; what was typed last counts, and an emptied field browses again."""
+    with window(browser, LIGHT, signed_in) as opened:
+        page = opened.open(f"{scene.server.url}{scene.app}/connect")
+        found = page.locator("#found")
+        expect(found.get_by_role("link", name="Stripe", exact=True)).to_be_visible()
+        field = page.get_by_label("Name of the provider")
+        field.press_sequentially("google mail", delay=10)
+        expect(found.get_by_role("link", name="Gmail", exact=True)).to_be_visible()
+        expect(found.get_by_role("link", name="Stripe", exact=True)).to_be_hidden()
+        field.fill("")
+        expect(found.get_by_role("navigation", name="Categories")).to_be_visible()
+        opened.check("connect-typed")

@@ -7,6 +7,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
+from drio_mcp.connections.connecting.links import hash_of
+from drio_mcp.connections.record.answers import ConnectAuth
+from drio_mcp.connections.record.history import Actor
+from drio_mcp.store import Transaction, links
 from tests.browser.scene import ARABIC, EMOJI, HOSTILE_CLIENT, LONG, Scene, authorize_path
 from tests.browser.window import LOOKS, Window, window
 from tests.helpers.oauth import CALLBACK, register
@@ -33,9 +37,39 @@ def setup(scene: Scene) -> str:
     return path
 
 
+def invitation(scene: Scene) -> str:
+    """A fresh invitation."""
+    path: str = scene.server.run(scene.server.services.account_links.invite())
+    return path
+
+
+def entry_of_a_key(scene: Scene) -> str:
+    """The page for the key of a provider that says where its keys are made."""
+    actor = Actor.person(scene.someone.person.id, scene.someone.person.name)
+    wish = ConnectAuth.model_validate({"providerKey": "trello"})
+    connected = scene.server.run(scene.server.services.connect.connect(actor, scene.app_id, wish))
+    scene.connections["Trello"] = connected.auth.id
+    return scene.link("Trello")
+
+
+def used_link(scene: Scene) -> str:
+    """A link that was used, of a connection that still waits."""
+    path = scene.link("Weather")
+
+    def use(tx: Transaction) -> None:
+        token_hash = hash_of(path.rpartition("/")[2])
+        tx.one(
+            links.CONSUME, token_hash=token_hash, user_id=scene.someone.person.id, now=scene.server.services.clock.now()
+        )
+
+    scene.server.run(scene.server.services.db.write(use))
+    return path
+
+
 OUTSIDE: Mapping[str, Address] = {
     "start": lambda scene: "/",
     "setup": setup,
+    "invitation": invitation,
     "setup-ended": lambda scene: "/setup?token=used",
     "sign-in": lambda scene: "/sign-in",
     "sign-in-for-client": consent("Claude"),
@@ -57,6 +91,7 @@ INSIDE: Mapping[str, Address] = {
     "app-settings": lambda scene: f"{scene.app}/settings",
     "app-delete": lambda scene: f"{scene.app}/delete",
     "connect": lambda scene: f"{scene.app}/connect",
+    "connect-category": lambda scene: f"{scene.app}/connect?category=crm",
     "connect-found": lambda scene: f"{scene.app}/connect?q=google",
     "connect-not-found": lambda scene: f"{scene.app}/connect?q={LONG}",
     "new-known": lambda scene: f"{scene.app}/new?provider=linear",
@@ -77,9 +112,11 @@ INSIDE: Mapping[str, Address] = {
     "webhook-new": lambda scene: f"{scene.app}/webhooks/new",
     "webhook-delete": lambda scene: f"{scene.webhook}/delete",
     "enter-key": lambda scene: scene.link("Weather"),
+    "enter-key-of-provider": entry_of_a_key,
     "enter-client": lambda scene: scene.link("HubSpot"),
     "result": lambda scene: f"/connect/result/{scene.connections['HubSpot']}",
     "result-not-yet": lambda scene: f"/connect/result/{scene.connections['Calendar']}",
+    "enter-used": used_link,
     "enter-ended": lambda scene: "/connect/used",
 }
 

@@ -3,6 +3,7 @@
 import pytest
 
 from drio_mcp.clock import DAY
+from drio_mcp.errors import NotFound
 
 from .conftest import CALLBACK, AuthServer
 
@@ -91,6 +92,21 @@ async def test_disconnecting_ends_all_that_the_client_was_allowed(server: AuthSe
     one = next(grant for grant in grants if grant.client_id == client_id)
     await server.services.grants.revoke(server.user_id, one.id)
     assert [await server.works(each["access_token"]) for each in (first, second, others)] == [False, False, True]
+
+
+async def test_one_of_several_is_ended_alone_and_asked_about_again(server: AuthServer) -> None:
+    client_id, first = await server.connect()
+    second = await server.redeem(client_id, await server.approve(client_id))
+    grants = await server.services.grants.for_user(server.user_id)
+    newest = grants[0].id
+    await server.services.grants.revoke_one(server.user_id, newest)
+    works = [await server.works(each["access_token"]) for each in (first, second)]
+    assert sorted(works) == [False, True]
+    assert await asks(server, client_id)
+    with pytest.raises(NotFound):
+        await server.services.grants.revoke_one(server.user_id, newest)
+    with pytest.raises(NotFound):
+        await server.services.grants.revoke_one("user_somebody_else", grants[1].id)
 
 
 async def test_an_old_consent_is_forgotten(server: AuthServer) -> None:

@@ -1,8 +1,11 @@
 """The pages behind an operator's links: `/invite` and `/reset`."""
 
+from pathlib import Path
+
 import pytest
 
-from tests.pages.conftest import PASSWORD, Site, Visitor, form_to
+from tests.conftest import FakeClock
+from tests.pages.conftest import PASSWORD, Site, Visitor, form_to, make_site
 
 
 async def test_an_invitation_creates_the_account_and_signs_in(site: Site, visitor: Visitor) -> None:
@@ -59,3 +62,17 @@ async def test_a_form_of_another_site_changes_nothing(site: Site, visitor: Visit
     await visitor.get("/sign-in")
     answer = await visitor.post(path, {"csrf": "x" * 43, "token": "made-up", "password": PASSWORD})
     assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("is_operator", [False, True])
+async def test_where_people_sign_in_elsewhere_the_invitation_says_so(
+    tmp_path: Path, clock: FakeClock, is_operator: bool
+) -> None:
+    """Signing in there makes nobody an operator: such an invitation is for the form, and says what follows."""
+    settings = {"oidc_issuer": "https://id.example.com", "oidc_client_id": "c", "oidc_client_secret": "s"}
+    site = make_site(tmp_path, clock, **settings)
+    async with site.services.running():
+        page = await site.visitor().get(await site.services.account_links.invite(None, is_operator))
+    assert "sign in at id.example.com" in page.text
+    assert ("Continue with id.example.com" in page.text) != is_operator
+    assert form_to(page, "/invite").fields["email"] == ""

@@ -228,3 +228,60 @@ async def test_a_made_up_link_leads_nowhere(site: Site, visitor: Visitor, token:
     await site.person()
     await visitor.sign_in()
     assert (await visitor.get(f"/connect/{token}")).status_code == 404
+
+
+async def test_an_ended_link_offers_its_owner_another(waiting: Waiting, visitor: Visitor, clock: FakeClock) -> None:
+    """One click goes on, also days later; what the page says of links that nobody knows is no help to others."""
+    clock.advance(minutes=31)
+    page = await visitor.get(waiting.path)
+    assert page.status_code == 404
+    assert "still waits for you" in page.text
+    answer = await visitor.submit(page, "/connect/again/")
+    assert answer.headers["location"] != waiting.path
+    entry = await visitor.get(answer.headers["location"])
+    await visitor.submit(entry, "", apiKey=KEY)
+    assert (await waiting.stored()).config.api_key == "********"
+    page = await visitor.get(waiting.path)
+    assert "Done already" in page.text
+    assert "/connect/again/" not in page.text
+
+
+async def test_a_link_of_a_diagnosis_that_ended_offers_another_too(
+    waiting: Waiting, visitor: Visitor, clock: FakeClock
+) -> None:
+    link = urlsplit(waiting.site.services.links.derive(waiting.user_id, waiting.auth_id).url).path
+    clock.advance(minutes=32)
+    assert "Go on with a new link" in (await visitor.get(link)).text
+    forged = link[:-2] + ("AA" if not link.endswith("AA") else "BB")
+    assert "Go on with a new link" not in (await visitor.get(forged)).text
+
+
+async def test_an_ended_link_tells_others_nothing(site: Site, waiting: Waiting, clock: FakeClock) -> None:
+    await site.person("eve@example.com", "Eve")
+    eve = site.visitor()
+    await eve.sign_in("eve@example.com")
+    for _ in range(2):
+        page = await eve.get(waiting.path)
+        assert page.status_code == 404
+        assert "Weather" not in page.text
+        assert "/connect/again/" not in page.text
+        clock.advance(minutes=31)
+
+
+@pytest.mark.parametrize(
+    ("provider", "label", "url"),
+    [
+        ("stripe", "Secret key at Stripe", "https://dashboard.stripe.com/apikeys"),
+        ("resend", "API key at Resend", "https://resend.com/api-keys"),
+        ("figma-pat", "Personal access token at Figma", "https://www.figma.com/settings"),
+    ],
+)
+async def test_the_page_leads_to_where_the_key_is_made(
+    site: Site, visitor: Visitor, provider: str, label: str, url: str
+) -> None:
+    """Named as the provider names it."""
+    made = await make_waiting(site, provider)
+    await visitor.sign_in()
+    page = await visitor.get(made.path)
+    assert f'href="{url}"' in page.text
+    assert label in page.text

@@ -1,9 +1,11 @@
 """Making a connection on a page: by URL, by a provider of the catalog, and by its settings."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+from drio_mcp.connections.catalog.entries import Catalog
 from tests.conftest import FakeClock
 from tests.pages.conftest import Site, Visitor, form_to, make_site
 from tests.pages.console import KEY, Console, open_console
@@ -141,3 +143,46 @@ async def test_a_full_app_says_so(console: Console, monkeypatch: pytest.MonkeyPa
     assert answer.status_code == 409
     assert 'role="alert"' in answer.text
     assert form_to(answer, f"{console.path}/new").fields["name"] == "One more"
+
+
+async def test_the_catalog_is_browsed_by_use_and_by_category_without_a_script(console: Console) -> None:
+    page = await console.visitor.get(f"{console.path}/connect")
+    popular = re.findall(r"new\?provider=([\w-]+)", page.text)
+    assert {"slack", "stripe"} <= set(popular)
+    assert len([key for key in popular if not key.startswith("custom-")]) == 24
+    assert "?category=ai#" in page.text
+    catalog = Catalog()
+    for category in ("ai", "crm"):
+        page = await console.visitor.get(f"{console.path}/connect", params={"category": category})
+        shown = [key for key in re.findall(r"new\?provider=([\w-]+)", page.text) if not key.startswith("custom-")]
+        entries = {key: entry for key in catalog.keys if (entry := catalog.find(key)) is not None}
+        assert set(shown) == {key for key, entry in entries.items() if entry.category == category}
+        assert [entries[key].popularity for key in shown] == sorted(
+            (entries[key].popularity for key in shown), reverse=True
+        )
+
+
+async def test_a_made_up_category_shows_the_most_used(console: Console) -> None:
+    page = await console.visitor.get(f"{console.path}/connect", params={"category": "<script>"})
+    assert "<script>" not in page.text.partition("<main")[2]
+    assert "new?provider=stripe" in page.text
+
+
+async def test_a_word_in_the_box_is_a_provider_and_its_variables_are_asked_for(console: Console) -> None:
+    page = await console.visitor.get(f"{console.path}/connect")
+    answer = await console.visitor.submit(page, f"{console.path}/connect", target="Zendesk")
+    assert answer.headers["location"] == f"{console.path}/new?provider=zendesk"
+    answer = await console.visitor.submit(page, f"{console.path}/connect", target="hubspott")
+    assert answer.status_code == 400
+    assert "hubspot" in answer.text
+    assert await console.all() == ()
+    assert (await console.visitor.submit(page, f"{console.path}/connect", target="Stripe")).status_code == 303
+
+
+async def test_the_address_of_a_customer_stands_for_the_variable(console: Console) -> None:
+    path = f"{console.path}/new?provider=zendesk"
+    page = await console.visitor.get(path)
+    (name,) = [each for each in form_to(page, path).fields if each.startswith("variables.")]
+    answer = await console.visitor.submit(page, path, **{name: "https://acme.zendesk.com"})
+    assert answer.status_code == 303
+    assert "https://acme.zendesk.com" in str((await console.all())[0].config)

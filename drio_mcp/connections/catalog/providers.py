@@ -1,5 +1,6 @@
 """Providers: the generic ones, for anything, and those of the catalog, which bring their endpoints along."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -196,6 +197,16 @@ class Providers:
         else:
             found = sorted(known, key=lambda facts: -popularity_of(facts))
         return [facts.provider for facts in found[:limit]]
+
+    def categories(self) -> Mapping[str, int]:
+        """The categories of the catalog by name, and how many providers each has."""
+        return dict(sorted(Counter(each.entry.category for each in self._known() if each.entry is not None).items()))
+
+    def browse(self, category: str | None = None) -> Sequence[Provider]:
+        """Those of the catalog, or of one of its categories, the most used first."""
+        known = [each for each in self._known() if each.entry is not None and category in {None, each.entry.category}]
+        known.sort(key=lambda facts: (-popularity_of(facts), facts.provider.name.lower()))
+        return [facts.provider for facts in known]
 
     def named(self, words: str) -> ProviderFacts | None:
         """The provider of the catalog that people call so: `gmail`, `Google Mail`."""

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 
-from drio_mcp.clock import HOUR, MINUTE, rfc3339
+from drio_mcp.clock import DAY, MINUTE, rfc3339
 from drio_mcp.connections.catalog.providers import Providers
 from drio_mcp.connections.config_types import CLIENT, needs_of
 from drio_mcp.connections.fields import origin_of
@@ -25,7 +25,7 @@ from drio_mcp.connections.record.history import Actor, Event
 from drio_mcp.connections.record.key_files import is_file
 from drio_mcp.connections.record.schemas import SECRET_FIELDS, AuthConnection, Connect, UpdateAuthConnection
 from drio_mcp.connections.upstream.client_identity import redirect_uri
-from drio_mcp.connections.upstream.client_setup import ClientSetup, setup_of
+from drio_mcp.connections.upstream.client_setup import ClientSetup, KeySetup, key_setup_of, setup_of
 from drio_mcp.connections.upstream.persons_part import fields_to_enter, is_for_app, leads_on
 from drio_mcp.connections.upstream.provider_clients import ProviderClients
 from drio_mcp.errors import Conflict, NotFound, Problem, ValidationFailed
@@ -36,7 +36,8 @@ from drio_mcp.store.links import LinkRow
 from drio_mcp.store.sweeping import sweep
 
 LIFETIME_MS = 30 * MINUTE
-KEPT_MS = HOUR
+KEPT_MS = 7 * DAY
+"""For so long whoever opens a link that has ended is told what it was for, and offered a new one."""
 DERIVED = "d."
 """How links begin that were made without writing anything."""
 PURPOSE = "connect link/1"
@@ -106,6 +107,8 @@ class LinkView:
     """What to do at the provider, where a client has to be made there by hand."""
     scopes: tuple[str, ...] = ()
     """What is asked for there; none means what the provider gives by default."""
+    key_setup: KeySetup | None = None
+    """Where the key that is asked for is made."""
 
     @property
     def consent_host(self) -> str | None:
@@ -146,7 +149,7 @@ class Links:
         return Connect(url=f"{self._settings.origin}/connect/{token}", expires_at=rfc3339(expires_at))
 
     def _read_derived(self, token: str, user_id: str) -> LinkRow | None:
-        """What a derived link says, if it is ours, the person's and still good."""
+        """What a derived link says, if it is ours and the person's, also when its time is over."""
         payload, _, mac = token.removeprefix(DERIVED).partition(".")
         try:
             told = from_b64url(payload)
@@ -154,9 +157,12 @@ class Links:
             expires_at, owner, connection_id = told.decode("ascii").split(".", 2)
         except ValueError:
             return None
-        if not is_ours or owner != user_id or int(expires_at) <= self._clock.now():
-            return None
-        return LinkRow(connection_id, owner, int(expires_at))
+        return LinkRow(connection_id, owner, int(expires_at)) if is_ours and owner == user_id else None
+
+    def _read_good(self, token: str, user_id: str) -> LinkRow | None:
+        """The same while it is still good."""
+        link = self._read_derived(token, user_id)
+        return link if link is not None and link.expires_at > self._clock.now() else None
 
     def _mac(self, payload: bytes) -> bytes:
         """By the oldest key of the ring, so that a rotation in between changes nothing."""
@@ -166,14 +172,14 @@ class Links:
         if not token.startswith(DERIVED):
             return tx.one(links.FIND, token_hash=hash_of(token), user_id=user_id, now=self._clock.now())
         is_used = tx.one(links.IS_KNOWN, token_hash=hash_of(token)) is not None
-        return None if is_used else self._read_derived(token, user_id)
+        return None if is_used else self._read_good(token, user_id)
 
     def _consume(self, tx: Transaction, token: str, user_id: str) -> LinkRow | None:
         """Use a link up: of two at once, one gets through."""
         now = self._clock.now()
         if not token.startswith(DERIVED):
             return tx.one(links.CONSUME, token_hash=hash_of(token), user_id=user_id, now=now)
-        link = self._read_derived(token, user_id)
+        link = self._read_good(token, user_id)
         if link is None or repository.find_of(tx, link.connection_id, user_id) is None:
             return None
         return tx.one(
@@ -195,6 +201,10 @@ class Links:
         """What the page shows; the link stays good. Raises `NotFound` for a used, late, foreign or invented link."""
         return await self._db.read(self._open, token, user_id)
 
+    async def find_ended(self, token: str, user_id: str) -> AuthConnection | None:
+        """The connection of a link that works no more, for its owner alone; None where that is not known."""
+        return await self._db.read(self._find_ended, token, user_id)
+
     async def submit(
         self, token: str, actor: Actor, values: Mapping[str, str], origins: Collection[str] | None = None
     ) -> AuthConnection:
@@ -207,7 +217,7 @@ class Links:
         return await self._db.write(self._submit, token, actor, values, origins)
 
     async def prune(self, now: int) -> int:
-        """Forget links that ended more than an hour ago, and give how many there were."""
+        """Forget links that ended more than `KEPT_MS` ago, and give how many there were."""
         return await sweep(self._db, links.PRUNE, oldest=now - KEPT_MS)
 
     def _create(self, tx: Transaction, token: str, user_id: str, connection_id: str, expires_at: int) -> None:
@@ -221,6 +231,12 @@ class Links:
             now=self._clock.now(),
             expires_at=expires_at,
         )
+
+    def _find_ended(self, tx: Transaction, token: str, user_id: str) -> AuthConnection | None:
+        derived = self._read_derived(token, user_id) if token.startswith(DERIVED) else None
+        connection_id = derived.connection_id if derived else tx.one(links.IS_KNOWN, token_hash=hash_of(token))
+        connection = repository.find_of(tx, connection_id, user_id) if connection_id is not None else None
+        return None if connection is None else connection.read(self._providers)
 
     def _open(self, tx: Transaction, token: str, user_id: str) -> LinkView:
         link = self._find(tx, token, user_id)
@@ -239,7 +255,10 @@ class Links:
             fields=fields_of(connection),
             expires_at=link.expires_at,
         )
-        return self._with_consent(tx, connection, shown) if leads_on(connection) else shown
+        if leads_on(connection):
+            return self._with_consent(tx, connection, shown)
+        facts = self._providers.find(row.provider_key)
+        return replace(shown, key_setup=key_setup_of(facts.entry) if facts is not None else None)
 
     def _with_consent(self, tx: Transaction, connection: Connection, shown: LinkView) -> LinkView:
         config = connection.config

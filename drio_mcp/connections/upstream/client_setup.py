@@ -1,4 +1,4 @@
-"""What a person has to do at a provider to get a client there, step by step, with the values to enter."""
+"""What a person has to do at a provider to get a client or a key there, step by step, with the values to enter."""
 
 import re
 from collections.abc import Iterable
@@ -27,6 +27,21 @@ class ClientSetup:
     steps: tuple[tuple[Piece, ...], ...]
     redirect_uri: str
     scopes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeySetup:
+    """The page on which the provider gives out its keys, and what to do there."""
+
+    url: str
+    steps: tuple[str, ...]
+
+
+def key_setup_of(entry: CatalogEntry | None) -> KeySetup | None:
+    """Where the key is made, as far as the catalog knows."""
+    if entry is None or entry.kind == "oauth" or entry.setup is None:
+        return None
+    return KeySetup(entry.setup.url, entry.setup.steps)
 
 
 def setup_of(provider_name: str, entry: CatalogEntry | None, redirect_uri: str, scopes: Iterable[str]) -> ClientSetup:

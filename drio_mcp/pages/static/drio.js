@@ -30,3 +30,22 @@ for (const field of document.querySelectorAll("input[data-filters]")) {
     }
   });
 }
+
+// A search answers while one types; without this script its button does. The newest answer wins.
+for (const field of document.querySelectorAll("input[data-finds]")) {
+  let latest = 0;
+  let timer = 0;
+  field.addEventListener("input", () => {
+    clearTimeout(timer);
+    const mine = ++latest;
+    timer = setTimeout(async () => {
+      const address = new URL(location.pathname, location.origin);
+      address.search = new URLSearchParams({ q: field.value });
+      const answer = await fetch(address);
+      if (!answer.ok || mine !== latest) return;
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const found = page.getElementById(field.dataset.finds);
+      if (found) document.getElementById(field.dataset.finds).replaceChildren(...found.childNodes);
+    }, 200);
+  });
+}
