@@ -19,6 +19,7 @@ from drio_mcp.api.responses import oauth_error, rest_error
 from drio_mcp.api.routes import api_routes
 from drio_mcp.config import Settings
 from drio_mcp.errors import DrioError
+from drio_mcp.metrics import shared_numbers
 from drio_mcp.middleware.body import BodyLimit
 from drio_mcp.middleware.context import request_id_of
 from drio_mcp.middleware.edge import Edge
@@ -54,7 +55,8 @@ def create_app(
             services.loop_watch.running(),
             mcp.running(),
             app_mcp.running(),
-            background.running(services),
+            background.running_in_one(services) if settings.workers > 1 else background.running(services),
+            shared_numbers(services.loop_watch),
             metrics.shown(services, metrics_listener),
         ):
             yield

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import fcntl
 import logging
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from time import perf_counter
@@ -20,6 +22,11 @@ log = logging.getLogger("drio_mcp.background")
 
 STREAM = SECOND
 """How often a steady stream looks whether something is due: each run works until nothing is."""
+
+
+OWNER_FILE = "background.lock"
+LOOK_SECONDS = 0.5
+"""How often the other processes look whether the one that does the work is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +81,42 @@ async def running(services: Services) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def running_in_one(services: Services) -> AsyncIterator[None]:
+    """The same in one of several processes that share the data folder; if it ends, another takes over.
+
+    Who has a lock on a file in the folder is the one: the system frees it however a process ends.
+    """
+    task = asyncio.create_task(_run_once_alone(services), name="background work")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _run_once_alone(services: Services) -> None:
+    folder = services.settings.data_dir
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(folder / OWNER_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        while not _locks(descriptor):  # noqa: ASYNC110 nobody tells when another process ends
+            await asyncio.sleep(LOOK_SECONDS)
+        log.info("background work begins", extra=fields(process=os.getpid()))
+        async with running(services):
+            await asyncio.get_running_loop().create_future()
+    finally:
+        os.close(descriptor)
+
+
+def _locks(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 async def repeat(job: Job, services: Services) -> None:

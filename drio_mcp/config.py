@@ -126,6 +126,14 @@ class Settings(BaseSettings):
         description="`public` serves `/metrics` on the public port, `host:port` on one of its own; unset: nowhere.",
     )
 
+    workers: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Processes that serve the one port; about as many as there are cores. One of them does the work in "
+        "the background.",
+    )
+
     @field_validator(
         "outbound_allow",
         "redirect_schemes",

@@ -5,11 +5,15 @@ values, all of them ours: never an address, an id, a path or anything that was s
 """
 
 import asyncio
+import json
+import mmap
+import struct
 from bisect import bisect_left
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 Labels = tuple[str | int, ...]
 
@@ -93,6 +97,125 @@ class JobState:
 
 JOBS: dict[str, JobState] = {}
 """The jobs of this process, by name, for the page of operators."""
+
+
+def jobs() -> dict[str, JobState]:
+    """The jobs of this process, or of the one among several that runs them."""
+    elsewhere = (each for numbers in others() for each in numbers["jobs"].items())
+    return {name: JobState(*state) for name, state in elsewhere} | JOBS
+
+
+def numbers_of(longest_turn: float = 0.0) -> dict[str, Any]:
+    """Everything that this process counted, as JSON takes it."""
+    return {
+        "counters": {each.name: [[*item] for item in list(each.values.items())] for each in COUNTERS},
+        "histograms": {
+            each.name: [[labels, counts, each.sums[labels]] for labels, counts in list(each.counts.items())]
+            for each in HISTOGRAMS
+        },
+        "jobs": {name: [each.every, each.ran_at, each.seconds, each.is_failed] for name, each in JOBS.items()},
+        "longest_turn": longest_turn,
+    }
+
+
+def add(numbers: Mapping[str, Any], counters: Iterable[Counter], histograms: Iterable[Histogram]) -> None:
+    """Add what another process counted, or an earlier one in this one's place."""
+    for counter in counters:
+        for labels, value in numbers["counters"].get(counter.name, ()):
+            counter.values[tuple(labels)] = counter.values.get(tuple(labels), 0) + value
+    for histogram in histograms:
+        for labels, counts, total in numbers["histograms"].get(histogram.name, ()):
+            own = histogram.counts.get(tuple(labels), [0] * len(counts))
+            histogram.counts[tuple(labels)] = [a + b for a, b in zip(own, counts, strict=True)]
+            histogram.sums[tuple(labels)] = histogram.sums.get(tuple(labels), 0.0) + total
+
+
+HEADER = struct.Struct("<QQ")
+SLOT_BYTES = 1024 * 1024
+"""Far more than the numbers of a process take; what is never written takes no memory."""
+PUBLISH_SECONDS = 1.0
+
+
+class Board:
+    """Memory that several processes share: each writes its numbers to its own slot, and everybody reads all.
+
+    The numbers outlive the process: the next one in its slot counts on from them, so that sums never fall.
+    """
+
+    def __init__(self, slots: int) -> None:
+        self._slots = [mmap.mmap(-1, SLOT_BYTES) for _ in range(slots)]
+        self._own = -1
+
+    def take(self, slot: int) -> None:
+        """This process has the slot from now on."""
+        self._own = slot
+        before = self._read(slot)
+        if before is not None:
+            add(before, COUNTERS, HISTOGRAMS)
+
+    def publish(self, numbers: Mapping[str, Any]) -> None:
+        """Write the numbers. A reader that comes in between finds an odd turn and reads again."""
+        memory, text = self._slots[self._own], json.dumps(numbers, separators=(",", ":")).encode()
+        if len(text) > SLOT_BYTES - HEADER.size:
+            return
+        turn, _ = HEADER.unpack_from(memory)
+        turn += turn % 2  # whoever wrote here before may have died in the middle of it
+        HEADER.pack_into(memory, 0, turn + 1, 0)
+        memory[HEADER.size : HEADER.size + len(text)] = text
+        HEADER.pack_into(memory, 0, turn + 2, len(text))
+
+    def others(self) -> list[dict[str, Any]]:
+        """The numbers of the other processes, at most `PUBLISH_SECONDS` old."""
+        found = (self._read(slot) for slot in range(len(self._slots)) if slot != self._own)
+        return [each for each in found if each is not None]
+
+    def _read(self, slot: int) -> dict[str, Any] | None:
+        memory = self._slots[slot]
+        for _ in range(100):
+            turn, length = HEADER.unpack_from(memory)
+            text = bytes(memory[HEADER.size : HEADER.size + length])
+            if length and turn % 2 == 0 and HEADER.unpack_from(memory) == (turn, length):
+                numbers: dict[str, Any] = json.loads(text)
+                return numbers
+        return None
+
+
+_board: Board | None = None
+
+
+def share(processes: int) -> Board:
+    """Let the processes that will be forked from this one know each other's numbers."""
+    global _board
+    _board = Board(processes)
+    return _board
+
+
+def others() -> list[dict[str, Any]]:
+    """The numbers of the other processes that serve the same port, if there are any."""
+    return [] if _board is None else _board.others()
+
+
+@asynccontextmanager
+async def shared_numbers(watch: "LoopWatch") -> AsyncIterator[None]:
+    """Let the other processes know this one's numbers while the context is open, and at its end."""
+    board = _board
+    if board is None:
+        yield
+        return
+
+    async def publish() -> None:
+        while True:
+            board.publish(numbers_of(watch.longest(asyncio.get_running_loop().time())))
+            await asyncio.sleep(PUBLISH_SECONDS)
+
+    task = asyncio.create_task(publish(), name="share numbers")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        board.publish(numbers_of())
+
 
 BEAT_SECONDS = 0.05
 REMEMBERED_SECONDS = 60.0

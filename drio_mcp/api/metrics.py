@@ -4,11 +4,11 @@ import asyncio
 import contextlib
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -66,10 +66,28 @@ async def exposition(services: Services) -> bytes:
     gauges = await services.db.read(_gauges, services.clock.now())
     gauges.append(_connections(services, await services.overview.connection_counts()))
     registry, numbers = _registry()
+    others = metrics.others()
+    numbers.counters, numbers.histograms = _summed(others)
     longest = services.loop_watch.longest(asyncio.get_running_loop().time())
+    longest = max([longest, *(each["longest_turn"] for each in others)])
     words = "The longest turn of the event loop in the last minute."
     numbers.gauges = [*gauges, Gauge("drio_event_loop_longest_turn_seconds", words, {(): longest})]
     return generate_latest(registry)
+
+
+def _summed(
+    others: Sequence[Mapping[str, Any]],
+) -> tuple[Sequence[metrics.Counter], Sequence[metrics.Histogram]]:
+    """This process's numbers, with those of the others that serve the same port."""
+    if not others:
+        return metrics.COUNTERS, metrics.HISTOGRAMS
+    counters = [metrics.Counter(each.name, each.description, each.labels) for each in metrics.COUNTERS]
+    histograms = [
+        metrics.Histogram(each.name, each.description, each.bounds, each.labels) for each in metrics.HISTOGRAMS
+    ]
+    for numbers in (metrics.numbers_of(), *others):
+        metrics.add(numbers, counters, histograms)
+    return counters, histograms
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +132,16 @@ class Numbers:
 
     def __init__(self) -> None:
         self.gauges: list[Gauge] = []
+        self.counters: Sequence[metrics.Counter] = metrics.COUNTERS
+        self.histograms: Sequence[metrics.Histogram] = metrics.HISTOGRAMS
 
     def collect(self) -> "Iterator[Metric]":
         from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
 
         yield InfoMetricFamily("drio_build", "The running program.", {"version": __version__})
-        for counter in metrics.COUNTERS:
+        for counter in self.counters:
             yield _counter(counter)
-        for histogram in metrics.HISTOGRAMS:
+        for histogram in self.histograms:
             yield _histogram(histogram)
         for gauge in self.gauges:
             family = GaugeMetricFamily(gauge.name, gauge.description, labels=gauge.labels)

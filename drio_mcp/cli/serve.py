@@ -40,11 +40,15 @@ def serve() -> None:
         )
         metrics_listener = sockets.enter_context(_metrics_listener(settings))
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
-        server = _start(settings, listener, metrics_listener)
-        _collect_seldom()
-        server.run(sockets=[listener])
-    if not server.started:
-        sys.exit(1)
+        link = _prepare(settings, listener)
+        if settings.workers > 1:
+            status = _serve_together(settings, listener, metrics_listener, link)
+        else:
+            server = _build(settings, metrics_listener)
+            _announce(settings, link)
+            _collect_seldom()
+            status = _serve(server, listener)
+    sys.exit(status)
 
 
 def _metrics_listener(settings: "Settings") -> "AbstractContextManager[socket.socket | None]":
@@ -55,17 +59,48 @@ def _metrics_listener(settings: "Settings") -> "AbstractContextManager[socket.so
     return listen(host.strip("[]"), int(port), host_setting="DRIO_METRICS", port_setting="DRIO_METRICS")
 
 
-def _start(settings: "Settings", listener: socket.socket, metrics_listener: socket.socket | None) -> "Server":
-    """Prepare the database, say where the server is, and build it."""
-    from drio_mcp.app import create_app
-    from drio_mcp.cli.http.server import Server, prepare
+def _prepare(settings: "Settings", listener: socket.socket) -> str | None:
+    """Prepare the database; the link that makes the first account, while there is none."""
+    from drio_mcp.cli.http.server import prepare
     from drio_mcp.connections.catalog.entries import Catalog
 
     Catalog().check()
-    link = asyncio.run(prepare(settings, listener))
-    server = Server(create_app(settings, metrics_listener=metrics_listener))
+    return asyncio.run(prepare(settings, listener))
+
+
+def _build(settings: "Settings", metrics_listener: socket.socket | None) -> "Server":
+    from drio_mcp.app import create_app
+    from drio_mcp.cli.http.server import Server
+
+    return Server(create_app(settings, metrics_listener=metrics_listener), is_worker=settings.workers > 1)
+
+
+def _serve(server: "Server", listener: socket.socket) -> int:
+    """Serve until a signal; the exit status."""
+    server.run(sockets=[listener])
+    return 0 if server.started else 1
+
+
+def _serve_together(
+    settings: "Settings", listener: socket.socket, metrics_listener: socket.socket | None, link: str | None
+) -> int:
+    """The same in several processes. What is loaded before they are forked they share; what stands for one process,
+    above all its name in leases, is made in each."""
+    import drio_mcp.app
+    import drio_mcp.background  # noqa: F401
+    from drio_mcp import metrics
+    from drio_mcp.cli.http.workers import Workers
+
+    board = metrics.share(settings.workers)
+
+    def work(number: int) -> int:
+        board.take(number)
+        return _serve(_build(settings, metrics_listener), listener)
+
     _announce(settings, link)
-    return server
+    gc.collect()
+    _collect_seldom()
+    return Workers(settings.workers, work).run()
 
 
 def _collect_seldom() -> None:

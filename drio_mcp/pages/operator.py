@@ -4,11 +4,11 @@ from collections import Counter
 
 from starlette.responses import Response
 
+from drio_mcp import metrics
 from drio_mcp.accounts.directory import Administrator
 from drio_mcp.accounts.overview import END, START
 from drio_mcp.connections.record.schemas import Status
 from drio_mcp.doctor.examination import examine_running
-from drio_mcp.metrics import JOBS
 from drio_mcp.middleware.context import services_of
 from drio_mcp.oauth.client_names import harmless_name
 from drio_mcp.oauth.clients import ClientKind
@@ -38,7 +38,7 @@ async def show_overview(browser: Browser, by: Administrator) -> Response:
         "overview",
         statuses=[(status, LABELS[Status(status)], statuses[status]) for status in ordered],
         backlog=await overview.backlog(),
-        failed=sorted(name for name, state in JOBS.items() if state.is_failed),
+        failed=sorted(name for name, state in metrics.jobs().items() if state.is_failed),
     )
 
 
@@ -100,7 +100,7 @@ async def show_grants(browser: Browser, by: Administrator) -> Response:
 async def show_jobs(browser: Browser, by: Administrator) -> Response:
     """GET /operator/jobs: what this process did last, and what waits in the database for whichever process."""
     backlog = await services_of(browser.request).overview.backlog()
-    return operator_page(browser, "operator_jobs.html", "jobs", jobs=sorted(JOBS.items()), backlog=backlog)
+    return operator_page(browser, "operator_jobs.html", "jobs", jobs=sorted(metrics.jobs().items()), backlog=backlog)
 
 
 @operators_only("doctor")

@@ -21,7 +21,8 @@ def open_database(settings: Settings, clock: Clock, admit: Admission = admit_all
     if settings.database.startswith(SQLITE_PREFIX):
         from drio_mcp.store.sqlite import SqliteDatabase
 
-        return SqliteDatabase(Path(settings.database.removeprefix(SQLITE_PREFIX)), clock, admit)
+        file = Path(settings.database.removeprefix(SQLITE_PREFIX))
+        return SqliteDatabase(file, clock, admit, takes_turns=settings.workers > 1)
     try:
         from drio_mcp.store.postgres import PostgresDatabase
     except ImportError as error:

@@ -6,6 +6,7 @@ Callers are answered after the commit, never before.
 """
 
 import asyncio
+import fcntl
 import os
 import sqlite3
 import time
@@ -74,6 +75,19 @@ class WholeDecisions(aiosqlite.Connection):
         COMMIT_BATCH.observe(len(decisions))
         return await self._together(commit_together, decisions)
 
+    async def commit_in_turn(self, turn: int, decisions: Sequence[Decision]) -> list[Outcome]:
+        """The same once other processes let this one: `turn` is a file that they lock one after the other."""
+
+        def commit(connection: sqlite3.Connection, decisions: Sequence[Decision]) -> list[Outcome]:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            try:
+                return commit_together(connection, decisions)
+            finally:
+                fcntl.flock(turn, fcntl.LOCK_UN)
+
+        COMMIT_BATCH.observe(len(decisions))
+        return await self._together(commit, decisions)
+
     async def read_together(self, questions: Sequence[Decision]) -> list[Outcome]:
         """Answer the questions from one snapshot."""
         return await self._together(read_together, questions)
@@ -118,12 +132,20 @@ def _enter_wal_mode(connection: sqlite3.Connection) -> None:
 
 
 class SqliteDatabase(Database):
-    """The database in one file, with `synchronous=FULL`: an acknowledged write survives a power cut."""
+    """The database in one file, with `synchronous=FULL`: an acknowledged write survives a power cut.
 
-    def __init__(self, path: Path, clock: Clock, admit: migrate.Admission = migrate.admit_all) -> None:
+    Where several processes write all the time they take turns: SQLite itself lets a writer that waits try again now and
+    then, in which time the others are through many times.
+    """
+
+    def __init__(
+        self, path: Path, clock: Clock, admit: migrate.Admission = migrate.admit_all, *, takes_turns: bool = False
+    ) -> None:
         self._path = path
         self._clock = clock
         self._admit = admit
+        self._takes_turns = takes_turns
+        self._turn: int | None = None
         self._connections: list[WholeDecisions] = []
         self._writer: Lane | None = None
         self._readers: list[Lane] = []
@@ -138,6 +160,9 @@ class SqliteDatabase(Database):
             writer = await self._connect()
             await writer.call(self._migrate)
             self._writer = Lane(writer.commit_together)
+            if self._takes_turns:
+                turn = self._turn = os.open(f"{self._path}-turn", os.O_RDWR | os.O_CREAT, 0o600)
+                self._writer = Lane(lambda decisions: writer.commit_in_turn(turn, decisions))
             self._readers = [Lane((await self._connect(read_only=True)).read_together) for _ in range(READERS)]
             self._checkpointer = await self._connect()
         except (sqlite3.Error, StoreFailure) as error:
@@ -160,6 +185,9 @@ class SqliteDatabase(Database):
         self._checkpoint = self._checkpointer = None
         while self._connections:
             await self._connections.pop().close()
+        if self._turn is not None:
+            os.close(self._turn)
+            self._turn = None
 
     async def write(
         self, decision: Callable[Concatenate[Transaction, P], T], /, *args: P.args, **kwargs: P.kwargs

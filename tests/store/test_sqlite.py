@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from drio_mcp.errors import Unavailable
-from drio_mcp.store import Query, Statement, Transaction
+from drio_mcp.store import Query, Statement, Transaction, UniqueViolation
 from drio_mcp.store import sqlite as sqlite_module
 from drio_mcp.store.sqlite import SqliteDatabase
 
@@ -85,6 +85,19 @@ async def test_two_processes_write_to_one_file(file: Path, notes: SqliteDatabase
     async with SqliteDatabase(file, clock) as other:
         await asyncio.gather(*((notes, other)[id % 2].write(add, id) for id in range(200)))
         assert await notes.read(count) == await other.read(count) == 200
+
+
+async def test_processes_that_take_turns_write_to_one_file(file: Path, clock: FakeClock) -> None:
+    async with (
+        SqliteDatabase(file, clock, takes_turns=True) as one,
+        SqliteDatabase(file, clock, takes_turns=True) as other,
+    ):
+        await one.write(lambda tx: tx.run(CREATE))
+        await asyncio.gather(*((one, other)[id % 2].write(add, id) for id in range(200)))
+        assert await one.read(count) == await other.read(count) == 200
+        with pytest.raises(UniqueViolation):
+            await other.write(add, 1)
+        assert await one.write(add, 1000) == 1, "who failed has given its turn back"
 
 
 async def test_the_log_is_copied_back_while_the_database_is_used(

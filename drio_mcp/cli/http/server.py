@@ -25,7 +25,7 @@ PATIENCE_SECONDS = 1.5
 class Server(uvicorn.Server):
     """Says at `/readyz` that it is ending, from the signal on."""
 
-    def __init__(self, app: Starlette) -> None:
+    def __init__(self, app: Starlette, *, is_worker: bool = False) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -41,10 +41,13 @@ class Server(uvicorn.Server):
             )
         )
         self._app = app
+        self._is_worker = is_worker
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: sys.exit(0))  # uvicorn raises it again once it has stopped
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self._is_worker and sig == signal.SIGINT:
+            return  # a terminal tells every process; the first one then ends its workers
         self._app.state.is_closing = True
         super().handle_exit(sig, frame)
 
