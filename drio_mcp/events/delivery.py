@@ -19,6 +19,7 @@ from drio_mcp.events.webhooks import binding_of, find
 from drio_mcp.metrics import DELIVERIES
 from drio_mcp.opaque import Randomness, Secret, new_id
 from drio_mcp.outbound import Outbound, OutboundError
+from drio_mcp.outbound.retry_after import read_retry_after
 from drio_mcp.store import Database, Transaction, deliveries, outbox, throttle, webhooks
 from drio_mcp.store.deliveries import DeliveryRow
 from drio_mcp.store.outbox import MessageRow
@@ -34,8 +35,6 @@ PAUSES = tuple(
 )
 """After the first failure, the second, and so on; after the last of these always that long."""
 TRIED_FOR_MS = 3 * DAY
-LONGEST_WISH_MS = DAY
-"""How long a receiver may ask to be left alone (`Retry-After`)."""
 ANSWER_SECONDS = 15.0
 CLAIMED_MS = MINUTE
 MOST_AT_ONCE = 32
@@ -60,7 +59,8 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True)
 class ReceiverAnswer:
-    """What became of one attempt. `wish` is how long the receiver asked to be left alone, in milliseconds."""
+    """What became of one attempt. `wish` is how long the receiver asked to be left alone (`Retry-After`, a day at
+    most), in milliseconds."""
 
     status: int | None
     duration_ms: int
@@ -193,7 +193,8 @@ class Deliveries:
             async with self._outbound.stream(
                 "POST", row.url, headers=headers, content=body, timeout=ANSWER_SECONDS
             ) as answer:
-                status, wish = answer.status, _wish(answer.headers.get("retry-after", ""))
+                status = answer.status
+                wish = (read_retry_after(answer.headers.get("retry-after"), now) or 0) * SECOND
         except SealBroken:
             return ReceiverAnswer(None, 0, "secret_unavailable: The webhook's secret cannot be opened; make a new one")
         except OutboundError as error:
@@ -272,12 +273,6 @@ def _attempt(message: MessageRow, answer: ReceiverAnswer, now: int) -> DeliveryR
         attempt=message.attempts + 1,
         outcome=answer.outcome,
     )
-
-
-def _wish(text: str) -> int:
-    """`Retry-After` in seconds (RFC 9110 section 10.2.3), as milliseconds; a date is not read, our own pauses are."""
-    seconds = int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0
-    return min(seconds * 1000, LONGEST_WISH_MS)
 
 
 def _since(began: float) -> int:

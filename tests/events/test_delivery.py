@@ -1,6 +1,7 @@
 """Delivery: signed, in order, at least once, fairly (contract section 9), on both databases."""
 
 import asyncio
+from email.utils import formatdate
 
 import pytest
 from starlette.requests import Request
@@ -131,6 +132,17 @@ async def test_a_receiver_may_ask_to_be_left_alone(scene: Scene) -> None:
     await scene.deliver()
     [message] = await scene.waiting(hook.id)
     assert message.due_at == scene.clock.now() + 86_400_000
+
+
+async def test_a_receiver_may_name_a_date(scene: Scene) -> None:
+    """`Retry-After: Sun, 15 Mar 2026 14:00:00 GMT` (RFC 9110 section 10.2.3)."""
+    hook = await scene.listen()
+    moment = formatdate(scene.clock.now() / 1000 + 7200, usegmt=True)
+    scene.receiver.answers = [Response(status_code=503, headers={"Retry-After": moment})]
+    await scene.connect()
+    await scene.deliver()
+    [message] = await scene.waiting(hook.id)
+    assert message.due_at == scene.clock.now() + 7_200_000
 
 
 async def test_a_redirect_is_not_followed(scene: Scene) -> None:

@@ -15,8 +15,8 @@ from drio_mcp.connections.connecting.www_authenticate import find_challenge, par
 from drio_mcp.connections.diagnosis_codes import Code
 from drio_mcp.connections.upstream.error_words import meaning_of
 from drio_mcp.connections.upstream.mcp.tools import Lacking
-from drio_mcp.connections.upstream.retry_after import read_date
 from drio_mcp.outbound import OutboundResponse
+from drio_mcp.outbound.retry_after import read_date
 from drio_mcp.outside import read_json
 
 LIMITED = re.compile(r"rate.?limit|too.?many|throttl|quota")

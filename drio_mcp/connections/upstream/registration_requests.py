@@ -8,10 +8,10 @@ from typing import Any
 from drio_mcp.clock import SECOND, Clock
 from drio_mcp.connections.diagnosis_codes import Code
 from drio_mcp.connections.fields import LONGEST_SECRET, LONGEST_URL, origin_of
-from drio_mcp.connections.upstream.retry_after import read_retry_after
 from drio_mcp.connections.upstream.token_answers import Refusal
 from drio_mcp.opaque import Secret
 from drio_mcp.outbound import Outbound, OutboundError, OutboundResponse
+from drio_mcp.outbound.retry_after import read_retry_after
 from drio_mcp.outside import read_json
 from drio_mcp.text import is_plain
 

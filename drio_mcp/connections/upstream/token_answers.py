@@ -21,9 +21,9 @@ from drio_mcp.connections.json_pointer import resolve
 from drio_mcp.connections.upstream.error_words import meaning_of
 from drio_mcp.connections.upstream.provider_facts import from_tokens
 from drio_mcp.connections.upstream.provider_rules import NEUTRAL
-from drio_mcp.connections.upstream.retry_after import read_date, read_retry_after
 from drio_mcp.opaque import Secret, from_b64url
 from drio_mcp.outbound import OutboundResponse
+from drio_mcp.outbound.retry_after import read_date, read_retry_after
 from drio_mcp.outside import read_json, read_number
 from drio_mcp.text import is_plain
 

@@ -16,7 +16,6 @@ from drio_mcp.connections.upstream import refresh as refresh_module
 from drio_mcp.connections.upstream.leases import LEASE_MS, Ended, Leases, Taken
 from drio_mcp.connections.upstream.refresh_decisions import pack
 from drio_mcp.connections.upstream.refusal_brake import RefusalBrake
-from drio_mcp.connections.upstream.retry_after import read_retry_after
 from drio_mcp.connections.upstream.token_answers import TokenSet
 from drio_mcp.connections.upstream.token_requests import REFRESH_SECONDS
 from drio_mcp.connections.use.expired_tokens import says_so
@@ -86,23 +85,6 @@ async def test_a_date_in_retry_after_is_believed(bench: Bench) -> None:
     assert told.retry_after is not None
     assert told.retry_after >= 7190
     assert bench.provider.log.count("token") == 1
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        ("7", 7),
-        ("0.5", 1),
-        ("99999999", 86_400),
-        ("-3", None),
-        ("soon", None),
-        ("", None),
-        (None, None),
-        ("1" * 400, None),
-    ],
-)
-def test_retry_after_is_bounded_by_a_day(header: str | None, seconds: int | None) -> None:
-    assert read_retry_after(header, 0) == seconds
 
 
 async def test_a_late_answer_of_a_former_consent_changes_nothing(bench: Bench) -> None:
