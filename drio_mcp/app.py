@@ -14,7 +14,6 @@ from starlette.types import Scope
 
 from drio_mcp import background
 from drio_mcp.api import metrics
-from drio_mcp.api.auth import AUTH_ROUTES
 from drio_mcp.api.responses import oauth_error, rest_error
 from drio_mcp.api.routes import api_routes
 from drio_mcp.config import Settings
@@ -69,14 +68,20 @@ def create_app(
 
     mcp_route = Route("/mcp", mcp)
     app_routes = [Route(f"/mcp/{{publicMcpId}}{slash}", app_mcp) for slash in ("", "/")]
-    routes: list[BaseRoute] = [mcp_route, *app_routes, *api_routes(), *metrics.routes(settings), *PAGES]
+    routes: list[BaseRoute] = [
+        mcp_route,
+        *app_routes,
+        *api_routes(services.server_metadata),
+        *metrics.routes(settings),
+        *PAGES,
+    ]
     app = Starlette(
         routes=routes,
         middleware=[
             *([Middleware(Tracing)] if tracer() is not None else []),
             Middleware(Edge, settings=settings, render=render),
             Middleware(BodyLimit),
-            Middleware(Shortcut, routes=[mcp_route, *AUTH_ROUTES]),
+            Middleware(Shortcut, routes=routes),
         ],
         exception_handlers={HTTPException: refused},
         lifespan=lifespan,

@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 
 SECOND = 1_000
@@ -36,8 +37,12 @@ class SystemClock:
 
 def rfc3339(milliseconds: int) -> str:
     """The moment as RFC 3339 in UTC with milliseconds, for example `2026-03-15T12:00:00.000Z`."""
-    moment = datetime.fromtimestamp(milliseconds // 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03d}Z"
+    return f"{_to_the_second(milliseconds // 1000)}.{milliseconds % 1000:03d}Z"
+
+
+@lru_cache(maxsize=256)
+def _to_the_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().partition("+")[0]
 
 
 def parse_rfc3339(text: str) -> int:

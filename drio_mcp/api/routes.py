@@ -18,7 +18,7 @@ from drio_mcp.api.provider_client_operations import operations as provider_clien
 from drio_mcp.api.requests import DryRun
 from drio_mcp.api.responses import json_response
 from drio_mcp.api.webhook_operations import WEBHOOK_OPERATIONS
-from drio_mcp.api.well_known import APP_WELL_KNOWN_ROUTES, WELL_KNOWN_ROUTES
+from drio_mcp.api.well_known import well_known_routes
 from drio_mcp.connections.record.answers import (
     ConnectAnswer,
     ConnectAuth,
@@ -44,6 +44,7 @@ from drio_mcp.connections.record.schemas import (
 from drio_mcp.middleware.bearer import FULL_ACCESS
 from drio_mcp.middleware.context import services_of
 from drio_mcp.models import Scope
+from drio_mcp.oauth.server_metadata import PublishedMetadata
 
 READ = Scope.CONNECTIONS_READ
 WRITE = Scope.CONNECTIONS_WRITE
@@ -315,8 +316,8 @@ OPERATIONS: tuple[Operation, ...] = (
 )
 
 
-def api_routes() -> list[BaseRoute]:
-    """A route per operation, and those of the document about them and of the program's health."""
+def api_routes(metadata: PublishedMetadata) -> list[BaseRoute]:
+    """A route per operation, and those of the documents and of the program's health."""
     return [
         *(Route(each.path, each, methods=each.methods, name=each.name) for each in OPERATIONS),
         Route("/api/v1/openapi.json", openapi),
@@ -325,8 +326,7 @@ def api_routes() -> list[BaseRoute]:
         Route("/healthz", healthz),
         Route("/readyz", readyz),
         *AUTH_ROUTES,
-        *WELL_KNOWN_ROUTES,
-        *APP_WELL_KNOWN_ROUTES,
+        *well_known_routes(metadata),
         connect.CLIENT_DOCUMENT_ROUTE,
     ]
 

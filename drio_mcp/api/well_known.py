@@ -4,12 +4,13 @@ Clients put the path of the MCP endpoint behind the well-known part (RFC 8414 se
 the issuer (OpenID Connect Discovery section 4), or leave it out, and some add a slash.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
 
 from drio_mcp.api.responses import json_response
 from drio_mcp.middleware.context import services_of
@@ -17,20 +18,23 @@ from drio_mcp.oauth.server_metadata import PublishedMetadata
 
 CACHED = {"Cache-Control": "public, max-age=300"}
 
-Document = Callable[[PublishedMetadata], dict[str, Any]]
-
-DOCUMENTS: dict[str, Document] = {
+DOCUMENTS: dict[str, Callable[[PublishedMetadata], dict[str, Any]]] = {
     "oauth-protected-resource": PublishedMetadata.protected_resource,
     "oauth-authorization-server": PublishedMetadata.authorization_server,
     "openid-configuration": PublishedMetadata.openid_configuration,
 }
 
 
-def _endpoint(document: Document) -> Callable[[Request], Awaitable[Response]]:
-    async def metadata(request: Request) -> Response:
-        return json_response(document(services_of(request).server_metadata), headers=CACHED)
+class Document:
+    """A document that stays the same while the program runs, as an ASGI endpoint: its bytes are made once."""
 
-    return metadata
+    name = "metadata"
+
+    def __init__(self, content: dict[str, Any]) -> None:
+        self._answer = json_response(content, headers=CACHED)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._answer(scope, receive, send)
 
 
 async def app_resource(request: Request) -> Response:
@@ -40,20 +44,19 @@ async def app_resource(request: Request) -> Response:
     return json_response(services.server_metadata.app_resource(app.public_mcp_id, app.name), headers=CACHED)
 
 
+def well_known_routes(metadata: PublishedMetadata) -> list[BaseRoute]:
+    """The documents at the endpoint that manages, and at those of apps, whose authorization server is this one."""
+    routes: list[BaseRoute] = []
+    for name, make in DOCUMENTS.items():
+        document = Document(make(metadata))
+        for place in (f"/.well-known/{name}", f"/.well-known/{name}/", *_places(name, "/mcp")):
+            routes.append(Route(place, document, methods=["GET"]))
+        of_app = app_resource if name == "oauth-protected-resource" else document
+        for place in _places(name, "/mcp/{publicMcpId}"):
+            routes.append(Route(place, of_app, methods=["GET"]))
+    return routes
+
+
 def _places(name: str, path: str) -> list[str]:
     places = [f"/.well-known/{name}{path}", f"{path}/.well-known/{name}"]
     return [*places, *(f"{place}/" for place in places)]
-
-
-WELL_KNOWN_ROUTES: list[Route] = [
-    Route(place, _endpoint(document), methods=["GET"])
-    for name, document in DOCUMENTS.items()
-    for place in (f"/.well-known/{name}", f"/.well-known/{name}/", *_places(name, "/mcp"))
-]
-
-APP_WELL_KNOWN_ROUTES: list[Route] = [
-    Route(place, app_resource if name == "oauth-protected-resource" else _endpoint(document), methods=["GET"])
-    for name, document in DOCUMENTS.items()
-    for place in _places(name, "/mcp/{publicMcpId}")
-]
-"""The same for the endpoint of an app, whose authorization server is this one."""

@@ -34,6 +34,7 @@ class Edge:
         self._always: list[cors.Header] = [(b"x-content-type-options", b"nosniff")]
         if settings.is_https:
             self._always.append((b"strict-transport-security", b"max-age=31536000"))
+        self._always_open = [*self._always, *cors.OPEN]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -44,20 +45,20 @@ class Edge:
         state["request_id"] = request_id = new_request_id()
         state["address"] = address = self._proxies.client_address(scope)
         path: str = scope["path"]
-        extra = [*self._always, (b"x-request-id", request_id.encode())]
-        if is_open(path):
-            extra += cors.OPEN
+        opened = is_open(path)
+        extra = [(b"x-request-id", request_id.encode()), *(self._always_open if opened else self._always)]
         status = 0
 
         async def send_dressed(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                self._log.expect()
                 message["headers"] = dress(message.get("headers", ()), extra)
             await send(message)
 
         try:
-            if is_open(path) and cors.is_preflight(scope["method"], scope["headers"]):
+            if opened and cors.is_preflight(scope["method"], scope["headers"]):
                 await send_preflight(scope, send_dressed)
             else:
                 refuse_ambiguous(scope)
@@ -97,7 +98,10 @@ class Edge:
 def refuse_ambiguous(scope: Scope) -> None:
     """Raises `BadRequest` for two hosts, or none in HTTP/1.1 (RFC 9112 section 3.2), and `NotFound` for a path that
     two readers would split into other segments."""
-    hosts = sum(name == b"host" for name, _ in scope["headers"])
+    hosts = 0
+    for name, _ in scope["headers"]:
+        if name == b"host":
+            hosts += 1
     if hosts > 1 or (hosts == 0 and scope.get("http_version") == "1.1"):
         raise BadRequest("Send one Host header")
     if hides_a_slash(scope):
@@ -110,13 +114,21 @@ def dress(headers: "list[cors.Header] | tuple[()]", extra: list[cors.Header]) ->
     names = {name for name, _ in headers}
     if b"cache-control" not in names:
         dressed.append((b"cache-control", b"no-store"))
-    if any(name == b"content-type" and value.startswith(b"text/html") for name, value in headers):
+    if is_page(headers):
         if b"content-security-policy" not in names:
             dressed.append((b"content-security-policy", DEFAULT_PAGE_POLICY))
         if b"referrer-policy" not in names:
             dressed.append((b"referrer-policy", b"same-origin"))
         dressed.append((b"x-frame-options", b"DENY"))
     return dressed
+
+
+def is_page(headers: "list[cors.Header] | tuple[()]") -> bool:
+    """Whether the answer is HTML."""
+    for name, value in headers:
+        if name == b"content-type":
+            return value.startswith(b"text/html")
+    return False
 
 
 def new_request_id() -> str:

@@ -6,6 +6,8 @@ text of an exception, which may hold what somebody submitted.
 This is the standard library's `logging` with a formatter: structlog would import rich with it, a quarter of the start.
 """
 
+import asyncio
+import atexit
 import json
 import logging
 import sys
@@ -44,18 +46,39 @@ class LineFormatter(logging.Formatter):
 
 
 class RequestLog:
-    """The line per request, written past the logging module, whose record costs more than the line."""
+    """The line per request, written past the logging module, whose record costs more than the line.
+
+    Lines of requests that are answered in one turn of the event loop are written together, in its next turn, or when
+    the program ends before that.
+    """
 
     def __init__(self, form: Form, stream: TextIO | None = None) -> None:
         self._formatter = LineFormatter(form)
         self._stream = stream
         self._now = SystemClock().now
+        self._lines: list[str] = []
+        self._is_due = False
+        atexit.register(self.flush)
+
+    def expect(self) -> None:
+        """A line is about to come: said before the answer is sent, so that its line is written before it leaves."""
+        if not self._is_due:
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self.flush)
 
     def write(self, **values: Any) -> None:
-        """Write the line of one request, at once."""
-        stream = self._stream or sys.stderr
-        stream.write(self._formatter.line(self._now(), "info", "request", values) + "\n")
-        stream.flush()
+        """Note the line of one request."""
+        self._lines.append(self._formatter.line(self._now(), "info", "request", values))
+        self.expect()
+
+    def flush(self) -> None:
+        """Write what was noted."""
+        self._is_due = False
+        if self._lines:
+            lines, self._lines = self._lines, []
+            stream = self._stream or sys.stderr
+            stream.write("\n".join(lines) + "\n")
+            stream.flush()
 
 
 def configure_logging(form: Form, stream: TextIO | None = None) -> None:

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from drio_mcp.api.auth import AUTH_ROUTES
 from drio_mcp.api.routes import OPERATIONS
-from drio_mcp.api.well_known import WELL_KNOWN_ROUTES
+from drio_mcp.api.well_known import well_known_routes
 from tests.attacks.moves import AUTHORIZE, REGISTER, TOKEN, asking, bearer, is_alive, no_internal_error, question
 from tests.helpers.mcp import message
 from tests.helpers.oauth import register
@@ -116,7 +116,9 @@ def test_nothing_of_anybody_is_kept_by_a_cache(server: RunningServer, http: http
     """Cache poisoning and deception (CWE-525, RFC 9111 section 5.2.2.5; RFC 6749 section 5.1): every answer says
     `no-store`, errors too, but for the documents that are the same for everybody."""
     paths = {each.path for each in OPERATIONS} | {
-        route.path for route in [*AUTH_ROUTES, *WELL_KNOWN_ROUTES] if isinstance(route, Route)
+        route.path
+        for route in [*AUTH_ROUTES, *well_known_routes(server.services.server_metadata)]
+        if isinstance(route, Route)
     }
     for path in sorted({path.partition("{")[0].rstrip("/") or "/" for path in paths}):
         for spelling in (path, f"{path}/x.css"):

@@ -1,5 +1,6 @@
 """What every answer carries, and what becomes of failures that no handler caught."""
 
+import asyncio
 import io
 import json
 import uuid
@@ -78,7 +79,8 @@ def log() -> Iterator[io.StringIO]:
         yield stream
 
 
-def lines(log: io.StringIO) -> list[dict[str, object]]:
+async def lines(log: io.StringIO) -> list[dict[str, object]]:
+    await asyncio.sleep(0)  # the turn of the event loop in which lines are written
     return [json.loads(line) for line in log.getvalue().splitlines()]
 
 
@@ -88,7 +90,7 @@ async def test_request_id_is_a_uuid_in_header_state_and_log_line(log: io.StringI
     request_id = answer.headers["x-request-id"]
     assert str(uuid.UUID(request_id)) == request_id
     assert answer.json()["id"] == request_id
-    (line,) = lines(log)
+    (line,) = await lines(log)
     assert line["request_id"] == request_id
     assert (line["method"], line["status"], line["route"]) == ("GET", 200, "where")
 
@@ -97,7 +99,7 @@ async def test_one_time_tokens_in_path_and_query_are_not_logged(log: io.StringIO
     async with asgi_client(app_of(log)) as client:
         await client.get(f"/connect/{SUBMITTED}?token={SUBMITTED}")
         await client.get(f"/nowhere/{SUBMITTED}")
-    assert len(lines(log)) == 2
+    assert len(await lines(log)) == 2
     assert SUBMITTED not in log.getvalue()
 
 
@@ -110,7 +112,7 @@ async def test_unexpected_exception_is_500_without_its_text_anywhere(log: io.Str
     assert (error["code"], error["details"]) == ("internal_error", None)
     assert error["requestId"] == answer.headers["x-request-id"]
     assert SUBMITTED not in answer.text + log.getvalue()
-    failure = next(line for line in lines(log) if line["level"] == "error")
+    failure = next(line for line in await lines(log) if line["level"] == "error")
     assert failure["exception"] == "ValueError"
     assert "explode" in str(failure["at"])
     assert failure["request_id"] == error["requestId"]
@@ -135,7 +137,7 @@ async def test_whoever_hangs_up_is_no_failure_of_ours(log: io.StringIO) -> None:
         "client": None,
     }
     await app(scope, hangs_up, nowhere)
-    (line,) = lines(log)
+    (line,) = await lines(log)
     assert (line["level"], line["status"]) == ("info", 400)
 
 

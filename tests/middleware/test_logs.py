@@ -1,7 +1,11 @@
 """Log lines: one per request, with its id and duration, and never a token, a code, a state or a driver's text."""
 
+import asyncio
+import io
 import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +14,7 @@ import pytest
 
 from drio_mcp.errors import Unavailable
 from drio_mcp.middleware.errors import note_cause, reason_of
-from drio_mcp.middleware.logs import configure_logging
+from drio_mcp.middleware.logs import RequestLog, configure_logging
 from tests.helpers.server import running_server
 
 TOKEN = "t0ken-that-must-not-be-logged"
@@ -97,3 +101,41 @@ def test_reasons_name_the_whole_chain() -> None:
     outer = RuntimeError()
     outer.__cause__ = errors.AdminShutdown("the server is going away")
     assert reason_of(outer) == "RuntimeError < AdminShutdown 57P01"
+
+
+async def test_lines_of_one_turn_are_written_together_and_before_the_answers_leave() -> None:
+    """What is scheduled after `expect`, as the transport's write is, finds the line written."""
+    stream = Counted()
+    log = RequestLog("json", stream)
+    seen: list[int] = []
+    for number in range(3):
+        log.expect()
+        asyncio.get_running_loop().call_soon(lambda: seen.append(stream.getvalue().count("\n")))
+        log.write(number=number)
+    await asyncio.sleep(0)
+    assert seen == [3, 3, 3]
+    assert [json.loads(line)["number"] for line in stream.getvalue().splitlines()] == [0, 1, 2]
+    assert stream.writes == 1
+
+
+def test_lines_that_no_turn_came_for_are_written_at_the_end() -> None:
+    code = (
+        "import asyncio\n"
+        "from drio_mcp.middleware.logs import RequestLog\n"
+        "async def last():\n"
+        "    RequestLog('json').write(status=500)\n"
+        "    raise SystemExit(3)\n"
+        "asyncio.run(last())\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (ended.returncode, json.loads(ended.stderr)["status"]) == (3, 500)
+
+
+class Counted(io.StringIO):
+    """A stream that counts how often it is written to."""
+
+    writes = 0
+
+    def write(self, text: str) -> int:
+        self.writes += 1
+        return super().write(text)
