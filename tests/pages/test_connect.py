@@ -1,4 +1,5 @@
 import asyncio
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.record.schemas import CreateAuthConnection, UpdateAuthConnection
 from tests.conftest import FakeClock
 from tests.pages.conftest import PASSWORD, Site, Visitor, form_to, forms_of, make_site
+from tests.simulators.signed import key_pair
 from tests.upstreams import api as bench
 from tests.upstreams import upstream
 
@@ -285,3 +287,50 @@ async def test_the_page_leads_to_where_the_key_is_made(
     page = await visitor.get(made.path)
     assert f'href="{url}"' in page.text
     assert label in page.text
+
+
+NOWHERE = "http://127.0.0.1:1/token"
+"""Refused before anything is sent."""
+
+
+async def test_a_service_accounts_file_is_pasted_whole(site: Site, visitor: Visitor) -> None:
+    """The field has several lines and is named as the provider names it; what was pasted is never rendered back."""
+    waiting = await make_waiting(site, "google-service-account", tokenEndpoint=NOWHERE)
+    await visitor.sign_in()
+    page = await visitor.get(waiting.path)
+    form = form_to(page, "?origins")
+    assert set(form.fields) >= {"privateKey", "subject"}
+    assert "clientId" not in form.fields
+    assert "JSON key file" in page.text
+    again = await visitor.submit(page, "?origins", privateKey="the-canary of a key")
+    assert again.status_code == 400
+    assert "JSON key file must be a private key in PEM form" in again.text
+    assert "canary" not in again.text
+    pem, _ = key_pair()
+    file = json.dumps({"private_key": pem, "client_email": "robot@p.example", "private_key_id": "kid-1"}, indent=2)
+    answer = await visitor.submit(again, "?origins", privateKey=file.replace("\n", "\r\n"))
+    assert answer.status_code == 303, answer.text
+    config = (await waiting.stored()).config
+    assert (config.client_id, config.key_id, config.private_key) == ("robot@p.example", "kid-1", "********")
+    result = await visitor.get(answer.headers["location"])
+    assert "PRIVATE KEY" not in result.text
+
+
+async def test_a_key_file_that_lacks_something_is_told_beside_its_field(site: Site, visitor: Visitor) -> None:
+    waiting = await make_waiting(site, "box-jwt", tokenEndpoint=NOWHERE)
+    await visitor.sign_in()
+    page = await visitor.get(waiting.path)
+    answer = await visitor.submit(page, "?origins", privateKey='{"boxAppSettings": {"clientID": "canary"}}')
+    assert answer.status_code == 400
+    assert "JSON configuration file must be the key in PEM form, or the JSON file" in answer.text
+    assert "canary" not in answer.text
+
+
+async def test_the_page_of_an_access_key_shows_region_and_service(site: Site, visitor: Visitor) -> None:
+    """They are no secrets: what is known of them stands there, and may be put right."""
+    waiting = await make_waiting(site, "aws", region="eu-central-1", service="lambda")
+    await visitor.sign_in()
+    form = form_to(await visitor.get(waiting.path), "?origins")
+    assert (form.fields["region"], form.fields["service"]) == ("eu-central-1", "lambda")
+    assert form.attributes["secretAccessKey"]["type"] == "password"
+    assert "required" not in form.attributes["sessionToken"]

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from httpx2 import Headers
 
+from drio_mcp.connections.catalog.providers import Providers
 from drio_mcp.connections.diagnosis_codes import Code
 from drio_mcp.connections.health.verdicts import judge
 from drio_mcp.outbound import OutboundResponse
@@ -100,3 +101,48 @@ def test_the_providers_own_time_comes_along() -> None:
 @pytest.mark.parametrize("body", ["{", "[1]", "null", '"ok"', "[" * 100_000, "\xff"])
 def test_bodies_that_are_no_object_are_harmless(body: str) -> None:
     assert judge(answer(200, body), "The API").code is Code.OK
+
+
+AWS = Providers().find("aws")
+NETSUITE = Providers().find("netsuite-tba")
+
+
+def xml(code: str, message: str = "") -> str:
+    return f"<ErrorResponse><Error><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
+
+
+@pytest.mark.parametrize(
+    ("told", "code"),
+    [
+        (answer(403, xml("SignatureDoesNotMatch")), Code.KEY_REJECTED),
+        (answer(403, xml("SignatureDoesNotMatch", "Signature expired: 20260315T0000Z is now")), Code.CLOCK_SKEW),
+        (answer(403, xml("RequestTimeTooSkewed")), Code.CLOCK_SKEW),
+        (answer(403, xml("InvalidClientTokenId")), Code.KEY_REJECTED),
+        (answer(403, xml("ExpiredToken")), Code.TOKEN_EXPIRED),
+        (answer(403, xml("AccessDenied")), Code.PERMISSION_DENIED),
+        (answer(400, {"__type": "com.amazon.coral.service#UnrecognizedClientException"}), Code.KEY_REJECTED),
+        (answer(403, {"message": "Signature not yet current: 20260315T0000Z is still later"}), Code.CLOCK_SKEW),
+        (answer(200, "<Code>SignatureDoesNotMatch</Code>"), Code.OK),
+    ],
+)
+def test_the_words_of_aws(told: OutboundResponse, code: Code) -> None:
+    """AWS IAM User Guide, "Troubleshoot AWS API request signing": in XML and in JSON."""
+    assert AWS is not None
+    assert AWS.entry is not None
+    assert judge(told, "AWS", words=AWS.entry.errors.api).code is code
+
+
+@pytest.mark.parametrize(
+    ("challenge", "code"),
+    [
+        ('OAuth realm="1_SB1", error="token_rejected", error_description="Invalid login attempt."', Code.KEY_REJECTED),
+        ('OAuth oauth_problem="timestamp_refused"', Code.CLOCK_SKEW),
+        ("OAuth", Code.KEY_REJECTED),
+    ],
+)
+def test_the_challenge_of_oauth_1(challenge: str, code: Code) -> None:
+    """RFC 5849 section 3.2 leaves the words open; these are NetSuite's, and those of the problem reporting draft."""
+    assert NETSUITE is not None
+    assert NETSUITE.entry is not None
+    told = answer(401, "", {"WWW-Authenticate": challenge})
+    assert judge(told, "NetSuite", words=NETSUITE.entry.errors.api).code is code
