@@ -281,7 +281,8 @@ class Services:
 
     @cached_property
     def provider_clients(self) -> ProviderClients:
-        return ProviderClients(self.foundations, self.providers, self.authorization_servers, self.token_refresh)
+        servers, client = self.authorization_servers, RegistrationClient(self._provider_outbound, self.clock)
+        return ProviderClients(self.foundations, self.providers, servers, self.token_refresh, client)
 
     @cached_property
     def provider_listing(self) -> ProviderListing:

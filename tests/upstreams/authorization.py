@@ -87,6 +87,8 @@ class AuthorizationServer:
     registered_secret_expires_at: int = 0
     """RFC 7591 section 3.2.1, epoch seconds."""
     requires_resource: bool = False
+    refuses_resource: Literal["", "consent", "code", "refresh"] = ""
+    """Where `resource` (RFC 8707) is answered with `invalid_target`, as Entra ID does."""
 
     clients: dict[str, Client] = field(default_factory=dict)
     codes: dict[str, Code] = field(default_factory=dict)
@@ -247,6 +249,8 @@ class AuthorizationServer:
             return self._back(parameters, {"error": "invalid_request"})
         if self.requires_resource and not parameters.get("resource"):
             return self._back(parameters, {"error": "invalid_target"})
+        if self.refuses_resource == "consent" and "resource" in parameters:
+            return self._back(parameters, {"error": "invalid_target"})
         fields = "".join(
             f'<input type="hidden" name="{html.escape(name)}" value="{html.escape(value)}">'
             for name, value in parameters.items()
@@ -298,6 +302,9 @@ class AuthorizationServer:
             if client is None:
                 assert refusal is not None
                 return refusal
+            refused = {"authorization_code": "code", "refresh_token": "refresh"}.get(form.get("grant_type", ""), "-")
+            if "resource" in form and refused == self.refuses_resource:
+                return _oauth_error("invalid_target")
             match form.get("grant_type"):
                 case "authorization_code":
                     return self._redeem(client, form)

@@ -1,14 +1,14 @@
 """What was found out about how a provider wants one client of ours to ask, and is remembered with it."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from drio_mcp.connections.diagnosis_codes import CLIENT_REFUSED, Code, Fault, last_error
 from drio_mcp.connections.record.clients import ClientInUse
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.upstream.token_answers import Refusal, TokenSet
-from drio_mcp.store import Transaction, provider_clients
+from drio_mcp.store import Transaction, provider_clients, upstreams
 from drio_mcp.store.provider_clients import ProviderClientRow
 
 CLIENT_ENDED = "The client that access was allowed to is gone; allow it again"
@@ -64,8 +64,14 @@ def note_answer(tx: Transaction, connection: Connection, answer: TokenSet | Refu
 
 
 def note_resource_refused(tx: Transaction, connection: Connection) -> None:
-    """The provider does not know RFC 8707: the next consent goes without `resource`."""
+    """The provider does not know RFC 8707: what comes next goes without `resource`.
+
+    A client of the connection's own has nothing to remember it by but the connection, which then names none.
+    """
     client = _shared(connection)
+    known = tx.one(upstreams.FIND, connection_id=connection.id) if client is None else None
+    if known is not None:
+        upstreams.put(tx, connection.id, replace(known, resource=None))
     if client is not None:
         _remember(tx, client, {**json.loads(client.row.findings), "without_resource": True})
 

@@ -313,11 +313,14 @@ class ProviderConsent:
         self._hold(tx, connection_id, actor.user_id)
         connection = _found(tx, connection_id, actor.user_id)
         note_failure(tx, actor, connection, Event.CONNECTED, failure, self._clock.now())
-        if asked is not None and asked.provider_client_id is not None:
+        if asked is None:
+            return
+        used = connection
+        if asked.provider_client_id is not None:
             used = _for_consent(tx, connection, asked.provider_client_id)
             note_client_fault(tx, used.client, failure)
-            if failure.code is Code.AUDIENCE_MISMATCH:
-                note_resource_refused(tx, used)
+        if failure.code is Code.AUDIENCE_MISMATCH:
+            note_resource_refused(tx, used)
 
 
 def _for_consent(tx: Transaction, connection: Connection, asked: str | None = None) -> Connection:

@@ -36,9 +36,10 @@ from drio_mcp.connections.upstream.provider_client import (
     shown,
 )
 from drio_mcp.connections.upstream.refresh import TokenRefresh
+from drio_mcp.connections.upstream.registration_requests import RegistrationClient
 from drio_mcp.errors import Conflict, NotFound, OperatorsOnly, PreconditionFailed, Problem, ValidationFailed
 from drio_mcp.foundations import Foundations
-from drio_mcp.opaque import MASK, new_id
+from drio_mcp.opaque import MASK, Secret, new_id
 from drio_mcp.store import (
     Transaction,
     idempotency,
@@ -53,11 +54,13 @@ from drio_mcp.store.dry_run import decide
 from drio_mcp.store.provider_clients import ProviderClientRow
 from drio_mcp.store.security_events import SecurityEvent
 from drio_mcp.text import is_plain
+from drio_mcp.vault import SealBroken
 
 CONSOLE = Actor.job("command line")
 """Whoever has a shell on the server is an operator."""
 HEALED_AT_ONCE = 50
 HEALING_SECONDS = 10.0
+DEREGISTRATION_SECONDS = 10.0
 MOST_CLIENTS = 500
 """Per app; one for each authorization server is all that can be."""
 ONE_OF_TWO = "or authorizationEndpoint and tokenEndpoint must be given; a right value is google-gmail"
@@ -76,7 +79,12 @@ class ProviderClients:
     """Lists, reads, creates, changes and deletes provider clients. `app_id` is None for the server's."""
 
     def __init__(
-        self, foundations: Foundations, providers: Providers, servers: AuthorizationServers, refresh: TokenRefresh
+        self,
+        foundations: Foundations,
+        providers: Providers,
+        servers: AuthorizationServers,
+        refresh: TokenRefresh,
+        registrations: RegistrationClient,
     ) -> None:
         self._db = foundations.db
         self._clock = foundations.clock
@@ -87,6 +95,7 @@ class ProviderClients:
         self._providers = providers
         self._servers = servers
         self._refresh = refresh
+        self._registrations = registrations
 
     async def list(
         self, user_id: str, app_id: str | None, query: ProviderClientQuery | None = None
@@ -157,13 +166,21 @@ class ProviderClients:
     ) -> None:
         """Delete the client. Raises `NotFound`, `OperatorsOnly`, `PreconditionFailed`, and `Conflict` while in use.
 
-        With `force` the connections that use it need their person's consent anew, to another client.
+        With `force` the connections that use it need their person's consent anew, to another client. One that we
+        registered ourselves is deregistered too (RFC 7592 section 2.3), as far as the provider goes along.
         """
 
-        def decision(tx: Transaction) -> None:
-            self._delete(tx, actor, self._hold(tx, actor, app_id, client_id, if_match), force=force)
+        def decision(tx: Transaction) -> tuple[str, Secret] | None:
+            row = self._hold(tx, actor, app_id, client_id, if_match)
+            managed = self._management(tx, row)
+            self._delete(tx, actor, row, force=force)
+            return managed
 
-        await decide(self._db, dry_run, decision)
+        managed = await decide(self._db, dry_run, decision)
+        if managed is not None and not dry_run:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(DEREGISTRATION_SECONDS):
+                    await self._registrations.delete(*managed)
 
     async def put(self, key: str, body: CreateProviderClient) -> ClientView:
         """The server's client for a provider, made or changed from the command line. Raises `ValidationFailed`."""
@@ -334,6 +351,16 @@ class ProviderClients:
             return row
         findings = {name: value for name, value in json.loads(row.findings).items() if name != "auth_method"}
         return replace(row, auth_method=method, findings=json.dumps(findings))
+
+    def _management(self, tx: Transaction, row: ProviderClientRow) -> tuple[str, Secret] | None:
+        """The client's configuration endpoint and its token, where we registered it."""
+        if row.origin == Origin.MANUAL or row.registration_client_uri is None:
+            return None
+        try:
+            token = client_secrets.unseal(tx, self._vault, row, client_secrets.MANAGEMENT_TOKEN)
+        except SealBroken:
+            return None
+        return None if token is None else (row.registration_client_uri, token)
 
     def _delete(self, tx: Transaction, actor: Actor, row: ProviderClientRow, *, force: bool) -> None:
         used = tx.all(provider_clients.LIST_CONNECTIONS, id=row.id)

@@ -17,7 +17,12 @@ from drio_mcp.connections.record.history import Actor, Event, record_work
 from drio_mcp.connections.record.schemas import Status
 from drio_mcp.connections.record.status import after_refusal, unless_disabled
 from drio_mcp.connections.upstream import client_secrets
-from drio_mcp.connections.upstream.client_findings import note_auth_method, note_client_fault, note_client_works
+from drio_mcp.connections.upstream.client_findings import (
+    note_auth_method,
+    note_client_fault,
+    note_client_works,
+    note_resource_refused,
+)
 from drio_mcp.connections.upstream.provider_rules import ProviderRules
 from drio_mcp.connections.upstream.token_answers import Refusal, TokenSet
 from drio_mcp.opaque import Secret
@@ -107,6 +112,8 @@ class StoredTokens:
         sealing.remove(tx, connection.id, (ORPHAN,))
         self._seal(tx, connection, tokens)
         note_auth_method(tx, connection.client, tokens.auth_method)
+        if tokens.without_resource:
+            note_resource_refused(tx, connection)
         self._mark_working(tx, actor, connection, tokens, Event.RENEWED)
         return True
 

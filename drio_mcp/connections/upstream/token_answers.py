@@ -92,6 +92,8 @@ class TokenSet:
     """What the answer tells beside the tokens and calls need (`config.providerFacts`)."""
     auth_method: str | None = None
     """How our client had authenticated when these came."""
+    without_resource: bool = False
+    """Whether they came only once `resource` (RFC 8707) was left out."""
 
 
 @dataclass(frozen=True, slots=True)

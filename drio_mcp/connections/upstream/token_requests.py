@@ -114,7 +114,12 @@ class TokenClient:
     async def refresh(self, endpoint: UpstreamTokenEndpoint, refresh_token: Secret) -> TokenSet | Refusal:
         """Renew (RFC 6749 section 6). The scopes stay those of the grant, so none are named."""
         fields = {"grant_type": "refresh_token", "refresh_token": refresh_token.reveal()}
-        return await self._ask(endpoint, TokenStep.REFRESH, fields)
+        answer = await self._ask(endpoint, TokenStep.REFRESH, fields)
+        if isinstance(answer, Refusal) and answer.code is Code.AUDIENCE_MISMATCH and endpoint.resource is not None:
+            # a server that does not know RFC 8707 has not looked at the refresh token
+            answer = await self._ask(replace(endpoint, resource=None), TokenStep.REFRESH, fields)
+            return replace(answer, without_resource=True) if isinstance(answer, TokenSet) else answer
+        return answer
 
     async def client_credentials(self, endpoint: UpstreamTokenEndpoint, scopes: tuple[str, ...]) -> TokenSet | Refusal:
         """A token for the client itself (RFC 6749 section 4.4)."""

@@ -1,22 +1,27 @@
 """One client of ours for many connections: where it comes from, and what becomes of them all with it."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
+import httpx2
 import pytest
 
 from drio_mcp.connections.diagnosis_codes import Fault
 from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.record.schemas import AuthConnection
+from drio_mcp.connections.upstream import provider_clients
+from drio_mcp.connections.upstream.client_identity import redirect_uri
 from drio_mcp.connections.upstream.provider_client import CreateProviderClient, ProviderClient, UpdateProviderClient
 from drio_mcp.errors import Conflict, NotFound
 from drio_mcp.opaque import Secret
 from tests.conftest import FakeClock
 from tests.connections.place import Place, place_at
-from tests.upstreams import AuthorizationServer, McpServer, Upstream, upstream
+from tests.upstreams import AuthorizationServer, McpServer, Upstream, allow, upstream, waits
 
 
 @asynccontextmanager
@@ -278,6 +283,32 @@ async def test_deleting_a_client_in_use_wants_force(tmp_path: Path, clock: FakeC
             assert (await here.consent(auth)).status == "valid"
 
 
+@pytest.mark.parametrize("is_silent", [False, True])
+async def test_deleting_a_registered_client_deregisters_it(
+    is_silent: bool, tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RFC 7592 section 2.3, with the token of the registration; a provider that does not answer keeps nothing here."""
+    monkeypatch.setattr(provider_clients, "DEREGISTRATION_SECONDS", 0.2)
+    server, release = AuthorizationServer(registration="open", management=True), threading.Event()
+    async with mcp_place(tmp_path, clock, server) as (here, url, provider):
+        auth = (await here.connect(target=url)).auth
+        assert (await here.consent(auth)).status == "valid"
+        operator = await beside(here, "op", is_operator=True)
+        clients = here.services.provider_clients
+        (shared,) = (await clients.list(operator.actor.user_id, None)).provider_clients
+        assert list(server.clients) == [shared.client_id]
+        await clients.delete(operator.actor, None, shared.id, force=True, dry_run=True)
+        assert list(server.clients) == [shared.client_id]
+        if is_silent:
+            provider.faults.at("registration", waits(release))
+        await clients.delete(operator.actor, None, shared.id, force=True)
+        release.set()
+        assert bool(server.clients) is is_silent
+        assert (await here.get(auth)).status == "needs_reauth"
+        with pytest.raises(NotFound):
+            await clients.get(operator.actor.user_id, None, shared.id)
+
+
 async def test_another_client_id_ends_what_was_allowed_to_the_former(tmp_path: Path, clock: FakeClock) -> None:
     server = AuthorizationServer()
     with upstream(server) as provider:
@@ -327,3 +358,48 @@ async def test_how_the_client_authenticates_is_found_out_once(tmp_path: Path, cl
             assert (await here.consent(two)).status == "valid"
             assert provider.log.count("token") == before + 1
             assert "client_secret" in provider.log.of("token")[-1].form
+
+
+@pytest.mark.parametrize("where", ["consent", "code"])
+@pytest.mark.parametrize("is_own", [False, True], ids=["the shared client", "a client of its own"])
+async def test_a_server_that_refuses_resource_is_asked_without_it_from_then_on(
+    where: Any, is_own: bool, tmp_path: Path, clock: FakeClock
+) -> None:
+    """RFC 8707 section 2: `invalid_target`, on the way back or from the token endpoint. No code is spent twice."""
+    server = AuthorizationServer(registration="open", refuses_resource=where)
+    async with mcp_place(tmp_path, clock, server) as (here, url, provider):
+        auth = (await here.connect(target=url)).auth
+        if is_own:
+            made = server.add_client((await here.stored(auth)).callback)
+            auth = await here.update(auth, config={"clientId": made.id, "clientSecret": made.secret})
+            made.redirect_uris[:] = [redirect_uri(here.services.settings, (await here.stored(auth)).callback)]
+        decide = allow if where == "code" else _visit
+        first = await here.finish(auth, await decide(await here.begin(auth)))
+        assert (first.status, (first.last_error or "").partition(":")[0]) == ("invalid", "audience_mismatch")
+        assert (await here.consent(auth)).status == "valid"
+        grants = [each for each in provider.log.of("token") if b"authorization_code" in each.body]
+        assert [b"resource=" in each.body for each in grants] == ([True, False] if where == "code" else [False])
+        codes = [parse_qs(each.body.decode())["code"] for each in grants]
+        assert len(codes) == len({each[0] for each in codes})
+        if not is_own:
+            second = (await here.connect(target=url, name="Second")).auth
+            assert (await here.consent(second)).status == "valid", "the next person's consent needs no second try"
+
+
+async def _visit(url: str) -> str:
+    """Where a provider leads back to that shows no page."""
+    async with httpx2.AsyncClient() as browser:
+        return str((await browser.get(url)).headers["location"])
+
+
+async def test_a_refresh_goes_on_without_resource(tmp_path: Path, clock: FakeClock) -> None:
+    """A refused request has not used the refresh token up, and which way worked is remembered."""
+    server = AuthorizationServer(registration="open")
+    async with mcp_place(tmp_path, clock, server) as (here, url, provider):
+        auth = await here.consent((await here.connect(target=url)).auth)
+        server.refuses_resource = "refresh"
+        for _ in range(2):
+            await here.services.token_refresh.refresh(auth.id)
+        sent = [each.body for each in provider.log.of("token") if b"refresh_token" in each.body]
+        assert [b"resource=" in each for each in sent if b"grant_type=refresh_token" in each] == [True, False, False]
+        assert (await here.get(auth)).status == "valid"
