@@ -132,7 +132,7 @@ class Connector:
         except Fault as error:
             now = await self._db.read(repository.find, before.id) or before
             is_on_page = is_mended_on_page(now, error.code, error.sentence)
-            link = self._links.derive(actor.user_id, now.id) if is_on_page else None
+            link = self._links.derive(actor.user_id, now) if is_on_page else None
             raise refusal(diagnosis_of(now, error.code, error.sentence, connect=link), error) from None
         connect = await self._links.create(actor.user_id, after.id) if needs_person(after) else None
         return ConnectionAnswer(auth=after.read(self._providers), connect=connect)

@@ -138,13 +138,14 @@ class Links:
         await self._db.write(self._create, token, user_id, connection_id, expires_at)
         return Connect(url=f"{self._settings.origin}/connect/{token}", expires_at=rfc3339(expires_at))
 
-    def derive(self, user_id: str, connection_id: str) -> Connect:
+    def derive(self, user_id: str, connection: Connection) -> Connect:
         """The same kind of link, made without writing anything: who reads a diagnosis may not write.
 
-        It says itself whose it is, until when, and that we made it; only its use is noted.
+        It says itself whose it is, until when, and that we made it; only its use is noted. What breaks once more within
+        the minute has another link, because what was used is spent: the connection has changed in between.
         """
         expires_at = (self._clock.now() // MINUTE + 1) * MINUTE + LIFETIME_MS
-        payload = f"{expires_at}.{user_id}.{connection_id}".encode()
+        payload = f"{expires_at}.{user_id}.{connection.id}.{connection.row.version}".encode()
         token = f"{DERIVED}{b64url(payload)}.{b64url(self._mac(payload))}"
         return Connect(url=f"{self._settings.origin}/connect/{token}", expires_at=rfc3339(expires_at))
 
@@ -154,7 +155,7 @@ class Links:
         try:
             told = from_b64url(payload)
             is_ours = hmac.compare_digest(from_b64url(mac), self._mac(told))
-            expires_at, owner, connection_id = told.decode("ascii").split(".", 2)
+            expires_at, owner, connection_id = told.decode("ascii").split(".")[:3]
         except ValueError:
             return None
         return LinkRow(connection_id, owner, int(expires_at)) if is_ours and owner == user_id else None

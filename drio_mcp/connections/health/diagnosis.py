@@ -48,7 +48,7 @@ class Diagnoses:
         connection, code = examination.connection, examination.code
         connect = None
         if is_mended_on_page(connection, code, examination.sentence) and not is_operators_to_mend(connection, code):
-            connect = self._links.derive(actor.user_id, connection.id)
+            connect = self._links.derive(actor.user_id, connection)
         return diagnosis_of(
             connection,
             code,
