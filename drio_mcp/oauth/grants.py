@@ -11,12 +11,20 @@ from drio_mcp.models import Scope
 from drio_mcp.oauth import scopes as scope_list
 from drio_mcp.oauth.tokens import GRANT_PREFIX, Kind, Tokens
 from drio_mcp.opaque import Randomness, b64url
-from drio_mcp.store import Database, Transaction, client_assertions, consents, initial_access_tokens, security_events
+from drio_mcp.store import (
+    Database,
+    Transaction,
+    client_assertions,
+    client_permissions,
+    consents,
+    initial_access_tokens,
+    security_events,
+)
 from drio_mcp.store import grants as table
 from drio_mcp.store.dry_run import decide
-from drio_mcp.store.grants import GrantRow, PersonalRow, SummaryRow
+from drio_mcp.store.grants import EndedRow, GrantRow, PersonalRow, SummaryRow
 from drio_mcp.store.security_events import SecurityEvent
-from drio_mcp.store.sweeping import sweep
+from drio_mcp.store.sweeping import SLICE, sweep
 
 KEPT_MS = 7 * DAY
 """How long a grant is kept after its end, so that what is presented late is known for what it was."""
@@ -163,12 +171,45 @@ class Grants:
             raise NotFound("There is no such connected client")
 
     async def sweep(self, now: int) -> int:
-        """Delete what ended a while ago: grants, seen assertions, initial access tokens; gives how many."""
+        """Delete what ended a while ago: grants, seen assertions, initial access tokens; gives how many.
+
+        With a client's last grant at an app goes what it may use there.
+        """
+        await self._forget_permissions(now - KEPT_MS)
         return (
             await sweep(self._db, table.DELETE_ENDED, ended_before=now - KEPT_MS)
             + await sweep(self._db, client_assertions.DELETE_EXPIRED, now=now)
             + await sweep(self._db, initial_access_tokens.DELETE_EXPIRED, now=now)
         )
+
+    async def _forget_permissions(self, ended_before: int) -> None:
+        """Before the grants themselves: they tell which clients may have none left."""
+        after_expiry, after_id = -1, ""
+        while True:
+
+            def read(tx: Transaction, expiry: int = after_expiry, grant_id: str = after_id) -> list[EndedRow]:
+                return tx.all(
+                    table.LIST_ENDED,
+                    ended_before=ended_before,
+                    after_expiry=expiry,
+                    after_id=grant_id,
+                    slice=SLICE,
+                )
+
+            rows = await self._db.read(read)
+            for user_id, client_id, resource in {(row.user_id, row.client_id, row.resource) for row in rows}:
+                await sweep(
+                    self._db,
+                    client_permissions.DELETE_UNGRANTED,
+                    user_id=user_id,
+                    client_id=client_id,
+                    resource=resource,
+                    public_mcp_id=resource.rpartition("/")[2],
+                    ended_before=ended_before,
+                )
+            if len(rows) < SLICE:
+                return
+            after_expiry, after_id = rows[-1].expires_at, rows[-1].id
 
 
 def new_grant_id(randomness: Randomness) -> str:

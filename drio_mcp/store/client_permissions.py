@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from drio_mcp.store.database import Query, Statement, Transaction
+from drio_mcp.store.sweeping import sweep_of
 
 FIND = Query(
     """SELECT connection_id, mode FROM client_permissions
@@ -25,6 +26,14 @@ PUT = Statement(
            mode = excluded.mode, given_at = excluded.given_at"""
 )
 FORGET = Statement("DELETE FROM client_permissions WHERE app_id = :app_id AND client_id = :client_id")
+DELETE_UNGRANTED = sweep_of(
+    "client_permissions",
+    "app_id, client_id, connection_id",
+    """client_id = :client_id AND app_id IN (SELECT id FROM apps WHERE public_mcp_id = :public_mcp_id)
+           AND NOT EXISTS (SELECT 1 FROM grants WHERE grants.client_id = :client_id AND expires_at > :ended_before
+                           AND user_id = :user_id AND resource = :resource)""",
+)
+"""What a client was allowed at an app, once no grant of it at the app is left, and none ended lately."""
 
 
 def find(tx: Transaction, app_id: str, client_id: str) -> Mapping[str, str]:

@@ -100,6 +100,17 @@ class PersonalRow:
 
 
 @dataclass(frozen=True, slots=True)
+class EndedRow:
+    """Of a grant that ended: whose, to which client, at which resource."""
+
+    expires_at: int
+    id: str
+    user_id: str
+    client_id: str
+    resource: str
+
+
+@dataclass(frozen=True, slots=True)
 class AppClientRow:
     """A client with a grant at an app's resource."""
 
@@ -142,6 +153,13 @@ LIST_OF_RESOURCE = Query(
        WHERE user_id = :user_id AND resource = :resource AND state = 'active' AND expires_at > :now
          AND client_id IS NOT NULL ORDER BY created_at""",
     AppClientRow,
+)
+LIST_ENDED = Query(
+    """SELECT expires_at, id, user_id, client_id, resource FROM grants
+       WHERE expires_at <= :ended_before AND (expires_at, id) > (:after_expiry, :after_id)
+         AND client_id IS NOT NULL AND resource IS NOT NULL
+       ORDER BY expires_at, id LIMIT :slice""",
+    EndedRow,
 )
 INSERT = Statement(
     """INSERT INTO grants (id, user_id, client_id, client_name, state, secret, generation, used_generation, scopes,

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from starlette.responses import JSONResponse, Response
 
+from drio_mcp.store import client_permissions
 from tests.conftest import FakeClock
 from tests.helpers.gateway import App, GatewayUser, allow, first_app
 from tests.helpers.server import running_server
@@ -131,6 +132,24 @@ def test_an_approval_is_for_one_client_and_one_call_for_ten_minutes(tmp_path: Pa
         app.decide(late["nextStep"]["url"], "deny")
         assert user.error("s__write", {"a": [1, {"b": 2}]})["code"] == "approval_required"
         assert server.calls == []
+
+
+def test_what_a_client_may_use_goes_with_its_last_grant(tmp_path: Path, clock: FakeClock) -> None:
+    """A week after that ended, with the grant; what other clients were allowed stays."""
+    with one(tmp_path, clock, RevisionServer()) as (app, _, auth_id):
+        server = app.server
+
+        def sweep() -> dict[str, str]:
+            server.run(server.services.grants.sweep(clock.now()))
+            query = client_permissions.LIST_OF_CONNECTION
+            return dict(server.run(server.services.db.read(lambda tx: tx.all(query, connection_id=auth_id))))
+
+        assert list(sweep().values()) == ["all"]
+        clock.advance(days=34)
+        assert list(sweep().values()) == ["all"], "its grant ended, and may still be asked about"
+        allow(app, "read", name="Another")
+        clock.advance(days=4)
+        assert list(sweep().values()) == ["read"]
 
 
 def test_a_strangers_page(tmp_path: Path, clock: FakeClock) -> None:
