@@ -1,5 +1,6 @@
 """The wiring of the app's MCP server to the SDK: lists and calls pass through, and failures are told to a model."""
 
+import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
@@ -18,6 +19,7 @@ from drio_mcp import __version__
 from drio_mcp.connections.upstream.mcp.wire import OnProgress
 from drio_mcp.connections.use.gateway.api_calls import CallApi
 from drio_mcp.connections.use.gateway.client import GatewayClient
+from drio_mcp.connections.use.gateway.gateway import ApiRefused
 from drio_mcp.connections.use.gateway.own_tools import CALL_API, CALL_TOOL, FIND_TOOLS, CallTool, FindTools
 from drio_mcp.errors import DrioError, NextStep, Unavailable, ValidationFailed
 from drio_mcp.middleware.errors import error_object, from_unexpected, note_cause
@@ -103,6 +105,8 @@ class AppServer:
             serialize_server_result("tools/call", ctx.protocol_version, {**result, "resultType": "complete"})
         except ValidationError:
             return await self._failure(ctx, params, Unavailable("The service's answer is no result of a tool call"))
+        except ApiRefused as refusal:
+            return _beside(await self._failure(ctx, params, refusal.error), refusal.answer)
         except DrioError as error:
             note_cause(error, request_id)
             return await self._failure(ctx, params, error)
@@ -141,6 +145,17 @@ class AppServer:
             told = error_object(error, _state(ctx)["request_id"]) | {"nextStep": shown(step)}
             result["structuredContent"] = {"error": told}
         return result
+
+
+def _beside(failure: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+    """The failure with what the API said, in a block of its own: it is never mixed into our words."""
+    if "content" not in failure:  # the client is asked to open the page
+        return failure
+    said = {"type": "text", "text": json.dumps(answer, ensure_ascii=False, separators=(",", ":"))}
+    told = {**failure, "content": [*failure["content"], said]}
+    if "structuredContent" in told:
+        told["structuredContent"] = {**answer, **told["structuredContent"]}
+    return told
 
 
 def _text(error: DrioError, step: NextStep) -> str:

@@ -98,6 +98,8 @@ class Passed:
     status: int
     headers: Sequence[tuple[str, str]]
     chunks: AsyncIterator[bytes]
+    challenges: Sequence[str] = ()
+    """Its `WWW-Authenticate`, which is not handed back: it asks for the credential that we hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,4 +360,5 @@ def _passed(answer: ProxiedAnswer, credential: Credential) -> Passed:
     response = answer.response
     url = response.url.partition("?")[0]  # the query may hold the credential
     headers = [(n, mask.text(v)) for n, v in response_headers(response.headers.multi_items(), url)]
-    return Passed(answer.status, headers, mask.stream(answer.chunks()))
+    challenges = [mask.text(each) for each in response.headers.get_list("www-authenticate")]
+    return Passed(answer.status, headers, mask.stream(answer.chunks()), challenges)

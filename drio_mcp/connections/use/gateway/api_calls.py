@@ -107,16 +107,21 @@ async def _once(content: bytes) -> AsyncIterator[bytes]:
     yield content
 
 
-async def read_answer(passed: Passed, pick: list[str] | None) -> dict[str, Any]:
-    """The answer as a model sees it. Raises `OutboundError` for one of more than 10 MiB."""
+async def read_body(passed: Passed) -> bytes:
+    """The whole body. Raises `OutboundError` for one of more than 10 MiB."""
     body = bytearray()
     async for chunk in passed.chunks:
         body += chunk
         if len(body) > MAX_READ_BYTES:
             raise OutboundError("response_too_large", "The answer is larger than 10 MiB")
+    return bytes(body)
+
+
+async def shown_answer(passed: Passed, body: bytes, pick: list[str] | None) -> dict[str, Any]:
+    """The answer as a model sees it."""
     kept = {name.lower(): value for name, value in passed.headers if name.lower() in HEADERS_SHOWN}
     headers = {name: clean(value) for name, value in kept.items()}
-    return await asyncio.to_thread(_shown, passed.status, headers, bytes(body), pick)
+    return await asyncio.to_thread(_shown, passed.status, headers, body, pick)
 
 
 def _shown(status: int, headers: dict[str, str], body: bytes, pick: list[str] | None) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from drio_mcp.connections.use.gateway.approvals import Approvals
 from drio_mcp.connections.use.gateway.gateway import Gateway
 from drio_mcp.connections.use.gateway.mcp_calls import McpCalls
 from drio_mcp.connections.use.gateway.permissions import Permissions
+from drio_mcp.connections.use.gateway.proxied_calls import ProxiedCalls
 from drio_mcp.connections.use.gateway.toolbox import Toolbox
 from drio_mcp.connections.use.gateway.wider_scopes import WiderScopes
 from drio_mcp.connections.use.proxy import Proxy
@@ -44,11 +45,13 @@ class Neighbours:
 def build_app_gateway(foundations: Foundations, rooms: Neighbours) -> AppGateway:
     """Put it together; nothing is read and nothing is sent."""
     db, clock = foundations.db, foundations.clock
-    calls = McpCalls(rooms.servers, rooms.credentials, rooms.validation, WiderScopes(db, clock))
+    wider_scopes = WiderScopes(db, clock)
+    calls = McpCalls(rooms.servers, rooms.credentials, rooms.validation, wider_scopes)
+    api_calls = ProxiedCalls(rooms.proxy, wider_scopes)
     agreement, approvals = Agreement(db, clock), Approvals(foundations)
     toolbox = Toolbox(db, rooms.providers, calls, agreement)
     return AppGateway(
-        gateway=Gateway(db, clock, toolbox, calls, rooms.proxy, rooms.diagnoses, approvals),
+        gateway=Gateway(db, clock, toolbox, calls, api_calls, rooms.diagnoses, approvals),
         permissions=Permissions(db, clock, foundations.settings, rooms.providers),
         approvals=approvals,
         agreement=agreement,

@@ -11,7 +11,7 @@ from drio_mcp.connections.health.diagnosis import Diagnoses
 from drio_mcp.connections.record.history import Event, ToolCall, record
 from drio_mcp.connections.upstream.mcp.text import clean
 from drio_mcp.connections.upstream.mcp.wire import OnProgress
-from drio_mcp.connections.use.gateway.api_calls import SECONDS, CallApi, read_answer
+from drio_mcp.connections.use.gateway.api_calls import CallApi
 from drio_mcp.connections.use.gateway.approvals import ApprovalRequired, Approvals, AskedCall, OutcomeUnknown
 from drio_mcp.connections.use.gateway.client import GatewayClient
 from drio_mcp.connections.use.gateway.finding import BUDGET_TOKENS, Findable, Finder, tokens
@@ -19,10 +19,10 @@ from drio_mcp.connections.use.gateway.mcp_calls import McpCalls
 from drio_mcp.connections.use.gateway.names import nearest
 from drio_mcp.connections.use.gateway.own_tools import FIND_TOOLS, FindTools, call_api_tool, finding_tools
 from drio_mcp.connections.use.gateway.policy import Decision
+from drio_mcp.connections.use.gateway.proxied_calls import ProxiedCalls, RefusedByApi
 from drio_mcp.connections.use.gateway.toolbox import OfferedTool, Toolbox, Usable
-from drio_mcp.connections.use.proxy import Proxy, told_failure
+from drio_mcp.connections.use.proxy import told_failure
 from drio_mcp.errors import DrioError, NextStep, NotFound
-from drio_mcp.outbound import OutboundError
 from drio_mcp.store import Database
 
 MAYBE_SENT = frozenset({Code.TIMEOUT, Code.ENDPOINT_UNREACHABLE, Code.MALFORMED_RESPONSE, Code.RESPONSE_TOO_LARGE})
@@ -43,6 +43,15 @@ class NotAllowed(DrioError):
     status: ClassVar[int] = 403
 
 
+class ApiRefused(Exception):
+    """An API's refusal that a person can mend: `error` is ours to tell, `answer` what the API said."""
+
+    def __init__(self, error: DrioError, answer: dict[str, Any]) -> None:
+        super().__init__(error.code)
+        self.error = error
+        self.answer = answer
+
+
 class Gateway:
     """Lists, finds and calls."""
 
@@ -52,7 +61,7 @@ class Gateway:
         clock: Clock,
         toolbox: Toolbox,
         calls: McpCalls,
-        proxy: Proxy,
+        api_calls: ProxiedCalls,
         diagnoses: Diagnoses,
         approvals: Approvals,
     ) -> None:
@@ -60,7 +69,7 @@ class Gateway:
         self._clock = clock
         self._toolbox = toolbox
         self._calls = calls
-        self._proxy = proxy
+        self._api_calls = api_calls
         self._diagnoses = diagnoses
         self._approvals = approvals
         self._finder = Finder()
@@ -121,7 +130,7 @@ class Gateway:
     # APIs
 
     async def call_api(self, client: GatewayClient, call: CallApi, sent: Mapping[str, Any]) -> dict[str, Any]:
-        """The result of a call of an API; `sent` are the arguments as they came. Raises `DrioError`."""
+        """The result of a call of an API; `sent` are the arguments as sent. Raises `DrioError` and `ApiRefused`."""
         apis = [each for each in await self._toolbox.usable(client) if each.methods]
         found = next((each for each in apis if call.connection in {each.key, each.id}), None)
         if found is None:
@@ -131,24 +140,11 @@ class Gateway:
         decision = found.methods.get(call.method, Decision.BLOCK)
 
         async def work() -> dict[str, Any]:
-            return await self._through_proxy(client, found, call)
+            answer = await self._api_calls.call(client.actor, found.subject, call)
+            return _result(answer, is_error=answer["status"] >= 400)
 
         asked = AskedCall(found.id, call.method, sent)
         return await self._perform(client, found, decision, asked, work)
-
-    async def _through_proxy(self, client: GatewayClient, usable: Usable, call: CallApi) -> dict[str, Any]:
-        row = usable.subject.connection.row
-        try:
-            async with (
-                asyncio.timeout(SECONDS),
-                self._proxy.call(client.actor, row.app_id, row.id, call.proxied(), is_noted=False) as passed,
-            ):
-                answer = await read_answer(passed, call.pick)
-        except TimeoutError:
-            raise Fault(Code.TIMEOUT, f"The API's answer did not end within {SECONDS:g} seconds") from None
-        except OutboundError as error:
-            raise Fault(Code(error.code), error.sentence) from None
-        return _result(answer, is_error=answer["status"] >= 400)
 
     # What every call goes through
 
@@ -181,12 +177,17 @@ class Gateway:
             if permit is not None and error.code not in MAYBE_SENT:
                 await self._approvals.give_back(permit)
             raise await self._failed(client, usable, asked.tool, error, self._clock.now() - began) from None
+        except RefusedByApi as refusal:
+            if permit is not None:
+                await self._approvals.give_back(permit)
+            told = await self._failed(client, usable, asked.tool, refusal.fault, self._clock.now() - began)
+            raise ApiRefused(told, refusal.answer) from None
         except DrioError as error:
-            code = error.details["code"] if isinstance(error.details, dict) and "code" in error.details else error.code
+            code = _code_of(error)
             if permit is not None and code not in MAYBE_SENT:
                 await self._approvals.give_back(permit)
-            await self._note(client, usable, asked.tool, str(code), self._clock.now() - began)
-            raise self._leading_on(client, usable, str(code), error) from None
+            await self._note(client, usable, asked.tool, code, self._clock.now() - began)
+            raise self._leading_on(client, usable, code, error) from None
         if permit is not None:
             await self._approvals.finish(permit)
         outcome = TOOL_ERROR if result.get("isError") is True else "ok"
@@ -238,6 +239,12 @@ class Gateway:
         ]
         found = await asyncio.to_thread(self._finder.find, tools, wanted.query, key)
         return _result({"tools": found})
+
+
+def _code_of(error: DrioError) -> str:
+    """The diagnosis's code where there is one."""
+    details = error.details
+    return str(details["code"]) if isinstance(details, dict) and "code" in details else error.code
 
 
 def _result(answer: dict[str, Any], *, is_error: bool = False) -> dict[str, Any]:

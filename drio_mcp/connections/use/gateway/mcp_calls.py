@@ -111,7 +111,7 @@ class McpCalls:
             challenge = find_challenge(parse_challenges(response.headers.get_list("www-authenticate")), "bearer")
             if challenge is not None and challenge.parameters.get("error") == "insufficient_scope":
                 named = challenge.parameters.get("scope", "").split()
-                return await self._wider_scopes.wanted(subject.connection, named)
+                return await self._wider_scopes.wanted(subject.connection, named, WHAT)
         code, is_issued = verdict.code, ConfigType(subject.connection.config["type"]) in ISSUED
         if code is Code.KEY_REJECTED and is_issued:
             code = Code.REAUTHORIZATION_REQUIRED

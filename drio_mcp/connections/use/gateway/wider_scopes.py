@@ -11,7 +11,7 @@ from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.history import Actor, Event, record
 from drio_mcp.store import Database, Transaction
 
-JOB = Actor.job("the MCP server's challenge")
+JOB = Actor.job("the service's challenge")
 CONSENTED = frozenset({ConfigType.OAUTH, ConfigType.MCP_OAUTH})
 """The types whose scopes a person allows."""
 
@@ -23,17 +23,18 @@ class WiderScopes:
         self._db = db
         self._clock = clock
 
-    async def wanted(self, connection: Connection, named: Sequence[str]) -> Fault:
-        """The fault to tell. The link that goes with it asks for what was there and for what was named.
+    async def wanted(self, connection: Connection, named: Sequence[str], what: str) -> Fault:
+        """The fault to tell; `what` names the service.
 
+        The link that goes with it asks for what was there and for what was named.
         Names are what RFC 6749 section 3.3 allows, and as few as a connection may have; nothing else of a challenge
         is believed or repeated.
         """
         scopes = [scope for scope in dict.fromkeys(named) if is_scope(scope)][:MOST_SCOPES]
         if not scopes or ConfigType(connection.config["type"]) not in CONSENTED:
-            return Fault(Code.SCOPE_MISSING, "The MCP server asks for a scope that was not granted")
+            return Fault(Code.SCOPE_MISSING, f"{what} asks for a scope that was not granted")
         await self._db.write(self._add, connection.id, scopes)
-        return Fault(Code.SCOPE_MISSING, f"The MCP server asks for more: {', '.join(scopes)}"[:500])
+        return Fault(Code.SCOPE_MISSING, f"{what} asks for more: {', '.join(scopes)}"[:500])
 
     def _add(self, tx: Transaction, connection_id: str, scopes: Sequence[str]) -> None:
         found = repository.find(tx, connection_id)
