@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.record.schemas import CreateAuthConnection, UpdateAuthConnection
 from tests.conftest import FakeClock
@@ -251,7 +252,9 @@ async def test_an_ended_link_offers_its_owner_another(waiting: Waiting, visitor:
 async def test_a_link_of_a_diagnosis_that_ended_offers_another_too(
     waiting: Waiting, visitor: Visitor, clock: FakeClock
 ) -> None:
-    link = urlsplit(waiting.site.services.links.derive(waiting.user_id, waiting.auth_id).url).path
+    connection = await waiting.site.services.db.read(repository.find, waiting.auth_id)
+    assert connection is not None
+    link = urlsplit(waiting.site.services.links.derive(waiting.user_id, connection).url).path
     clock.advance(minutes=32)
     assert "Go on with a new link" in (await visitor.get(link)).text
     forged = link[:-2] + ("AA" if not link.endswith("AA") else "BB")
