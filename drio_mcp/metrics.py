@@ -74,7 +74,7 @@ UPSTREAM_SECONDS = Histogram("drio_upstream_call_duration_seconds", "Time that c
 COMMIT_BATCH = Histogram(
     "drio_database_commit_decisions", "Decisions that shared a commit (SQLite).", (1, 2, 4, 8, 16, 32, 64, 128)
 )
-REFRESH_FAILURES = Counter("drio_refresh_failures", "Renewals of upstream tokens that failed, by code.", ("code",))
+REFRESH_FAILURES = Counter("drio_refresh_failures", "Refreshes of upstream tokens that failed, by code.", ("code",))
 DELIVERIES = Counter("drio_webhook_deliveries", "Attempts to deliver a message: delivered, or failed.", ("outcome",))
 LOOP_TURN_SECONDS = Histogram(
     "drio_event_loop_turn_seconds", "How long turns of the event loop kept others waiting.", SECONDS

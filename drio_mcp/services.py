@@ -52,7 +52,7 @@ from drio_mcp.connections.upstream.stored_tokens import StoredTokens
 from drio_mcp.connections.upstream.token_endpoints import TokenEndpoints
 from drio_mcp.connections.upstream.token_requests import TokenClient
 from drio_mcp.connections.upstream.unstored_answers import UnstoredAnswers
-from drio_mcp.connections.use.gateway.assembly import AppGateway, Neighbours, build_app_gateway
+from drio_mcp.connections.use.gateway.app_gateway import AppGateway, GatewayNeeds, build_app_gateway
 from drio_mcp.connections.use.hand_out import HandOut
 from drio_mcp.connections.use.proxy import Proxy
 from drio_mcp.errors import Unavailable
@@ -72,7 +72,7 @@ from drio_mcp.oauth.consents import ClientConsents
 from drio_mcp.oauth.grants import Grants
 from drio_mcp.oauth.id_tokens import IdTokens
 from drio_mcp.oauth.introspection import Introspection
-from drio_mcp.oauth.refresh import Refresh
+from drio_mcp.oauth.refresh import RefreshGrant
 from drio_mcp.oauth.registration import ClientRegistration
 from drio_mcp.oauth.revocation import Revocation
 from drio_mcp.oauth.server_metadata import PublishedMetadata
@@ -192,7 +192,7 @@ class Services:
     def token_endpoint(self) -> TokenEndpoint:
         id_tokens = IdTokens(self.settings, self.signing_keys)
         code_exchange = CodeExchange(self.db, self.clock, self.settings, self._tokens, id_tokens)
-        refresh = Refresh(self.db, self.clock, self.settings, self._tokens)
+        refresh = RefreshGrant(self.db, self.clock, self.settings, self._tokens)
         return TokenEndpoint(self._client_authentication, code_exchange, refresh)
 
     @cached_property
@@ -380,7 +380,9 @@ class Services:
     def app_gateway(self) -> AppGateway:
         return build_app_gateway(
             self.foundations,
-            Neighbours(self.providers, self.credentials, self.mcp_servers, self.validation, self.diagnoses, self.proxy),
+            GatewayNeeds(
+                self.providers, self.credentials, self.mcp_servers, self.validation, self.diagnoses, self.proxy
+            ),
         )
 
     # Events

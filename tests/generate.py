@@ -149,7 +149,7 @@ def _proven(entry: CatalogEntry) -> str:
     steps.append("use")
     is_checked = entry.probe is not None or entry.userinfo_endpoint is not None
     steps += ["check"] if is_checked else []
-    steps += ["renew"] if is_granted and entry.tokens.renewed_with != "nothing" else []
+    steps += ["renew"] if is_granted and entry.tokens.refreshed_with != "nothing" else []
     errors = entry.errors
     steps += ["words"] if errors.token or errors.consent or (errors.api and is_checked) else []
     asked = entry.revocation.request

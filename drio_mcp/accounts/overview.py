@@ -25,7 +25,7 @@ END: Place = (NEWEST, "")
 class Backlog:
     """What is due at this moment and not done."""
 
-    renewals: int
+    refreshes: int
     checks: int
     client_secrets: int
     removals: int
@@ -95,7 +95,7 @@ def _next(places: Sequence[Place]) -> Place | None:
 
 def _backlog(tx: Transaction, now: int) -> Backlog:
     return Backlog(
-        renewals=tx.one(token_sets.COUNT_DUE, now=now) or 0,
+        refreshes=tx.one(token_sets.COUNT_DUE, now=now) or 0,
         checks=tx.one(table.COUNT_CHECKS_DUE, now=now) or 0,
         client_secrets=tx.one(table.COUNT_CLIENTS_DUE, now=now) or 0,
         removals=tx.one(table.COUNT_REMOVALS_DUE, now=now) or 0,

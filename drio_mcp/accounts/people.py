@@ -162,8 +162,8 @@ class People:
         if row is None or stored is None or not right or row.is_disabled:
             await self._db.write(_note_failure, row, address, self._clock.now())
             raise SignInFailed
-        renewed = await self._passwords.hash(password) if self._passwords.is_outdated(stored) else None
-        return Person.of(await self._db.write(_succeed, row, renewed, email, address, self._clock.now()))
+        new_hash = await self._passwords.hash(password) if self._passwords.is_outdated(stored) else None
+        return Person.of(await self._db.write(_succeed, row, new_hash, email, address, self._clock.now()))
 
     async def verify_password(self, user_id: str, password: Secret, address: str) -> None:
         """Raise `SignInFailed` unless this is the person's password; counted like a sign-in."""
@@ -247,14 +247,14 @@ def _forget_attempt(tx: Transaction, email: str, address: str) -> None:
     throttle.give_back(tx, CEILING_BUCKET, email)
 
 
-def _succeed(tx: Transaction, row: UserRow, renewed: str | None, email: str, address: str, now: int) -> UserRow:
+def _succeed(tx: Transaction, row: UserRow, new_hash: str | None, email: str, address: str, now: int) -> UserRow:
     """Only failures count, so the attempt is given back."""
     _forget_attempt(tx, email, address)
     if tx.run(users.RECORD_SIGN_IN, id=row.id, now=now) != 1:
         raise SignInFailed
     known_networks.keep(tx, row.id, network_of(address), now)
-    if renewed is not None:
-        tx.run(users.REHASH, id=row.id, old=row.password_hash, new=renewed)
+    if new_hash is not None:
+        tx.run(users.REHASH, id=row.id, old=row.password_hash, new=new_hash)
     return replace(row, signed_in_at=now)
 
 

@@ -104,7 +104,7 @@ def _gauges(tx: Transaction, now: int) -> list[Gauge]:
     """What one look at the database tells."""
     live = tx.one(sessions.COUNT_LIVE, now=now, idle_since=now - IDLE_MS) or 0
     due = {
-        "drio_renewals_due": ("Upstream tokens whose renewal is due and not done.", token_sets.COUNT_DUE),
+        "drio_renewals_due": ("Upstream tokens whose refresh is due and not done.", token_sets.COUNT_DUE),
         "drio_checks_due": ("Connections whose check is due and not done.", overview.COUNT_CHECKS_DUE),
         "drio_messages_due": ("Messages whose delivery is due and not done.", overview.COUNT_MESSAGES_DUE),
     }

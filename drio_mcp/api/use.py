@@ -67,10 +67,10 @@ async def call_through_proxy(request: Request) -> Response:
         headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]],
         body=request.stream() if _has_body(request) else None,
     )
-    return PassedOn(call)
+    return ProxyResponse(call)
 
 
-class PassedOn(Response):
+class ProxyResponse(Response):
     """The provider's answer, streamed while the call through the connection is open."""
 
     def __init__(self, call: ProxiedCall) -> None:

@@ -90,7 +90,7 @@ CODES: Mapping[Code, Meaning] = {
     Code.CONSENT_DENIED: Meaning("The person, or the provider, refused the authorization", Mender.PERSON, Remedy.LINK),
     Code.CONSENT_EXPIRED: Meaning("The authorization was not finished in time", Mender.PERSON, Remedy.LINK),
     Code.TOKEN_EXPIRED: Meaning(
-        "The access token ran out and there is no refresh token to renew it with", Mender.PERSON, Remedy.LINK
+        "The access token ran out and there is no refresh token to get another with", Mender.PERSON, Remedy.LINK
     ),
     Code.REAUTHORIZATION_REQUIRED: Meaning(
         "The provider no longer honours the grant: the person must allow it anew", Mender.PERSON, Remedy.LINK

@@ -48,7 +48,7 @@ TESTS_PER_MINUTE = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class OutgoingMessage:
     """A message on its way: to whom, and on whose account."""
 
     message: MessageRow
@@ -85,7 +85,7 @@ class Deliveries:
 
     async def deliver_due(self, now: int) -> int:
         """Send everything that is due, and what becomes due meanwhile; gives how many attempts were made."""
-        under_way: dict[asyncio.Task[None], Parcel] = {}
+        under_way: dict[asyncio.Task[None], OutgoingMessage] = {}
         count = 0
         try:
             while True:
@@ -129,7 +129,7 @@ class Deliveries:
             raise RateLimited(throttle.retry_after(tx, "webhook-test", row.id, now))
         return row
 
-    async def _claim(self, now: int, under_way: list[Parcel]) -> list[Parcel]:
+    async def _claim(self, now: int, under_way: list[OutgoingMessage]) -> list[OutgoingMessage]:
         """Take what is due, as far as there is room for it."""
         room = MOST_AT_ONCE - len(under_way)
         if room <= 0 or await self._db.read(lambda tx: tx.one(outbox.FIRST_DUE, now=now)) is None:
@@ -138,12 +138,12 @@ class Deliveries:
         return await self._db.write(_take, found, now + CLAIMED_MS) if found else []
 
     def _choose(
-        self, tx: Transaction, now: int, room: int, under_way: list[Parcel], start: str
-    ) -> tuple[list[Parcel], str]:
+        self, tx: Transaction, now: int, room: int, under_way: list[OutgoingMessage], start: str
+    ) -> tuple[list[OutgoingMessage], str]:
         """A walk over the webhooks from where the last one ended, so that none is always the last; and its own end."""
         hosts = Counter(each.host for each in under_way)
         accounts = Counter(each.user_id for each in under_way)
-        found: list[Parcel] = []
+        found: list[OutgoingMessage] = []
         place, end = start, None
         for _ in range(WALKED):
             following = tx.one(outbox.NEXT_WEBHOOK, after=place)
@@ -157,7 +157,7 @@ class Deliveries:
 
     def _of_webhook(
         self, tx: Transaction, webhook_id: str, now: int, room: int, hosts: Counter[str], accounts: Counter[str]
-    ) -> list[Parcel]:
+    ) -> list[OutgoingMessage]:
         row, owner = tx.one(webhooks.FIND_BY_ID, id=webhook_id), tx.one(outbox.FIND_OWNER, webhook_id=webhook_id)
         if row is None or owner is None or owner[1]:
             return []
@@ -168,7 +168,7 @@ class Deliveries:
         due = tx.all(outbox.LIST_DUE, webhook_id=webhook_id, now=now, limit=limit)
         hosts[host] += len(due)
         accounts[user_id] += len(due)
-        return [Parcel(message, row, user_id, host) for message in due]
+        return [OutgoingMessage(message, row, user_id, host) for message in due]
 
     def _host(self, url: str) -> str:
         try:
@@ -176,7 +176,7 @@ class Deliveries:
         except OutboundError:
             return ""
 
-    async def _deliver(self, parcel: Parcel) -> None:
+    async def _deliver(self, parcel: OutgoingMessage) -> None:
         answer = await self._send(parcel.message, parcel.webhook)
         DELIVERIES.add(DELIVERED if answer.is_delivered else "failed")
         await self._db.write(self._settle, parcel.message, answer, self._clock.now())
@@ -247,7 +247,7 @@ def pause_after(attempts: int) -> int:
     return PAUSES[min(attempts, len(PAUSES)) - 1]
 
 
-def _take(tx: Transaction, found: list[Parcel], until: int) -> list[Parcel]:
+def _take(tx: Transaction, found: list[OutgoingMessage], until: int) -> list[OutgoingMessage]:
     """Those that nobody else took since they were seen."""
     taken = []
     for each in found:

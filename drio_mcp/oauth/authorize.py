@@ -47,7 +47,7 @@ class AuthorizationRedirectError(OAuthError):
 
 
 @dataclass(frozen=True, slots=True)
-class AskingClient:
+class RequestingClient:
     """The client as the consent page names it. `name` is text from a stranger."""
 
     id: str
@@ -66,7 +66,7 @@ class AskingClient:
 class AuthorizationRequest:
     """A request that passed every check."""
 
-    client: AskingClient
+    client: RequestingClient
     redirect_uri: str
     registered_redirect_uri: str
     """The registered one that it matches; they differ in the port of a loopback address."""
@@ -143,7 +143,7 @@ class Authorization:
         ask = scope_list.requested if app is None else scope_list.requested_of_app
         scopes = ask(parameters.get("scope"))
         return AuthorizationRequest(
-            client=_asking(client),
+            client=_requesting(client),
             redirect_uri=redirect_uri,
             registered_redirect_uri=registered,
             scopes=scopes,
@@ -281,9 +281,9 @@ class Authorization:
         return f"{redirect_uri}{'&' if '?' in redirect_uri else '?'}{urlencode(parameters)}"
 
 
-def _place(request: AuthorizationRequest, user_id: str) -> consents.Place:
+def _place(request: AuthorizationRequest, user_id: str) -> consents.ConsentKey:
     audience = "" if request.app is None else request.app.public_mcp_id
-    return consents.Place(user_id, request.client.id, request.registered_redirect_uri, audience)
+    return consents.ConsentKey(user_id, request.client.id, request.registered_redirect_uri, audience)
 
 
 UNREACHABLE = (
@@ -297,8 +297,8 @@ REFUSALS = {
 }
 
 
-def _asking(client: Client) -> AskingClient:
-    return AskingClient(
+def _requesting(client: Client) -> RequestingClient:
+    return RequestingClient(
         id=client.id,
         name=client.name,
         host=client.host,

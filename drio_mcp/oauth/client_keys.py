@@ -16,11 +16,11 @@ from drio_mcp.outside import read_json
 
 AGAIN_AFTER = MINUTE
 """How often an unknown key or a failing host may make us fetch a set again."""
-MOST_KEPT = 1_000
+MOST_CACHED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class KeptKeys:
+class FetchedKeys:
     """A fetched key set, None when it could not be fetched; times in milliseconds."""
 
     keys: Mapping[str, Any] | None
@@ -35,7 +35,7 @@ class ClientKeys:
         self._clock = clock
         self._outbound = outbound
         self._documents = documents
-        self._kept: OrderedDict[str, KeptKeys] = OrderedDict()
+        self._cache: OrderedDict[str, FetchedKeys] = OrderedDict()
 
     async def of(self, client: Client, kid: str | None) -> Mapping[str, Any]:
         """The client's JSON Web Key Set; a `kid` unknown so far makes it look again.
@@ -51,17 +51,21 @@ class ClientKeys:
 
     async def _fetched(self, uri: str, kid: str | None) -> Mapping[str, Any]:
         now = self._clock.now()
-        kept = self._kept.get(uri)
-        if kept is None or now >= kept.fresh_until or (_lacks(kept, kid) and now >= kept.fetched_at + AGAIN_AFTER):
-            kept = self._kept[uri] = await self._fetch(uri, kept, now)
-            self._kept.move_to_end(uri)
-            while len(self._kept) > MOST_KEPT:
-                self._kept.popitem(last=False)
-        if kept.keys is None:
+        cached = self._cache.get(uri)
+        if (
+            cached is None
+            or now >= cached.fresh_until
+            or (_lacks(cached, kid) and now >= cached.fetched_at + AGAIN_AFTER)
+        ):
+            cached = self._cache[uri] = await self._fetch(uri, cached, now)
+            self._cache.move_to_end(uri)
+            while len(self._cache) > MOST_CACHED:
+                self._cache.popitem(last=False)
+        if cached.keys is None:
             raise OAuthError("invalid_client", "The client's key set could not be fetched", status=401)
-        return kept.keys
+        return cached.keys
 
-    async def _fetch(self, uri: str, kept: KeptKeys | None, now: int) -> KeptKeys:
+    async def _fetch(self, uri: str, cached: FetchedKeys | None, now: int) -> FetchedKeys:
         """The set as its host has it; the last good one while the host fails."""
         try:
             response = await self._outbound.request(
@@ -72,9 +76,9 @@ class ClientKeys:
             content = read_json(response.body)
             keys = check_key_set(content if isinstance(content, dict) else {})
         except (OutboundError, ValueError):
-            return KeptKeys(kept.keys if kept is not None else None, now, now + AGAIN_AFTER)
-        return KeptKeys(keys, now, now + lifetime(response.headers))
+            return FetchedKeys(cached.keys if cached is not None else None, now, now + AGAIN_AFTER)
+        return FetchedKeys(keys, now, now + lifetime(response.headers))
 
 
-def _lacks(kept: KeptKeys, kid: str | None) -> bool:
-    return kid is not None and kept.keys is not None and kid not in {key.get("kid") for key in kept.keys["keys"]}
+def _lacks(cached: FetchedKeys, kid: str | None) -> bool:
+    return kid is not None and cached.keys is not None and kid not in {key.get("kid") for key in cached.keys["keys"]}

@@ -11,7 +11,7 @@ from drio_mcp.oauth import pkce
 from drio_mcp.oauth.client_authentication import Identify
 from drio_mcp.oauth.grants import Reused
 from drio_mcp.oauth.id_tokens import IdTokens
-from drio_mcp.oauth.issuing import Issue, granted, token_answer
+from drio_mcp.oauth.issuing import Issue, scopes_of, token_answer
 from drio_mcp.oauth.parameters import Parameters
 from drio_mcp.oauth.resources import check_same, named_resource
 from drio_mcp.oauth.tokens import Kind, Token, Tokens
@@ -81,7 +81,7 @@ class CodeExchange:
         refresh_expires_at = now + self._settings.refresh_token_ttl * SECOND if client.may_refresh else None
         if not table.rotate(tx, grant, 1, now, max(access_expires_at, refresh_expires_at or 0)):
             return Reused.of(tx, grant, "authorization code", now, request.address)
-        return Issue(grant, 1, granted(grant), access_expires_at, refresh_expires_at)
+        return Issue(grant, 1, scopes_of(grant), access_expires_at, refresh_expires_at)
 
 
 def _refuse() -> NoReturn:

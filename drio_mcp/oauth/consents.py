@@ -8,7 +8,7 @@ from drio_mcp.oauth.clients import Client
 from drio_mcp.oauth.redirect_uris import is_anybodys
 from drio_mcp.store import Database
 from drio_mcp.store import consents as table
-from drio_mcp.store.consents import Place
+from drio_mcp.store.consents import ConsentKey
 from drio_mcp.store.sweeping import sweep
 
 KEPT_MS = 400 * DAY
@@ -33,7 +33,7 @@ class ClientConsents:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    async def covers(self, place: Place, scopes: frozenset[Scope]) -> bool:
+    async def covers(self, place: ConsentKey, scopes: frozenset[Scope]) -> bool:
         """Whether the person allowed the client all of `scopes` before, in this place."""
         return scopes <= await self._db.read(table.find, place)
 

@@ -43,7 +43,7 @@ def token_answer(tokens: Tokens, issue: Issue, now: int) -> dict[str, Any]:
             grant.secret,
             generation=generation,
             expires_at=issue.refresh_expires_at,
-            scopes=scope_list.to_bits(granted(grant)),
+            scopes=scope_list.to_bits(scopes_of(grant)),
         )
     answer["expires_in"] = -(-(issue.access_expires_at - now) // SECOND)
     answer["token_type"] = "Bearer"  # noqa: S105
@@ -51,6 +51,6 @@ def token_answer(tokens: Tokens, issue: Issue, now: int) -> dict[str, Any]:
     return answer
 
 
-def granted(grant: GrantRow) -> frozenset[Scope]:
+def scopes_of(grant: GrantRow) -> frozenset[Scope]:
     """What the person allowed."""
     return scope_list.known(grant.scopes)

@@ -21,7 +21,7 @@ from drio_mcp.oauth import scopes as scope_list
 from drio_mcp.oauth.client_authentication import Identify
 from drio_mcp.oauth.clients import Client
 from drio_mcp.oauth.grants import Reused
-from drio_mcp.oauth.issuing import Issue, granted, token_answer
+from drio_mcp.oauth.issuing import Issue, scopes_of, token_answer
 from drio_mcp.oauth.parameters import Parameters
 from drio_mcp.oauth.resources import check_same, named_resource
 from drio_mcp.oauth.tokens import Kind, Token, Tokens
@@ -43,8 +43,8 @@ class RefreshRequest:
     address: str | None = None
 
 
-class Refresh:
-    """Renews tokens."""
+class RefreshGrant:
+    """Answers refresh requests."""
 
     def __init__(self, db: Database, clock: Clock, settings: Settings, tokens: Tokens) -> None:
         self._db = db
@@ -54,7 +54,7 @@ class Refresh:
         self._access_ttl = settings.access_token_ttl * SECOND
         self._refresh_ttl = settings.refresh_token_ttl * SECOND
 
-    async def renew(self, parameters: Parameters, identify: Identify) -> dict[str, Any]:
+    async def refresh(self, parameters: Parameters, identify: Identify) -> dict[str, Any]:
         """The token answer. Raises `OAuthError` with the codes of RFC 6749 section 5.2."""
         resource = named_resource(parameters.resources, self._settings)
         token = self._tokens.read(parameters.get("refresh_token") or "", Kind.REFRESH)
@@ -63,12 +63,12 @@ class Refresh:
             scope, redirect_uri = parameters.get("scope"), parameters.get("redirect_uri")
             request = RefreshRequest(token, scope, redirect_uri, resource, parameters.address)
         now = self._clock.now()
-        outcome = await self._db.write(self._renew, request, identify, now)
+        outcome = await self._db.write(self._refresh, request, identify, now)
         if isinstance(outcome, Reused):
             raise outcome.refusal()
         return token_answer(self._tokens, outcome, now)
 
-    def _renew(self, tx: Transaction, request: RefreshRequest | None, identify: Identify, now: int) -> Issue | Reused:
+    def _refresh(self, tx: Transaction, request: RefreshRequest | None, identify: Identify, now: int) -> Issue | Reused:
         client = identify(tx)
         if request is None:
             _refuse()
@@ -83,7 +83,7 @@ class Refresh:
         check_same(request.resource, grant.resource, self._settings)
         if grant.state == "revoked" or token.expires_at <= now or grant.is_disabled:
             _refuse()
-        scopes = scope_list.narrowed(granted(grant), request.scope)
+        scopes = scope_list.narrowed(scopes_of(grant), request.scope)
         if token.generation >= grant.generation:
             # Newer than the row: the database was restored from a backup, and the client was further on already.
             next_generation = token.generation + 1

@@ -8,13 +8,15 @@ from drio_mcp.metrics import TOKEN_REQUESTS
 from drio_mcp.oauth.client_authentication import ClientAuthentication, ClientCredentials, read_credentials
 from drio_mcp.oauth.code_exchange import CodeExchange
 from drio_mcp.oauth.parameters import Parameters
-from drio_mcp.oauth.refresh import Refresh
+from drio_mcp.oauth.refresh import RefreshGrant
 
 
 class TokenEndpoint:
     """Answers token requests."""
 
-    def __init__(self, authentication: ClientAuthentication, code_exchange: CodeExchange, refresh: Refresh) -> None:
+    def __init__(
+        self, authentication: ClientAuthentication, code_exchange: CodeExchange, refresh: RefreshGrant
+    ) -> None:
         self._authentication = authentication
         self._code_exchange = code_exchange
         self._refresh = refresh
@@ -49,7 +51,7 @@ class TokenEndpoint:
         parameters.require("refresh_token")
         _require_client(parameters, credentials)
         identify = await self._authentication.prepare(credentials)
-        return await counted("refresh_token", self._refresh.renew(parameters, identify))
+        return await counted("refresh_token", self._refresh.refresh(parameters, identify))
 
 
 async def counted(grant_type: str, answer: Awaitable[dict[str, Any]]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ PATIENCE_SECONDS = 5.0
 MOST_REMEMBERED = 20_000
 
 
-class LookAround:
+class LookLimit:
     """How often one account asked one host in the last minute. Kept in memory: each process counts for itself."""
 
     def __init__(

@@ -21,9 +21,9 @@ from drio_mcp.config import Settings
 from drio_mcp.metrics import UPSTREAM_CALLS, UPSTREAM_SECONDS
 from drio_mcp.outbound.addresses import is_public_text
 from drio_mcp.outbound.body import Decoder, Fairness, declared_length
-from drio_mcp.outbound.brake import LookAround
+from drio_mcp.outbound.brake import LookLimit
 from drio_mcp.outbound.error import OutboundError
-from drio_mcp.outbound.keep_alive import KeptConnections
+from drio_mcp.outbound.keep_alive import ConnectionPool
 from drio_mcp.outbound.network import GuardedNetwork, Resolver, SystemResolver, address_blocked
 from drio_mcp.outbound.shares import SHARES, Admission, Purpose, Share, current_caller, current_purpose
 from drio_mcp.outbound.target import Target, parse_target
@@ -129,16 +129,16 @@ class Outbound:
         network: httpcore2.AsyncNetworkBackend | None = None,
         tls: ssl.SSLContext | None = None,
         shares: Mapping[Purpose, Share] | None = None,
-        brake: LookAround | None = None,
+        brake: LookLimit | None = None,
     ) -> None:
         self._allowed = frozenset(entry.lower() for entry in settings.outbound_allow)
         self._own_resolver = None
         if resolver is None:
             resolver = self._own_resolver = SystemResolver()
         self._network = GuardedNetwork(self._allowed, resolver, network)
-        self._kept = KeptConnections(tls or httpcore2.default_ssl_context(), self._network)
+        self._pool = ConnectionPool(tls or httpcore2.default_ssl_context(), self._network)
         self._admissions = {purpose: Admission(share) for purpose, share in (shares or SHARES).items()}
-        self._brake = brake or LookAround()
+        self._brake = brake or LookLimit()
         self._purpose = Purpose.SERVER
 
     def for_purpose(self, purpose: Purpose) -> "Outbound":
@@ -149,7 +149,7 @@ class Outbound:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._kept.aclose()
+        await self._pool.aclose()
         if self._own_resolver is not None:
             self._own_resolver.close()
 
@@ -264,7 +264,7 @@ class Outbound:
     ) -> httpcore2.Response:
         try:
             async with asyncio.timeout(seconds):
-                response = await stack.enter_async_context(self._kept.answer(target, request))
+                response = await stack.enter_async_context(self._pool.answer(target, request))
         except TimeoutError:
             raise OutboundError("timeout", f"There was no answer within {seconds:g} seconds") from None
         except _HTTPCORE_ERRORS as error:
@@ -289,7 +289,7 @@ class Outbound:
     ) -> OutboundResponse:
         request = _request(method, target, headers, content, seconds)
         try:
-            async with self._kept.answer(target, request) as response:
+            async with self._pool.answer(target, request) as response:
                 _check_status(response)
                 received = Headers(response.headers)
                 bodiless = method == "HEAD" or response.status in REDIRECTS

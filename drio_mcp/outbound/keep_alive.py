@@ -21,7 +21,7 @@ MOST_IDLE = 256
 Place = tuple[str, str, int]
 
 
-class KeptConnections:
+class ConnectionPool:
     """Idle connections by scheme, host and port."""
 
     def __init__(self, tls: ssl.SSLContext, network: httpcore2.AsyncNetworkBackend) -> None:

@@ -37,7 +37,7 @@ DONE = {
     "created": "The connection was created.",
     "found": "It was connected already: here it is.",
     "registered": "The provider gave it another client.",
-    "renewed": "Its access token was renewed.",
+    "refreshed": "Its access token was refreshed.",
     "saved": "Your changes were saved.",
     "disabled": "It is disabled: nothing can use it until you enable it again.",
     "enabled": "It is enabled again.",
@@ -164,10 +164,10 @@ async def register(browser: Browser, person: Person, found: Found) -> str:
     return urlsplit(answer.connect.url).path if answer.connect else with_query(found.path, done="registered")
 
 
-async def renew(browser: Browser, person: Person, found: Found) -> str:
-    """Have the access token renewed now."""
+async def refresh(browser: Browser, person: Person, found: Found) -> str:
+    """Have the access token refreshed now."""
     await services_of(browser.request).use.refresh(actor_of(browser), found.app.id, found.auth.id)
-    return with_query(found.path, done="renewed")
+    return with_query(found.path, done="refreshed")
 
 
 async def disable(browser: Browser, person: Person, found: Found) -> str:
@@ -208,7 +208,7 @@ async def delete_now(browser: Browser, person: Person, found: Found) -> str:
 ACTIONS: Mapping[str, Callable[[Browser, Person, Found], Awaitable[str]]] = {
     "enter": enter,
     "register": register,
-    "renew": renew,
+    "renew": refresh,
     "disable": disable,
     "enable": enable,
     "default": make_default,
@@ -260,7 +260,7 @@ async def _show(
         done=DONE.get(browser.request.query_params.get("done", "")),
         failure=failure,
         evidence=evidence,
-        is_renewable=config.type in ISSUED and found.auth.status in WORKING,
+        is_refreshable=config.type in ISSUED and found.auth.status in WORKING,
         events=[line_of(entry) for entry in past.history],
         has_more=past.next_cursor is not None,
     )

@@ -13,10 +13,10 @@ WORDS: Mapping[Event, str] = {
     Event.SECRET_ENTERED: "Secret entered",
     Event.SECRETS_VOIDED: "Secrets forgotten",
     Event.CONNECTED: "Connected",
-    Event.RENEWED: "Token renewed",
+    Event.TOKEN_REFRESHED: "Token refreshed",
     Event.REGISTERED: "Client registered",
     Event.VALIDATED: "Checked",
-    Event.REFRESHED: "Token renewed on request",
+    Event.REFRESH_REQUESTED: "Token refreshed on request",
     Event.TOKEN_ISSUED: "Token handed out",
     Event.USED: "Used",
 }

@@ -5,7 +5,7 @@ import logging
 from starlette.requests import Request
 from starlette.responses import Response
 
-from drio_mcp.accounts.oidc import OidcSignInFailed, Wishes
+from drio_mcp.accounts.oidc import OidcSignInFailed, SignInHints
 from drio_mcp.errors import NotFound
 from drio_mcp.middleware.context import address_of, request_id_of, services_of
 from drio_mcp.middleware.logs import fields
@@ -32,13 +32,13 @@ async def start(request: Request) -> Response:
     browser = await open_browser(request)
     query = request.query_params
     max_age = query.get("max_age", "")
-    wishes = Wishes(
+    hints = SignInHints(
         login_hint=query.get("email", "")[:254] or None,
         prompt="login" if query.get("again") else None,
         max_age=int(max_age) if max_age.isascii() and max_age.isdigit() and len(max_age) < 10 else None,
     )
     try:
-        url = await upstream.begin(browser.csrf, own_path(query.get("next", "")), address_of(request), wishes)
+        url = await upstream.begin(browser.csrf, own_path(query.get("next", "")), address_of(request), hints)
     except OidcSignInFailed as failure:
         return _explain(request, failure)
     return browser.redirect(url)

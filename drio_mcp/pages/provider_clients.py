@@ -53,7 +53,7 @@ FIELDS = ("clientId", "name", "authorizationEndpoint", "tokenEndpoint", "tokenEn
 
 
 @dataclass(frozen=True, slots=True)
-class ClientsPlace:
+class ClientsPage:
     """Whose clients a page is about. `app` is None for the server's."""
 
     app: App | None
@@ -71,7 +71,7 @@ class ClientsPlace:
         return "operator" if self.app is None else "apps"
 
 
-Show = Callable[[Browser, Person, ClientsPlace], Awaitable[Response]]
+Show = Callable[[Browser, Person, ClientsPage], Awaitable[Response]]
 
 
 def placed(show: Show) -> Callable[[Request], Awaitable[Response]]:
@@ -82,21 +82,21 @@ def placed(show: Show) -> Callable[[Request], Awaitable[Response]]:
         app_id = browser.request.path_params.get("appId")
         if app_id is not None:
             return await show(
-                browser, person, ClientsPlace(await services_of(browser.request).apps.get(person.id, app_id))
+                browser, person, ClientsPage(await services_of(browser.request).apps.get(person.id, app_id))
             )
         if not person.is_operator:
             raise NotFound
         if browser.request.method != "POST":
             by = Administrator(person.id, address_of(browser.request))
             await services_of(browser.request).directory.note_look(by, "provider-clients")
-        return await show(browser, person, ClientsPlace(None))
+        return await show(browser, person, ClientsPage(None))
 
     endpoint.__doc__, endpoint.__name__ = show.__doc__, show.__name__  # the log names pages by it
     return endpoint
 
 
 @placed
-async def list_clients(browser: Browser, person: Person, place: ClientsPlace) -> Response:
+async def list_clients(browser: Browser, person: Person, place: ClientsPage) -> Response:
     """GET …/provider-clients: those that there are."""
     query = ProviderClientQuery(cursor=browser.request.query_params.get("cursor", "")[:200] or None)
     found = await services_of(browser.request).provider_clients.list(person.id, place.app_id, query)
@@ -115,7 +115,7 @@ async def list_clients(browser: Browser, person: Person, place: ClientsPlace) ->
 
 
 @placed
-async def new_client(browser: Browser, person: Person, place: ClientsPlace) -> Response:
+async def new_client(browser: Browser, person: Person, place: ClientsPage) -> Response:
     """GET and POST …/provider-clients/new?provider=: which provider, then what to do there, and what it gave."""
     facts = services_of(browser.request).providers.find(browser.request.query_params.get("provider", "")[:64])
     if facts is None or (facts.entry is None and facts.provider.key != "custom-oauth"):
@@ -134,7 +134,7 @@ async def new_client(browser: Browser, person: Person, place: ClientsPlace) -> R
 
 
 @placed
-async def show_client(browser: Browser, person: Person, place: ClientsPlace) -> Response:
+async def show_client(browser: Browser, person: Person, place: ClientsPage) -> Response:
     """GET …/provider-clients/{clientId}, and POST to change it."""
     clients, client_id = services_of(browser.request).provider_clients, browser.request.path_params["clientId"]
     client = (await clients.get(person.id, place.app_id, client_id)).client
@@ -150,7 +150,7 @@ async def show_client(browser: Browser, person: Person, place: ClientsPlace) -> 
 
 
 @placed
-async def delete_client(browser: Browser, person: Person, place: ClientsPlace) -> Response:
+async def delete_client(browser: Browser, person: Person, place: ClientsPage) -> Response:
     """GET and POST …/provider-clients/{clientId}/delete: says first what stops working."""
     clients, client_id = services_of(browser.request).provider_clients, browser.request.path_params["clientId"]
     client = (await clients.get(person.id, place.app_id, client_id)).client
@@ -161,7 +161,7 @@ async def delete_client(browser: Browser, person: Person, place: ClientsPlace) -
     return browser.redirect(with_query(place.path, done="deleted"))
 
 
-def _choose(browser: Browser, place: ClientsPlace) -> Response:
+def _choose(browser: Browser, place: ClientsPage) -> Response:
     listed = services_of(browser.request).providers.list()
     known = [each for each in listed if each.kind == "oauth" and each.key not in GENERICS]
     return page(
@@ -178,7 +178,7 @@ def _choose(browser: Browser, place: ClientsPlace) -> Response:
 
 def _show_new(
     browser: Browser,
-    place: ClientsPlace,
+    place: ClientsPage,
     facts: ProviderFacts,
     status: int = 200,
     typed: Mapping[str, str] | None = None,
@@ -226,7 +226,7 @@ def _setup(browser: Browser, facts: ProviderFacts, values: dict[str, str]) -> Cl
 
 def _show(
     browser: Browser,
-    place: ClientsPlace,
+    place: ClientsPage,
     client: ProviderClient,
     status: int = 200,
     typed: Mapping[str, str] | None = None,

@@ -45,7 +45,7 @@ class Setting:
 
 
 AUTHORIZATION = Setting("authorization_endpoint", "Authorization endpoint", "Where people allow the access.", "url")
-TOKEN = Setting("token_endpoint", "Token endpoint", "Where tokens are issued and renewed.", "url")
+TOKEN = Setting("token_endpoint", "Token endpoint", "Where tokens are issued and refreshed.", "url")
 CLIENT_ID = Setting("client_id", "Client ID", "As the provider shows it where you registered your app.")
 SCOPES = Setting("scopes", "Scopes", "One to a line, or with spaces between them.", "list")
 AUDIENCE = Setting("audience", "Audience", "Only where the provider asks for one.")

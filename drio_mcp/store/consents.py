@@ -29,7 +29,7 @@ DELETE_OLD = sweep_of("consents", "user_id, client_id, redirect_uri, audience", 
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ConsentKey:
     """What a consent is about: whose, for which client, at which registered redirect URI, for which resource."""
 
     user_id: str
@@ -38,11 +38,11 @@ class Place:
     audience: str
 
 
-def find(tx: Transaction, place: Place) -> frozenset[str]:
+def find(tx: Transaction, place: ConsentKey) -> frozenset[str]:
     """The scopes that were allowed there."""
     return frozenset((tx.one(FIND, **asdict(place)) or "").split())
 
 
-def keep(tx: Transaction, place: Place, scopes: frozenset[str], now: int) -> None:
+def keep(tx: Transaction, place: ConsentKey, scopes: frozenset[str], now: int) -> None:
     """Remember these scopes in place of what was remembered."""
     tx.run(KEEP, **asdict(place), scopes=" ".join(sorted(scopes)), now=now)

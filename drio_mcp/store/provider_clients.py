@@ -44,7 +44,7 @@ class ProviderClientRow:
 
 
 @dataclass(frozen=True, slots=True)
-class ClientPlace:
+class ClientSlot:
     """Where a client that was entered by hand belongs."""
 
     slug: str
@@ -79,12 +79,12 @@ LIST_AT = Query(
 PLACES_OF_APP = Query(
     """SELECT slug, authorization_endpoint, token_endpoint FROM provider_clients
        WHERE app_id = :app_id AND origin = 'manual'""",
-    ClientPlace,
+    ClientSlot,
 )
 PLACES_OF_SERVER = Query(
     """SELECT slug, authorization_endpoint, token_endpoint FROM provider_clients
        WHERE app_id IS NULL AND origin = 'manual'""",
-    ClientPlace,
+    ClientSlot,
 )
 COUNT_OF_APP = Query("SELECT count(*) FROM provider_clients WHERE app_id = :app_id", int)
 LIST_DUE = Query("SELECT id FROM provider_clients WHERE due_at <= :now ORDER BY due_at LIMIT :limit", str)

@@ -27,7 +27,7 @@ class TokenSetRow:
     obtained_at: int
     expires_at: int | None
     refresh_expires_at: int | None
-    is_renewable: int
+    is_refreshable: int
     due_at: int | None
     failures: int
     blocked_until: int | None
@@ -40,8 +40,9 @@ class TokenSetRow:
 
 
 COLUMNS = (
-    "connection_id, set_id, generation, token_type, scopes, obtained_at, expires_at, refresh_expires_at, is_renewable, "
-    "due_at, failures, blocked_until, fault_code, fault_sentence, lease_fence, lease_until, lease_by, attempted_at"
+    "connection_id, set_id, generation, token_type, scopes, obtained_at, expires_at, refresh_expires_at, "
+    "is_refreshable, due_at, failures, blocked_until, fault_code, fault_sentence, lease_fence, lease_until, lease_by, "
+    "attempted_at"
 )
 _FREE = "lease_until = NULL, lease_by = NULL, attempted_at = NULL"
 _NO_FAULT = "failures = 0, blocked_until = NULL, fault_code = NULL, fault_sentence = NULL"
@@ -60,11 +61,11 @@ FIND_SET = Query("SELECT connection_id FROM token_sets WHERE set_id = :set_id", 
 PUT = Statement(
     f"""INSERT INTO token_sets ({COLUMNS})
         VALUES (:connection_id, :set_id, 1, :token_type, :scopes, :obtained_at, :expires_at, :refresh_expires_at,
-                :is_renewable, :due_at, 0, NULL, NULL, NULL, 0, NULL, NULL, NULL)
+                :is_refreshable, :due_at, 0, NULL, NULL, NULL, 0, NULL, NULL, NULL)
         ON CONFLICT (connection_id) DO UPDATE SET set_id = excluded.set_id, generation = token_sets.generation + 1,
             token_type = excluded.token_type, scopes = excluded.scopes, obtained_at = excluded.obtained_at,
             expires_at = excluded.expires_at, refresh_expires_at = excluded.refresh_expires_at,
-            is_renewable = excluded.is_renewable, due_at = excluded.due_at,
+            is_refreshable = excluded.is_refreshable, due_at = excluded.due_at,
             lease_fence = token_sets.lease_fence + 1, {_NO_FAULT}, {_FREE}"""  # noqa: S608
 )
 TAKE_LEASE = Query(
@@ -77,7 +78,7 @@ TAKE_LEASE = Query(
 REFRESH = Statement(
     f"""UPDATE token_sets SET generation = generation + 1, token_type = :token_type, scopes = :scopes,
               obtained_at = :obtained_at, expires_at = :expires_at, refresh_expires_at = :refresh_expires_at,
-              is_renewable = :is_renewable, due_at = :due_at, {_NO_FAULT}, {_FREE}
+              is_refreshable = :is_refreshable, due_at = :due_at, {_NO_FAULT}, {_FREE}
        WHERE connection_id = :connection_id AND set_id = :set_id AND generation = :generation
          AND (lease_fence = :fence OR lease_until IS NULL)"""  # noqa: S608
 )
@@ -93,8 +94,9 @@ RELEASE = Statement(
     f"UPDATE token_sets SET {_FREE} WHERE set_id = :set_id AND lease_fence = :fence"  # noqa: S608
 )
 UNBLOCK = Statement(
-    f"""UPDATE token_sets SET due_at = CASE WHEN is_renewable = 1 AND fault_code IS NOT NULL THEN :now ELSE due_at END,
-              {_NO_FAULT}
+    f"""UPDATE token_sets
+       SET due_at = CASE WHEN is_refreshable = 1 AND fault_code IS NOT NULL THEN :now ELSE due_at END,
+           {_NO_FAULT}
        WHERE connection_id = :connection_id AND (blocked_until IS NULL OR blocked_until < {FOREVER})"""  # noqa: S608
 )
 MOVE_BACK = Statement(
@@ -122,12 +124,12 @@ class Refreshed:
     obtained_at: int
     expires_at: int | None
     refresh_expires_at: int | None
-    is_renewable: int
+    is_refreshable: int
     due_at: int | None
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Lease:
     """A lease: the set and the generation that are being refreshed, and the fence that the lease was given."""
 
     set_id: str
@@ -140,7 +142,7 @@ def put(tx: Transaction, connection_id: str, set_id: str, refreshed: Refreshed) 
     tx.run(PUT, connection_id=connection_id, set_id=set_id, **asdict(refreshed))
 
 
-def refresh(tx: Transaction, connection_id: str, held: Held, refreshed: Refreshed) -> bool:
+def refresh(tx: Transaction, connection_id: str, held: Lease, refreshed: Refreshed) -> bool:
     """Store the answer to a refresh; False when somebody else holds the lease, was faster, or the set is gone."""
     return tx.run(REFRESH, connection_id=connection_id, **asdict(held), **asdict(refreshed)) == 1
 

@@ -84,14 +84,14 @@ class ReadConnection(OnConnection, WaitFor):
     """Which connection."""
 
 
-class Deeds(Model):
+class ConnectionActions(Model):
     """What else can be asked of a connection beside its change."""
 
     renew_secret: StrictBool = Field(default=False, description="Gives a link to enter a new secret.")
     restore: StrictBool = Field(default=False, description="Takes back a deletion, for 10 minutes.")
 
 
-class UpdateConnection(ConnectionPatch, OnConnection, Write, Deeds):
+class UpdateConnection(ConnectionPatch, OnConnection, Write, ConnectionActions):
     """The REST body without secrets, for a connection."""
 
     app_id: str | None = None
@@ -99,7 +99,7 @@ class UpdateConnection(ConnectionPatch, OnConnection, Write, Deeds):
     secret_ref: NoReference = None
 
 
-class UpdateConnectionWithSecrets(UpdateAuthConnection, OnConnection, Write, Deeds):
+class UpdateConnectionWithSecrets(UpdateAuthConnection, OnConnection, Write, ConnectionActions):
     """The REST body, for a connection."""
 
     app_id: str | None = None

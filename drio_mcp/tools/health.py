@@ -1,4 +1,4 @@
-"""The tools that look after a connection: does it work, what is the matter with it, renew it."""
+"""The tools that look after a connection: does it work, what is the matter with it, refresh it."""
 
 from drio_mcp.connections.diagnosis_codes import Code
 from drio_mcp.connections.record.answers import Diagnosis
@@ -39,7 +39,7 @@ async def refresh_auth_connection(call: Call, arguments: OnConnectionDry) -> Ans
     app_id = await app_of(call, arguments)
     actor = Actor.client(call.principal)
     view = await call.services.use.refresh(actor, app_id, arguments.auth_id, dry_run=arguments.dry_run)
-    verb = "Can be renewed" if arguments.dry_run else "Renewed"
+    verb = "Can be refreshed" if arguments.dry_run else "Refreshed"
     answer = ConnectionAnswer(auth=view.auth, dry_run=arguments.dry_run or None)
     return Answer(answer, f"{verb}: {view.auth.name}, {summary(view.auth)}")
 

@@ -132,8 +132,8 @@ CARE: tuple[Tool, ...] = (
     ),
     Tool(
         name="refresh_auth_connection",
-        title="Renew a token",
-        description="Renew the connection's token at the provider now.",
+        title="Refresh a token",
+        description="Refresh the connection's token at the provider now.",
         scope=WRITE,
         input=care.OnConnectionDry,
         output=ConnectionAnswer,

@@ -14,7 +14,7 @@ from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 from drio_mcp.accounts.apps import Apps
 from drio_mcp.accounts.audit import Audit
 from drio_mcp.accounts.directory import Directory
-from drio_mcp.accounts.oidc import Arrival, OidcSignIn, OidcSignInFailed, Wishes
+from drio_mcp.accounts.oidc import Arrival, OidcSignIn, OidcSignInFailed, SignInHints
 from drio_mcp.accounts.oidc.failures import FAILURES
 from drio_mcp.accounts.oidc.sign_in import STARTS_LIMIT
 from drio_mcp.accounts.passwords import Passwords
@@ -49,7 +49,7 @@ class World:
     directory: Directory
     audit: Audit
 
-    async def comes_back(self, cookie: str = COOKIE, wishes: Wishes | None = None) -> list[tuple[str, str]]:
+    async def comes_back(self, cookie: str = COOKIE, wishes: SignInHints | None = None) -> list[tuple[str, str]]:
         """The parameters with which the provider sends the browser back."""
         url = await self.sign_in.begin(cookie, "/account", ADDRESS, wishes)
         async with httpx2.AsyncClient(trust_env=False) as browser:
@@ -57,10 +57,10 @@ class World:
         assert answer.status_code == 302
         return parse_qsl(urlsplit(answer.headers["location"]).query)
 
-    async def arrive(self, cookie: str = COOKIE, wishes: Wishes | None = None) -> Arrival:
+    async def arrive(self, cookie: str = COOKIE, wishes: SignInHints | None = None) -> Arrival:
         return await self.sign_in.finish(cookie, await self.comes_back(cookie, wishes))
 
-    async def failure(self, wishes: Wishes | None = None) -> tuple[str, str]:
+    async def failure(self, wishes: SignInHints | None = None) -> tuple[str, str]:
         """Why nobody was signed in: the reason and the line for the log."""
         with pytest.raises(OidcSignInFailed) as raised:
             await self.arrive(wishes=wishes)
@@ -151,7 +151,7 @@ async def test_the_next_sign_in_finds_the_same_account_and_refreshes_its_profile
 
 async def test_the_request_carries_what_the_protocols_ask_for(world: World) -> None:
     """RFC 6749 section 4.1.1, RFC 7636 section 4.3, OpenID Connect Core section 3.1.2.1."""
-    wishes = Wishes(login_hint="ada@example.com", prompt="login", max_age=60)
+    wishes = SignInHints(login_hint="ada@example.com", prompt="login", max_age=60)
     url = await world.sign_in.begin(COOKIE, "/", ADDRESS, wishes)
     sent = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
     unguessable = {name: sent.pop(name) for name in ("state", "nonce", "code_challenge")}
@@ -393,11 +393,11 @@ async def test_unknown_keys_do_not_make_us_ask_again_and_again(world: World) -> 
 async def test_max_age_is_enforced(world: World) -> None:
     """Rule 13: `auth_time` must be there and recent."""
     now = world.clock.now() // 1000
-    assert "`auth_time` is missing" in (await world.failure(Wishes(max_age=60)))[1]
+    assert "`auth_time` is missing" in (await world.failure(SignInHints(max_age=60)))[1]
     world.provider.id_token_claims = {"auth_time": now - 3600}
-    assert "`auth_time` is older" in (await world.failure(Wishes(max_age=60)))[1]
+    assert "`auth_time` is older" in (await world.failure(SignInHints(max_age=60)))[1]
     world.provider.id_token_claims = {"auth_time": now - 30}
-    assert (await world.arrive(wishes=Wishes(max_age=60))).authenticated_at == 1000 * (now - 30)
+    assert (await world.arrive(wishes=SignInHints(max_age=60))).authenticated_at == 1000 * (now - 30)
 
 
 async def test_the_moment_of_authentication_is_never_in_the_future(world: World) -> None:

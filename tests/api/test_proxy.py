@@ -448,7 +448,7 @@ def test_a_second_401_is_the_answer(issued: tuple[Stage, Upstream, Authorization
 
 
 def test_a_body_too_large_to_be_kept_is_sent_once(issued: tuple[Stage, Upstream, AuthorizationServer, str]) -> None:
-    """The token is renewed all the same, so that the caller's own second try works."""
+    """The token is refreshed all the same, so that the caller's own second try works."""
     built, provider, server, auth_id = issued
     server.expire_tokens()
     body = b"x" * (proxy.KEPT_BYTES + 1)

@@ -80,10 +80,10 @@ def test_a_token_of_another_server_opens_nothing(
 def test_no_token_passes_for_another_kind(server: RunningServer, http: httpx2.Client, ada: Someone) -> None:
     """RFC 8725 section 3.12, cross-JWT confusion, as it would be here: each token is good for its own purpose only."""
     client_id, tokens = sign_in(server, http, ada)
-    access, renewing, identity = (tokens[name] for name in ("access_token", "refresh_token", "id_token"))
-    assert doors_open_to(http, renewing) == (False, False)
+    access, refreshing, identity = (tokens[name] for name in ("access_token", "refresh_token", "id_token"))
+    assert doors_open_to(http, refreshing) == (False, False)
     assert doors_open_to(http, identity) == (False, False)
-    assert doors_open_to(http, renewing.replace("drio_rt_", "drio_at_")) == (False, False)
+    assert doors_open_to(http, refreshing.replace("drio_rt_", "drio_at_")) == (False, False)
     assert refresh(http, client_id, access).json()["error"] == "invalid_grant"
     assert refresh(http, client_id, access.replace("drio_at_", "drio_rt_")).json()["error"] == "invalid_grant"
     assert doors_open_to(http, access) == (True, True)

@@ -164,7 +164,7 @@ class RefreshMachine(RuleBasedStateMachine):
 
     async def registering(self, process: Process) -> None:
         with suppress(Fault, DrioError):
-            await process.services.provider_registrations.renew(self.actor, self.world.connection_id)
+            await process.services.provider_registrations.register_again(self.actor, self.world.connection_id)
 
     @rule(index=PROCESSES, is_for_good=SELDOM)
     def delete(self, index: int, is_for_good: bool) -> None:

@@ -1,4 +1,4 @@
-"""A process that renews one connection's tokens; the kill test lets it die at a step of its choice."""
+"""A process that refreshes one connection's tokens; the kill test lets it die at a step of its choice."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""A connection whose tokens a provider issued, and the engine that renews them."""
+"""A connection whose tokens a provider issued, and the engine that refreshes them."""
 
 import time
 from collections.abc import Callable

@@ -128,8 +128,8 @@ def test_the_token_endpoint_gives_no_token_for_another_resource(
     refused = http.post("/api/v1/auth/token", data=body | {"resource": server.mcp_url})
     assert (refused.status_code, refused.json()["error"]) == (400, "invalid_target")
     issued = http.post("/api/v1/auth/token", data=body | {"resource": resource}).json()
-    renewal = {"grant_type": "refresh_token", "client_id": client_id, "refresh_token": issued["refresh_token"]}
-    refused = http.post("/api/v1/auth/token", data=renewal | {"resource": server.mcp_url})
+    asked = {"grant_type": "refresh_token", "client_id": client_id, "refresh_token": issued["refresh_token"]}
+    refused = http.post("/api/v1/auth/token", data=asked | {"resource": server.mcp_url})
     assert (refused.status_code, refused.json()["error"]) == (400, "invalid_target")
     assert refresh(http, client_id, issued["refresh_token"]).status_code == 200
 

@@ -76,6 +76,6 @@ async def test_two_people_connect_gmail_and_neither_types_a_secret(tmp_path: Pat
                 assert (auth.config.client_id, auth.config.client_secret) == (None, None)
                 assert await profile(who, auth.id) == 200
                 clock.advance(hours=2)
-                assert await profile(who, auth.id) == 200, "renewed with the operator's secret"
+                assert await profile(who, auth.id) == 200, "refreshed with the operator's secret"
             shared = await ada.services.provider_clients.get(operator.actor.user_id, None, client.id)
             assert (shared.client.connections, shared.client.last_error) == (2, None)

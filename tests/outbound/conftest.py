@@ -9,7 +9,7 @@ import pytest
 
 from drio_mcp.config import Settings
 from drio_mcp.outbound import Outbound, Purpose
-from drio_mcp.outbound.brake import LookAround
+from drio_mcp.outbound.brake import LookLimit
 from drio_mcp.outbound.shares import SHARES, Share
 from tests.upstreams.tls import CertificateAuthority
 
@@ -83,7 +83,7 @@ def world(authority: CertificateAuthority) -> MakeWorld:
         port: int = 0,
         dead: frozenset[str] = frozenset(),
         share: Share = SHARES[Purpose.SERVER],
-        brake: LookAround | None = None,
+        brake: LookLimit | None = None,
     ) -> AsyncIterator[World]:
         resolver = Names(names or {"example.com": [[PUBLIC]], "localhost": [["127.0.0.1"]]})
         network = Elsewhere(port=port, dead=dead)

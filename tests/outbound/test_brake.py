@@ -3,7 +3,7 @@
 import pytest
 
 from drio_mcp.errors import RateLimited
-from drio_mcp.outbound.brake import AT_ONCE, PATIENCE_SECONDS, PER_MINUTE, LookAround
+from drio_mcp.outbound.brake import AT_ONCE, PATIENCE_SECONDS, PER_MINUTE, LookLimit
 
 
 class Time:
@@ -20,7 +20,7 @@ class Time:
 
 async def test_one_look_is_not_slowed_and_the_next_are() -> None:
     time = Time()
-    brake = LookAround(lambda: time.now, time.pause)
+    brake = LookLimit(lambda: time.now, time.pause)
     for _ in range(AT_ONCE):
         await brake.ask("ada", "a.example")
     assert time.paused == 0
@@ -31,7 +31,7 @@ async def test_one_look_is_not_slowed_and_the_next_are() -> None:
 
 async def test_sixty_a_minute_and_then_when_to_come_back() -> None:
     time = Time()
-    brake = LookAround(lambda: time.now, time.pause)
+    brake = LookLimit(lambda: time.now, time.pause)
     for _ in range(PER_MINUTE):
         await brake.ask("ada", "a.example")
     with pytest.raises(RateLimited) as refused:
@@ -50,7 +50,7 @@ async def test_many_at_once_are_not_kept_waiting_for_long() -> None:
     async def no_pause(seconds: float) -> None:
         waits.append(seconds)
 
-    brake = LookAround(lambda: time.now, no_pause)
+    brake = LookLimit(lambda: time.now, no_pause)
 
     async def ask_often() -> None:
         for _ in range(PER_MINUTE):

@@ -1,4 +1,4 @@
-"""What every entry must come through: connect, use, expire, renew, be refused in the provider's words, be revoked."""
+"""What every entry must come through: connect, use, expire, refresh, be refused in the provider's words, be revoked."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -111,7 +111,7 @@ class Flow:
         return str(answer.check.code)
 
     async def refreshed(self, auth: AuthConnection) -> str:
-        """What a renewal that is refused makes of the connection: the code of `lastError`."""
+        """What a refresh that is refused makes of the connection: the code of `lastError`."""
         with suppress(Fault):
             await self.place.services.token_refresh.refresh(auth.id)
         told = (await self.place.get(auth)).last_error or "ok"
@@ -120,6 +120,6 @@ class Flow:
 
 def has_end(raw: Mapping[str, Any]) -> bool:
     """Whether the provider's tokens run out."""
-    kind = (raw.get("tokens") or {}).get("renewedWith", "refresh_token")
+    kind = (raw.get("tokens") or {}).get("refreshedWith", "refresh_token")
     answers = raw.get("tokenAnswer") or {}
     return kind != "nothing" or "lifetimeSeconds" in answers or "expires" in answers

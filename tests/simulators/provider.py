@@ -318,14 +318,14 @@ class SimulatedProvider:
         issued = self.renewable.get(token)
         if issued is None:
             raise Refused("no such refresh token")
-        if self.now() - issued < self.part("tokens").get("earliestRenewalSeconds", 0) * SECOND:
+        if self.now() - issued < self.part("tokens").get("earliestRefreshSeconds", 0) * SECOND:
             raise Refused("renewed too early")
         if self.part("tokens").get("rotates") is not False:
             del self.renewable[token]
 
     def _tokens(self, renewed: str | None, answers: Mapping[str, Any]) -> Any:
         tokens, token = self.part("tokens"), secrets.token_urlsafe(12)
-        kind = tokens.get("renewedWith", "refresh_token")
+        kind = tokens.get("refreshedWith", "refresh_token")
         lifetime, unit = answers.get("lifetimeSeconds"), answers.get("expiresUnit", "seconds")
         body: Any = put({}, answers.get("accessToken", "/access_token"), token)
         is_told = lifetime is None and not (kind == "nothing" and "expires" not in answers)

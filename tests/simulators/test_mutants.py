@@ -43,7 +43,7 @@ MUTANTS: list[tuple[str, str, Any]] = [
     ("deezer", "tokenRequest.method", None),
     ("deezer", "queryParamName", None),
     ("instagram", "upgradeRequest", None),
-    ("instagram", "tokens.renewedWith", "refresh_token"),
+    ("instagram", "tokens.refreshedWith", "refresh_token"),
     ("instagram", "refreshRequest.names", None),
     ("shopify", "headerName", None),
     ("soundcloud", "headerPrefix", None),
@@ -91,7 +91,7 @@ async def lives(flow: Flow) -> bool:
         return False
     if (await flow.place.get(auth)).status != "valid":
         return False
-    if (flow.raw.get("tokens") or {}).get("renewedWith") != "nothing":
+    if (flow.raw.get("tokens") or {}).get("refreshedWith") != "nothing":
         before = set(flow.provider.living)
         ends = max(end for end in flow.provider.living.values() if end is not None)
         flow.place.clock.advance(milliseconds=ends - flow.place.clock.now() - 5_000)

@@ -31,9 +31,9 @@ async def test_an_entry_connects_is_used_renews_and_is_revoked(raw: dict[str, An
     assert await flow.validated(auth) == "ok", flow.why
     assert (await place.get(auth)).status == "valid"
 
-    kind = (raw.get("tokens") or {}).get("renewedWith", "refresh_token")
+    kind = (raw.get("tokens") or {}).get("refreshedWith", "refresh_token")
     if kind != "nothing":
-        await _renews(flow, auth, raw)
+        await _refreshes(flow, auth, raw)
     elif has_end(raw):
         place.clock.advance(days=400)
         assert await flow.call(auth) == 0
@@ -43,13 +43,13 @@ async def test_an_entry_connects_is_used_renews_and_is_revoked(raw: dict[str, An
     assert bool(flow.provider.revoked) == bool(has_way), flow.why
 
 
-async def _renews(flow: Flow, auth: Any, raw: dict[str, Any]) -> None:
+async def _refreshes(flow: Flow, auth: Any, raw: dict[str, Any]) -> None:
     for _ in range(2):
         before = set(flow.provider.living)
         ends = max(end for end in flow.provider.living.values() if end is not None)
         flow.place.clock.advance(milliseconds=max(0, ends - flow.place.clock.now() - 5_000))
         assert await flow.call(auth) == 200, flow.why
-        assert set(flow.provider.living) > before, "the token was not renewed"
+        assert set(flow.provider.living) > before, "the token was not refreshed"
         assert (await flow.place.get(auth)).status == "valid"
 
 
@@ -90,8 +90,8 @@ async def test_the_token_endpoints_own_words_mean_what_the_entry_says(
     raw: dict[str, Any], word: dict[str, Any], place: Place, world: World
 ) -> None:
     flow = Flow(place, world, raw)
-    renews = (raw.get("tokens") or {}).get("renewedWith", "refresh_token") != "nothing"
-    if renews and word["means"] != "consent_expired":
+    refreshes = (raw.get("tokens") or {}).get("refreshedWith", "refresh_token") != "nothing"
+    if refreshes and word["means"] != "consent_expired":
         auth = await flow.connected()
         assert auth.status == "valid", flow.why
         place.clock.advance(days=2)
@@ -125,7 +125,7 @@ async def test_the_apis_own_words_are_understood(
     assert auth.status == "valid", flow.why
     flow.provider.api_word = word
     code = await flow.validated(auth)
-    # a token that is refused is renewed first, and where that does not help the person is asked
+    # a token that is refused is refreshed first, and where that does not help the person is asked
     assert code in {word["means"], "reauthorization_required" if word["means"] == "key_rejected" else ""}, flow.why
 
 

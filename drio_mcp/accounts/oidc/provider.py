@@ -89,13 +89,13 @@ class OidcProvider:
         """The provider's metadata, at most an hour old; while the provider fails, the last that was good."""
         async with self._fetching:
             if self._clock.now() >= self._metadata_due:
-                await self._renew_metadata()
+                await self._fetch_metadata_again()
             if self._metadata is None:
                 assert self._failure is not None
                 raise OidcSignInFailed(self._failure.reason, self._failure.detail)
             return self._metadata
 
-    async def _renew_metadata(self) -> None:
+    async def _fetch_metadata_again(self) -> None:
         try:
             self._metadata, lifetime = await self._discover(), METADATA_LIFETIME_MS
         except OidcSignInFailed as failure:

@@ -45,7 +45,7 @@ ERRORS: dict[str, Reason] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class SignInHints:
     """What a client asked of the sign-in, passed on (OpenID Connect Core section 3.1.2.1). `max_age` is in seconds."""
 
     login_hint: str | None = None
@@ -98,7 +98,7 @@ class OidcSignIn:
         """The provider's host, for the button that leads there."""
         return host_of(self.provider.issuer) or ""
 
-    async def begin(self, browser_key: str, return_to: str, address: str, wishes: Wishes | None = None) -> str:
+    async def begin(self, browser_key: str, return_to: str, address: str, hints: SignInHints | None = None) -> str:
         """The URL to send the browser to; it comes back to `CALLBACK_PATH`.
 
         `browser_key` is a secret that this browser alone can show again.
@@ -106,10 +106,10 @@ class OidcSignIn:
         Raises `RateLimited`, and `OidcSignInFailed` when the provider cannot be reached.
         """
         metadata = await self.provider.metadata()
-        wishes = wishes or Wishes()
+        hints = hints or SignInHints()
         state = b64url(self._randomness.bytes(32))
         now = self._clock.now()
-        await self._db.write(_begin, _hash(state), _hash(browser_key), return_to, wishes.max_age, address, now)
+        await self._db.write(_begin, _hash(state), _hash(browser_key), return_to, hints.max_age, address, now)
         query = {
             "response_type": "code",
             "client_id": self.provider.client_id,
@@ -120,7 +120,7 @@ class OidcSignIn:
             "code_challenge": create_s256_code_challenge(_verifier(browser_key, state)),
             "code_challenge_method": "S256",
         }
-        passed_on = {"login_hint": wishes.login_hint, "prompt": wishes.prompt, "max_age": wishes.max_age}
+        passed_on = {"login_hint": hints.login_hint, "prompt": hints.prompt, "max_age": hints.max_age}
         query |= {name: str(value) for name, value in passed_on.items() if value is not None}
         endpoint = metadata.authorization_endpoint
         return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}"

@@ -35,7 +35,7 @@ EMAIL = "demo@example.com"
 TOKEN_SECONDS = 86_400
 LOOK_SECONDS = 0.25
 ROUND_SECONDS = 1.0
-"""How often due renewals are looked for: more often than in earnest, where tokens live longer."""
+"""How often due refreshes are looked for: more often than in earnest, where tokens live longer."""
 
 INTRODUCTION = """
 drio-mcp demo. Everything here is gone when you press Ctrl-C.
@@ -47,8 +47,8 @@ drio-mcp demo. Everything here is gone when you press Ctrl-C.
 
 1. Open this link, sign in, and press Allow at the demo service:
    {link}
-2. Watch below: the connection becomes valid, and each time its token runs out it is renewed by itself.
-3. Press "Withdraw the access" at {service}: the next renewal fails, the connection says so,
+2. Watch below: the connection becomes valid, and each time its token runs out it is refreshed by itself.
+3. Press "Withdraw the access" at {service}: the next refresh fails, the connection says so,
    and a new link comes below that heals it.
 4. Add the app's URL to an assistant and choose Everything: it can list your notes at once. To write one it is given a
    link first, where you see exactly what would be written; the same call then works.
@@ -172,7 +172,7 @@ class Story:
         return connected.auth.id, connected.connect.url if connected.connect is not None else ""
 
     async def _watch(self, person: Person, app_id: str, auth_id: str) -> None:
-        """Say each event of the connection and each change of its status; renew what is due."""
+        """Say each event of the connection and each change of its status; refresh what is due."""
         clock, status, looked_at = self.services.clock, "", 0
         place: dict[str, Any] = {"at": 0, "connection_id": "", "number": 0}
         while True:

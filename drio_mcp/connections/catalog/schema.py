@@ -208,18 +208,18 @@ class TokenAnswerRules(Model):
 
 
 class TokenLife(Model):
-    """How tokens are renewed, and when they lapse."""
+    """How tokens are refreshed, and when they lapse."""
 
-    renewed_with: Literal["refresh_token", "access_token", "nothing"] = "refresh_token"
-    """`access_token`: a long-lived token is swapped for a newer one while it lives. `nothing`: there is no renewal."""
+    refreshed_with: Literal["refresh_token", "access_token", "nothing"] = "refresh_token"
+    """`access_token`: a long-lived token is swapped for a newer one while it lives. `nothing`: there is no refresh."""
     rotates: StrictBool | None = None
-    """Whether a renewal replaces the refresh token; None where that is a setting of the app, or not known."""
+    """Whether a refresh replaces the refresh token; None where that is a setting of the app, or not known."""
     idle_seconds: Seconds | None = None
     """Unused for so long, the refresh token lapses."""
     refresh_lifetime_seconds: Seconds | None = None
     """So long after the consent the refresh token lapses, used or not."""
-    earliest_renewal_seconds: Seconds | None = None
-    """A renewal sooner than this after the last is refused."""
+    earliest_refresh_seconds: Seconds | None = None
+    """A refresh sooner than this after the last is refused."""
 
 
 class ErrorWord(Model):

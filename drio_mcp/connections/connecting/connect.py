@@ -36,7 +36,7 @@ from drio_mcp.connections.record.schemas import (
     Status,
 )
 from drio_mcp.connections.record.status import WORKING, error_of
-from drio_mcp.connections.upstream.persons_part import is_mended_on_page, leads_on, needs_person
+from drio_mcp.connections.upstream.person_action import asks_consent, is_mended_on_page, needs_person
 from drio_mcp.connections.upstream.provider_rules import RULED
 from drio_mcp.connections.upstream.registrations import ProviderRegistrations
 from drio_mcp.foundations import Foundations
@@ -128,7 +128,7 @@ class Connector:
             if dry_run:
                 await self._registrations.check(before.id)
                 return ConnectionAnswer(auth=before.read(self._providers), dry_run=True)
-            after = await self._registrations.renew(actor, before.id)
+            after = await self._registrations.register_again(actor, before.id)
         except Fault as error:
             now = await self._db.read(repository.find, before.id) or before
             is_on_page = is_mended_on_page(now, error.code, error.sentence)
@@ -180,7 +180,7 @@ class Connector:
     async def _invite(self, actor: Actor, connection: Connection, wanted: ConnectTarget) -> Connect | None:
         is_working = connection.row.status in WORKING
         lacks_scopes = not set(wanted.scopes or ()) <= set(json.loads(connection.row.grants))
-        if not needs_person(connection) and not (is_working and leads_on(connection) and lacks_scopes):
+        if not needs_person(connection) and not (is_working and asks_consent(connection) and lacks_scopes):
             return None
         return await self._links.create(actor.user_id, connection.id)
 
@@ -201,7 +201,7 @@ class Connector:
     def _again(self, tx: Transaction, actor: Actor, app_id: str, connection_id: str, wanted: ConnectTarget) -> _Outcome:
         """What exists, asked to be connected once more: only scopes that it does not have yet are new."""
         connection = repository.get(tx, actor.user_id, app_id, connection_id)
-        if leads_on(connection) and not _has_asked_for(connection, wanted):
+        if asks_consent(connection) and not _has_asked_for(connection, wanted):
             scopes = tuple(dict.fromkeys([*connection.config.get("scopes", ()), *(wanted.scopes or ())]))
             patch = ConnectionPatch(config=ConfigInput(scopes=scopes))
             connection = self._connections.change(tx, actor, connection, patch)

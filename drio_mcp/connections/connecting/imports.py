@@ -236,7 +236,7 @@ def _moment(line: Mapping[str, Any]) -> int | None:
 
 
 def _lacks(auth: AuthConnection) -> str | None:
-    """What it cannot be renewed without."""
+    """What it cannot be refreshed without."""
     config = auth.config
     is_ready = config.refresh_token is None or config.client_id is not None or config.registration_endpoint is not None
     return None if is_ready else "no client id of its own: it uses the app's or the server's client, if there is one"

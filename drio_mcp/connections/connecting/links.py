@@ -26,7 +26,7 @@ from drio_mcp.connections.record.key_files import is_file
 from drio_mcp.connections.record.schemas import SECRET_FIELDS, AuthConnection, Connect, UpdateAuthConnection
 from drio_mcp.connections.upstream.client_identity import redirect_uri
 from drio_mcp.connections.upstream.client_setup import ClientSetup, KeySetup, key_setup_of, setup_of
-from drio_mcp.connections.upstream.persons_part import fields_to_enter, is_for_app, leads_on
+from drio_mcp.connections.upstream.person_action import asks_consent, fields_to_enter, is_client_for_app
 from drio_mcp.connections.upstream.provider_clients import ProviderClients
 from drio_mcp.errors import Conflict, NotFound, Problem, ValidationFailed
 from drio_mcp.foundations import Foundations
@@ -256,7 +256,7 @@ class Links:
             fields=fields_of(connection),
             expires_at=link.expires_at,
         )
-        if leads_on(connection):
+        if asks_consent(connection):
             return self._with_consent(tx, connection, shown)
         facts = self._providers.find(row.provider_key)
         return replace(shown, key_setup=key_setup_of(facts.entry) if facts is not None else None)
@@ -298,7 +298,7 @@ class Links:
             raise OriginsMoved
         patch = read_entries(fields_of(connection), values)
         try:
-            if is_for_app(connection):
+            if is_client_for_app(connection):
                 connection = self._clients.enter(tx, actor, connection, patch.config)
                 patch = UpdateAuthConnection()
             after = self._connections.change(tx, actor, connection, patch, Event.SECRET_ENTERED)

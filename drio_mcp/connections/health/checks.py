@@ -1,7 +1,7 @@
 """Looks at a connection, check by check, and ends at the first that fails: that is what is the matter with it.
 
 Nothing is concluded without evidence. What only the provider can tell is asked of the provider: the token endpoint by a
-renewal, the API by the cheapest call there is.
+refresh, the API by the cheapest call there is.
 """
 
 import json
@@ -22,7 +22,7 @@ from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.next_step import waiting_code
 from drio_mcp.connections.record.status import error_of
 from drio_mcp.connections.upstream.credentials import ISSUED, Credential, Credentials, require_usable
-from drio_mcp.connections.upstream.persons_part import leads_on
+from drio_mcp.connections.upstream.person_action import asks_consent
 from drio_mcp.connections.upstream.provider_rules import ProviderRules
 from drio_mcp.connections.upstream.scopes import missing_scopes
 from drio_mcp.connections.upstream.stored_tokens import ACCESS_TOKEN, REFRESH_TOKEN, StoredTokens
@@ -85,7 +85,7 @@ class Examiner:
     ) -> Examination | None:
         """What is the matter with the connection; None when it is gone.
 
-        `is_dry` asks nothing that changes anything: no renewal. `is_thorough` also asks what only a renewal and the
+        `is_dry` asks nothing that changes anything: no refresh. `is_thorough` also asks what only a refresh and the
         provider's metadata can tell, which a connection in use learns by itself.
         """
         case = await self._db.read(self._open, connection_id, is_dry, is_thorough)
@@ -147,7 +147,7 @@ class Examiner:
             tuple(case.evidence),
             scopes,
             expires_at,
-            is_renewable=bool(tokens and tokens.is_renewable),
+            is_refreshable=bool(tokens and tokens.is_refreshable),
             is_conclusive=case.is_conclusive,
             target=case.subject.upstream.target if case.subject.upstream is not None else None,
             lacking=case.verdict.lacking if case.verdict is not None else (),
@@ -192,7 +192,7 @@ class Examiner:
             case.passed("consent", f"The provider issued tokens at {rfc3339(case.tokens.obtained_at)}")
             return
         left = error_of(case.connection)
-        if not leads_on(case.connection):
+        if not asks_consent(case.connection):
             await self._reach(case)
             raise Fault(left or Code.MISSING_CONFIGURATION, self._left(case, left))
         if left in LEFT_BY_CONSENT:
@@ -230,16 +230,16 @@ class Examiner:
         case.doubt = finding.doubt
 
     async def _grant(self, case: Case) -> None:
-        """Whether the provider still honours what was allowed, and still knows us: asked by a renewal."""
+        """Whether the provider still honours what was allowed, and still knows us: asked by a refresh."""
         if case.subject.kind not in ISSUED:
-            case.skipped("grant", "This type has no token to renew")
+            case.skipped("grant", "This type has no token to refresh")
             return
         origin = self._origin(case)
         if case.is_dry:
             await self._look_at_grant(case, origin)
             return
         is_clients = case.subject.kind in SELF_GRANTED  # whose grant is made anew each time
-        if (case.is_thorough or is_clients) and (case.tokens is None or case.tokens.is_renewable):
+        if (case.is_thorough or is_clients) and (case.tokens is None or case.tokens.is_refreshable):
             await self._credentials.refresh_now(case.connection.id)
             case.passed("client", "The token endpoint knows our client, and issued a new token")
         case.credential = await self._credentials.get(case.connection, origin)
@@ -261,7 +261,7 @@ class Examiner:
             case.credential = await self._credentials.get(case.connection, origin, refresh=False)
             case.passed("grant", "The access token has life left in it, as far as is known")
             return
-        if not row.is_renewable:
+        if not row.is_refreshable:
             raise Fault(Code.TOKEN_EXPIRED)
         if not case.is_thorough:
             raise Fault(Code.TOKEN_EXPIRED, "The access token has run out; a dry run refreshes nothing")
@@ -333,9 +333,9 @@ class Examiner:
         return verdict
 
     async def _ask_anew(self, case: Case, refused: Verdict) -> Verdict:
-        """A refused token is renewed once and tried again: it may have been revoked before its time."""
+        """A refused token is refreshed once and tried again: it may have been revoked before its time."""
         row = case.tokens
-        if row is None or not row.is_renewable or (case.is_dry and not case.is_thorough):
+        if row is None or not row.is_refreshable or (case.is_dry and not case.is_thorough):
             return replace(refused, code=Code.REAUTHORIZATION_REQUIRED)
         if not case.is_thorough:  # else it is fresh already
             await self._credentials.refresh_now(case.connection.id, seen=row.generation)

@@ -13,7 +13,7 @@ from drio_mcp.connections.record.status import after_check
 from drio_mcp.store import Transaction, token_sets
 
 SOON_MS = 7 * DAY
-"""How long before its end a token that cannot be renewed is called expiring, at most; else a quarter of its life."""
+"""How long before its end a token that cannot be refreshed is called expiring, at most; else a quarter of its life."""
 
 
 def conclude(
@@ -59,7 +59,7 @@ def _after(tx: Transaction, before: Connection, examination: Examination, now: i
 def _ends_soon(tx: Transaction, examination: Examination, now: int) -> bool:
     """Whether the credential ends soon and nothing but a person can renew it."""
     ends = examination.expires_at
-    if ends is None or examination.is_renewable:
+    if ends is None or examination.is_refreshable:
         return False
     tokens = tx.one(token_sets.FIND, connection_id=examination.connection.id)
     life = ends - tokens.obtained_at if tokens is not None else SOON_MS

@@ -11,7 +11,7 @@ from drio_mcp.connections.record.answers import Diagnosis, DiagnosisAnswer, Diag
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.record.next_step import diagnosis_of, is_operators_to_mend, refusal
-from drio_mcp.connections.upstream.persons_part import is_mended_on_page
+from drio_mcp.connections.upstream.person_action import is_mended_on_page
 from drio_mcp.errors import DrioError, NotFound
 from drio_mcp.store import Database, upstreams
 

@@ -9,7 +9,7 @@ from drio_mcp.connections.health.verdicts import Verdict
 from drio_mcp.connections.record.answers import DiagnosisEvidence
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.upstream.credentials import Credential
-from drio_mcp.connections.upstream.mcp.tools import Lacking
+from drio_mcp.connections.upstream.mcp.tools import LeftOut
 from drio_mcp.store.token_sets import TokenSetRow
 
 
@@ -26,10 +26,10 @@ class Examination:
     evidence: tuple[DiagnosisEvidence, ...]
     scopes: tuple[str, ...] | None = None
     expires_at: int | None = None
-    is_renewable: bool = False
+    is_refreshable: bool = False
     is_conclusive: bool = True
     target: str | None = None
-    lacking: tuple[Lacking, ...] = ()
+    lacking: tuple[LeftOut, ...] = ()
     """What was left out of an MCP server's list of tools."""
 
     @property

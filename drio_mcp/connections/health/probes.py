@@ -24,8 +24,8 @@ from drio_mcp.connections.health.verdicts import Verdict, judge
 from drio_mcp.connections.record.answers import DiagnosisEvidence
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.upstream.credentials import Credential
-from drio_mcp.connections.upstream.mcp.servers import McpPlace, McpServers
-from drio_mcp.connections.upstream.mcp.tools import Lacking
+from drio_mcp.connections.upstream.mcp.servers import ConnectedServer, McpServers
+from drio_mcp.connections.upstream.mcp.tools import LeftOut
 from drio_mcp.connections.upstream.mcp.wire import Refused, RpcError
 from drio_mcp.connections.upstream.provider_rules import RULED
 from drio_mcp.connections.upstream.token_requests import UpstreamTokenEndpoint
@@ -132,7 +132,7 @@ class Prober:
 
     async def send(self, probe: Probe, credential: Credential) -> tuple[Verdict, DiagnosisEvidence]:
         """Ask, and judge the answer."""
-        lacking: tuple[Lacking, ...] = ()
+        lacking: tuple[LeftOut, ...] = ()
         if probe.method == "MCP":
             answer, lacking = await self._list_tools(probe, credential)
         else:
@@ -148,12 +148,12 @@ class Prober:
 
     async def _list_tools(
         self, probe: Probe, credential: Credential
-    ) -> tuple[OutboundResponse | OutboundError, tuple[Lacking, ...]]:
+    ) -> tuple[OutboundResponse | OutboundError, tuple[LeftOut, ...]]:
         """Ask an MCP server for its tools, anew. The answer as HTTP would give it, and what the list lacks."""
         is_json = Headers({"content-type": "application/json"})
         try:
             with counted_as(Purpose.CHECK):  # the list is kept for tool calls; asking for it here is looking around
-                listing = await self._servers.refresh(McpPlace(probe.connection_id, probe.url, credential))
+                listing = await self._servers.refresh(ConnectedServer(probe.connection_id, probe.url, credential))
         except Refused as error:
             return error.response, ()
         except RpcError as error:

@@ -14,7 +14,7 @@ from drio_mcp.connections.catalog.schema import ErrorWord
 from drio_mcp.connections.connecting.www_authenticate import find_challenge, parse_challenges
 from drio_mcp.connections.diagnosis_codes import Code
 from drio_mcp.connections.upstream.error_words import meaning_of
-from drio_mcp.connections.upstream.mcp.tools import Lacking
+from drio_mcp.connections.upstream.mcp.tools import LeftOut
 from drio_mcp.outbound import OutboundResponse
 from drio_mcp.outbound.retry_after import read_date
 from drio_mcp.outside import read_json
@@ -45,7 +45,7 @@ class Verdict:
     scopes: tuple[str, ...] | None = None
     expires_at: int | None = None
     is_proof: bool = True
-    lacking: tuple[Lacking, ...] = ()
+    lacking: tuple[LeftOut, ...] = ()
     """What was left out of an MCP server's list; it does the rest no harm."""
     answered_at: int | None = None
     """The provider's own time of a refusal (RFC 9110 section 6.6.1), in milliseconds."""

@@ -1,7 +1,7 @@
 """Tokens that somebody brings along from elsewhere (contract section 3): `config.accessToken` and `refreshToken`.
 
 They become what a consent would have brought: sealed under the names of tokens, with a token set beside them, so that
-they are used, renewed and revoked like any others. Whether they are good only the provider can tell: until then the
+they are used, refreshed and revoked like any others. Whether they are good only the provider can tell: until then the
 connection is `pending`.
 """
 
@@ -46,8 +46,8 @@ def keep(
     now: int,
     expires_at: int | None = None,
 ) -> None:
-    """A token set for them, inside the decision that seals them. Without an access token it is renewed at once."""
-    is_renewable = STORED_AS["refresh_token"] in secrets
+    """A token set for them, inside the decision that seals them. Without an access token it is refreshed at once."""
+    is_refreshable = STORED_AS["refresh_token"] in secrets
     has_access = STORED_AS["access_token"] in secrets
     ends_at = expires_at if has_access else now
     scopes = config.get("scopes")
@@ -57,8 +57,8 @@ def keep(
         obtained_at=now,
         expires_at=ends_at,
         refresh_expires_at=None,
-        is_renewable=int(is_renewable),
-        due_at=ends_at if is_renewable else None,
+        is_refreshable=int(is_refreshable),
+        due_at=ends_at if is_refreshable else None,
     )
     token_sets.put(tx, connection_id, set_id, brought)
 

@@ -29,10 +29,10 @@ class Event(StrEnum):
     SECRET_ENTERED = "secret_entered"  # noqa: S105
     SECRETS_VOIDED = "secrets_voided"
     CONNECTED = "connected"
-    RENEWED = "renewed"
+    TOKEN_REFRESHED = "renewed"  # noqa: S105 -- the words are stored, and callers read them
     REGISTERED = "registered"
     VALIDATED = "validated"
-    REFRESHED = "refreshed"
+    REFRESH_REQUESTED = "refreshed"
     TOKEN_ISSUED = "token_issued"  # noqa: S105
     USED = "used"
     TOOL_CALLED = "tool_called"

@@ -35,7 +35,7 @@ from drio_mcp.connections.upstream.client_findings import (
 )
 from drio_mcp.connections.upstream.client_identity import redirect_uri
 from drio_mcp.connections.upstream.error_words import parameters_meaning
-from drio_mcp.connections.upstream.persons_part import leads_on
+from drio_mcp.connections.upstream.person_action import asks_consent
 from drio_mcp.connections.upstream.provider_facts import from_callback, lacking
 from drio_mcp.connections.upstream.provider_rules import ProviderRules
 from drio_mcp.connections.upstream.refresh import TokenRefresh
@@ -70,12 +70,12 @@ DENIALS: Mapping[str, Code] = {
 """RFC 6749 section 4.1.2.1, OpenID Connect Core section 3.1.2.6, RFC 8707 section 2; any other: we asked wrongly."""
 
 
-class NotOurs(NotFound):
+class UnknownCallback(NotFound):
     """An answer that belongs to no authorization of this person, in this browser, for this connection, now."""
 
 
 @dataclass(frozen=True, slots=True)
-class AskedConsent:
+class ConsentRequest:
     """What was asked, and where; the answer is worth something only while the connection still says the same."""
 
     authorization_endpoint: str
@@ -121,7 +121,7 @@ class ProviderConsent:
         connection = await self._db.read(_found, connection_id, actor.user_id)
         if connection.row.status == Status.DISABLED:
             raise Fault(Code.DISABLED)
-        if not leads_on(connection):
+        if not asks_consent(connection):
             raise Fault(Code.MISSING_CONFIGURATION, still_needed("authorization_endpoint"))
         await self._registrations.ensure(actor, connection_id)
         state = b64url(self._randomness.bytes(32))
@@ -132,7 +132,8 @@ class ProviderConsent:
     ) -> AuthConnection:
         """The connection after the provider's answer, whatever it was. The state is used up in any case.
 
-        `callback` is the last part of the address that the answer came to. Raises `NotOurs`, and then changes nothing.
+        `callback` is the last part of the address that the answer came to. Raises `UnknownCallback`
+        and then changes nothing.
         """
         answer = _read(parameters)
         state = answer.get("state", "")
@@ -159,7 +160,7 @@ class ProviderConsent:
         self,
         actor: Actor,
         connection_id: str,
-        asked: AskedConsent,
+        asked: ConsentRequest,
         answer: Mapping[str, str],
         verifier: str | None,
     ) -> Fault | None:
@@ -181,7 +182,7 @@ class ProviderConsent:
             return Fault(
                 Code.MALFORMED_RESPONSE, f"The provider did not tell {', '.join(unknown)}, which its API needs"
             )
-        tokens = replace(tokens, facts=told, scopes=tokens.scopes or _granted(answer, entry))
+        tokens = replace(tokens, facts=told, scopes=tokens.scopes or _scopes_told(answer, entry))
         try:
             await self._db.write(self._keep, actor, connection_id, asked, tokens)
         except Fault as error:
@@ -195,7 +196,7 @@ class ProviderConsent:
         return ProviderRules.of(connection, self._providers.find(connection.row.provider_key))
 
     def _note_refusal(
-        self, tx: Transaction, actor: Actor, connection_id: str, asked: AskedConsent, refusal: Refusal
+        self, tx: Transaction, actor: Actor, connection_id: str, asked: ConsentRequest, refusal: Refusal
     ) -> None:
         connection = _for_consent(tx, _found(tx, connection_id, actor.user_id), asked.provider_client_id)
         note_answer(tx, connection, refusal, way_of(connection))
@@ -239,14 +240,14 @@ class ProviderConsent:
             query["audience"] = config["audience"]
         return rules.authorization_url(asked.authorization_endpoint, query)
 
-    def _asked(self, connection: Connection, server: Mapping[str, Any], *, has_challenge: bool) -> AskedConsent:
+    def _asked(self, connection: Connection, server: Mapping[str, Any], *, has_challenge: bool) -> ConsentRequest:
         config = connection.config_in_use
         lacking = [name for name in ("token_endpoint", "client_id") if name not in config]
         if lacking:
             raise Fault(Code.MISSING_CONFIGURATION, still_needed(*lacking))
         # Metadata speaks for its own endpoints only: others that were entered by hand may be another server's.
         is_described = server.get("authorization_endpoint") == config["authorization_endpoint"]
-        return AskedConsent(
+        return ConsentRequest(
             authorization_endpoint=config["authorization_endpoint"],
             token_endpoint=config["token_endpoint"],
             client_id=config["client_id"],
@@ -260,7 +261,7 @@ class ProviderConsent:
 
     def _consume(
         self, tx: Transaction, actor: Actor, callback: str, browser_key: str, state: str
-    ) -> tuple[str, AskedConsent]:
+    ) -> tuple[str, ConsentRequest]:
         """One statement, so that of two answers with one state only one gets through.
 
         An answer at the address of another server than was asked is nothing to us; the state stays good.
@@ -273,14 +274,14 @@ class ProviderConsent:
             now=self._clock.now(),
         )
         if pending is None:
-            raise NotOurs
-        asked = AskedConsent(**json.loads(pending.asked))
+            raise UnknownCallback
+        asked = ConsentRequest(**json.loads(pending.asked))
         if asked.redirect_uri.rpartition("/")[2] != callback:
-            raise NotOurs
+            raise UnknownCallback
         return pending.connection_id, asked
 
     def _endpoint(
-        self, tx: Transaction, connection_id: str, user_id: str, asked: AskedConsent
+        self, tx: Transaction, connection_id: str, user_id: str, asked: ConsentRequest
     ) -> UpstreamTokenEndpoint:
         connection = self._unchanged(tx, connection_id, user_id, asked)
         try:
@@ -288,14 +289,14 @@ class ProviderConsent:
         except SealBroken:
             raise Fault(Code.SECRET_UNAVAILABLE) from None
 
-    def _keep(self, tx: Transaction, actor: Actor, connection_id: str, asked: AskedConsent, tokens: TokenSet) -> None:
+    def _keep(self, tx: Transaction, actor: Actor, connection_id: str, asked: ConsentRequest, tokens: TokenSet) -> None:
         self._hold(tx, connection_id, actor.user_id)
         connection = self._unchanged(tx, connection_id, actor.user_id, asked)
         connection = connection.with_row(provider_client_id=asked.provider_client_id)
         self._refresh.keep(tx, actor, connection, tokens, Event.CONNECTED)
         note_answer(tx, connection, tokens, way_of(connection))
 
-    def _unchanged(self, tx: Transaction, connection_id: str, user_id: str, asked: AskedConsent) -> Connection:
+    def _unchanged(self, tx: Transaction, connection_id: str, user_id: str, asked: ConsentRequest) -> Connection:
         """The connection, if it still means the server and the client that the person has just allowed."""
         connection = _for_consent(tx, _found(tx, connection_id, user_id), asked.provider_client_id)
         names = ("authorization_endpoint", "token_endpoint", "client_id")
@@ -308,7 +309,7 @@ class ProviderConsent:
         return connection
 
     def _failed(
-        self, tx: Transaction, actor: Actor, connection_id: str, failure: Fault, asked: AskedConsent | None = None
+        self, tx: Transaction, actor: Actor, connection_id: str, failure: Fault, asked: ConsentRequest | None = None
     ) -> None:
         self._hold(tx, connection_id, actor.user_id)
         connection = _found(tx, connection_id, actor.user_id)
@@ -333,7 +334,7 @@ def _for_consent(tx: Transaction, connection: Connection, asked: str | None = No
 def _found(tx: Transaction, connection_id: str, user_id: str) -> Connection:
     connection = repository.find_of(tx, connection_id, user_id)
     if connection is None:
-        raise NotOurs
+        raise UnknownCallback
     return connection
 
 
@@ -342,11 +343,11 @@ def _read(parameters: Iterable[tuple[str, str]]) -> dict[str, str]:
     pairs = list(parameters)
     answer = dict(pairs)
     if len(answer) != len(pairs):
-        raise NotOurs
+        raise UnknownCallback
     return answer
 
 
-def _fault(answer: Mapping[str, str], asked: AskedConsent, entry: CatalogEntry) -> Fault | None:
+def _fault(answer: Mapping[str, str], asked: ConsentRequest, entry: CatalogEntry) -> Fault | None:
     """What is wrong with an answer whose state is ours."""
     issuer = answer.get("iss")
     if asked.issuer is not None and issuer is not None and issuer != asked.issuer:  # RFC 9207 section 2.4
@@ -370,7 +371,7 @@ def _refused(refusal: Refusal) -> Fault:
     return Fault(refusal.code, refusal.sentence)
 
 
-def _granted(answer: Mapping[str, str], entry: CatalogEntry) -> tuple[str, ...] | None:
+def _scopes_told(answer: Mapping[str, str], entry: CatalogEntry) -> tuple[str, ...] | None:
     """The granted scopes where the answer to the consent tells them."""
     told = answer.get(entry.scope_rules.callback_parameter or "", "")
     return tuple(told.replace(entry.scope_separator, " ").split()) or None

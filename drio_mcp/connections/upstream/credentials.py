@@ -46,7 +46,7 @@ class Credential:
     parameters: tuple[tuple[str, Secret], ...] = ()
     values: tuple[Secret, ...] = ()
     generation: int | None = None
-    """That of the token, where it can be renewed."""
+    """That of the token, where it can be refreshed."""
     usual: tuple[tuple[str, str], ...] = ()
     """Headers that each call needs and that the caller may send otherwise, such as the API's version."""
     path_prefix: Secret | None = None

@@ -12,7 +12,7 @@ from drio_mcp.connections.catalog.entries import CatalogEntry
 from drio_mcp.connections.catalog.providers import Provider, ProviderClientState, Providers
 from drio_mcp.connections.record import repository
 from drio_mcp.store import Database, Transaction, provider_clients
-from drio_mcp.store.provider_clients import ClientPlace
+from drio_mcp.store.provider_clients import ClientSlot
 
 _PLACE = re.compile(r"\{\w+\}")
 
@@ -21,8 +21,8 @@ _PLACE = re.compile(r"\{\w+\}")
 class Entered:
     """The clients that were entered by hand, for the app that is asked about and for the server."""
 
-    of_app: Sequence[ClientPlace] = ()
-    of_server: Sequence[ClientPlace] = ()
+    of_app: Sequence[ClientSlot] = ()
+    of_server: Sequence[ClientSlot] = ()
 
 
 class ProviderListing:
@@ -61,7 +61,7 @@ class ProviderListing:
                 return "server"
         return "automatic" if provider.provisioning_mode == "dynamic" else "needed"
 
-    def _fits(self, key: str, entry: CatalogEntry, client: ClientPlace) -> bool:
+    def _fits(self, key: str, entry: CatalogEntry, client: ClientSlot) -> bool:
         """Whether the client is at the provider's server; of one whose addresses differ per customer, at any's."""
         server = self._servers.of(key)
         if server is not None:

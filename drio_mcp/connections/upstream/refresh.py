@@ -18,8 +18,8 @@ from drio_mcp.connections.upstream.refresh_decisions import (
     AccessToken,
     Attempt,
     Current,
-    Kept,
     RefreshDecisions,
+    UnstoredAnswer,
     pack,
     seconds_until,
 )
@@ -91,7 +91,7 @@ class TokenRefresh:
         self.on_client_refused: Callable[[str], Awaitable[bool]] | None = None
         """Told which connection's client was refused; answers whether that is gone for good, and another took over."""
         schedule = Schedule(self._db, self._clock, token_sets.CLAIM_DUE, token_sets.POSTPONE, CLAIMED_MS)
-        self._due = DueWork("renew upstream tokens", schedule, self._refresh_one)
+        self._due = DueWork("refresh upstream tokens", schedule, self._refresh_one)
 
     def keep(
         self, tx: Transaction, actor: Actor, connection: Connection, tokens: TokenSet, event: Event = Event.CONNECTED
@@ -236,10 +236,10 @@ class TokenRefresh:
         while True:
             row = await self._db.read(lambda tx: tx.one(token_sets.FIND, connection_id=connection_id))
             payload = None if row is None else self._unstored.find(row.set_id)
-            kept = None if row is None or payload is None else Kept(row.set_id, payload)
-            begun = await self._db.write(self._decisions.begin, connection_id, seen, kept, ended)
-            if kept is not None and isinstance(begun, Attempt | Current):
-                self._unstored.release(kept.set_id)
+            unstored = None if row is None or payload is None else UnstoredAnswer(row.set_id, payload)
+            begun = await self._db.write(self._decisions.begin, connection_id, seen, unstored, ended)
+            if unstored is not None and isinstance(begun, Attempt | Current):
+                self._unstored.release(unstored.set_id)
             if isinstance(begun, Fault):
                 raise begun
             if isinstance(begun, Attempt):
@@ -279,7 +279,7 @@ class TokenRefresh:
 
 def _access_token(row: TokenSetRow, token: Secret) -> AccessToken:
     scopes = tuple(json.loads(row.scopes or "[]"))
-    return AccessToken(token, row.token_type, row.expires_at, scopes, row.generation if row.is_renewable else None)
+    return AccessToken(token, row.token_type, row.expires_at, scopes, row.generation if row.is_refreshable else None)
 
 
 def _not_yet(retry_after: int) -> Fault:

@@ -15,7 +15,7 @@ from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.history import Actor, Event
 from drio_mcp.connections.record.status import BROKEN_GRANT, passes_at_refresh
 from drio_mcp.connections.upstream.leases import LEASE_MS, NOTHING_ENDED, Ended, Taken
-from drio_mcp.connections.upstream.renewal_times import due_at, is_ending
+from drio_mcp.connections.upstream.refresh_times import due_at, is_ending
 from drio_mcp.connections.upstream.stored_tokens import ACCESS_TOKEN, ORPHAN, REFRESH_TOKEN, StoredTokens
 from drio_mcp.connections.upstream.token_answers import Refusal, TokenSet
 from drio_mcp.connections.upstream.token_endpoints import TokenEndpoints
@@ -23,7 +23,7 @@ from drio_mcp.connections.upstream.token_requests import UpstreamTokenEndpoint
 from drio_mcp.foundations import Foundations
 from drio_mcp.opaque import Randomness, Secret, new_id
 from drio_mcp.store import Transaction, token_sets
-from drio_mcp.store.token_sets import FOREVER, Held, Refreshed, TokenSetRow
+from drio_mcp.store.token_sets import FOREVER, Lease, Refreshed, TokenSetRow
 from drio_mcp.vault import SealBroken
 
 BACKOFF_MS = 30 * SECOND
@@ -32,7 +32,7 @@ UNKNOWN_END_MS = MINUTE
 LONGEST_BACKOFF_MS = HOUR
 LONGEST_WAIT_MS = DAY
 """What a provider may say with `Retry-After`, at most."""
-JOB = Actor.job("token renewal")
+JOB = Actor.job("token refresh")
 GONE = "The connection no longer exists"
 NO_END = "A refresh ended without its outcome being known"
 
@@ -54,7 +54,7 @@ class Attempt:
     """A lease with all that the call needs; `refresh_token` is None for the client's own tokens."""
 
     connection_id: str
-    held: Held
+    held: Lease
     endpoint: UpstreamTokenEndpoint
     refresh_token: Secret | None
     scopes: tuple[str, ...]
@@ -68,7 +68,7 @@ class Current:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class UnstoredAnswer:
     """An answer that was found in a file, of this set."""
 
     set_id: str
@@ -117,7 +117,7 @@ class RefreshDecisions:
         tx: Transaction,
         connection_id: str,
         seen: int | None,
-        kept: Kept | None,
+        unstored: UnstoredAnswer | None,
         ended: Ended = NOTHING_ENDED,
     ) -> Attempt | Taken | Current | Fault:
         """The lease, or why there is none. `seen` is the generation that is wanted to be the last one, `ended` somebody
@@ -135,10 +135,10 @@ class RefreshDecisions:
         if seen is not None and row.generation > seen:
             return Current()
         is_blocked = row.blocked_until is not None and row.blocked_until > now
-        if is_blocked and kept is None and ORPHAN not in connection.secrets:
+        if is_blocked and unstored is None and ORPHAN not in connection.secrets:
             return self._blocked(tx, row, now)
-        begun = self._lease(tx, connection, row, kept, ended)
-        if isinstance(begun, Held):
+        begun = self._lease(tx, connection, row, unstored, ended)
+        if isinstance(begun, Lease):
             return self._go_on(tx, connection, row, begun, is_blocked=is_blocked, is_unknown=ended.is_death)
         return begun
 
@@ -185,8 +185,8 @@ class RefreshDecisions:
         return fault_of(row, now)
 
     def _lease(
-        self, tx: Transaction, connection: Connection, row: TokenSetRow, kept: Kept | None, ended: Ended
-    ) -> Held | Taken | Current:
+        self, tx: Transaction, connection: Connection, row: TokenSetRow, unstored: UnstoredAnswer | None, ended: Ended
+    ) -> Lease | Taken | Current:
         now = self._clock.now()
         fence = tx.one(
             token_sets.TAKE_LEASE,
@@ -197,19 +197,19 @@ class RefreshDecisions:
             ended_set=ended.set_id,
             ended_fence=ended.fence,
             # our own lease is still there when the database did not take our answer: now it may
-            retaken_by=self.holder if kept is not None and kept.set_id == row.set_id else None,
+            retaken_by=self.holder if unstored is not None and unstored.set_id == row.set_id else None,
         )
         if fence is None:
             return Taken(row.lease_by or "", row.set_id, row.lease_fence, (row.lease_until or now) - now)
-        held = Held(row.set_id, row.generation, fence)
-        return Current() if self._adopt(tx, connection, held, kept) else held
+        held = Lease(row.set_id, row.generation, fence)
+        return Current() if self._adopt(tx, connection, held, unstored) else held
 
     def _go_on(
         self,
         tx: Transaction,
         connection: Connection,
         row: TokenSetRow,
-        held: Held,
+        held: Lease,
         *,
         is_blocked: bool,
         is_unknown: bool,
@@ -230,7 +230,7 @@ class RefreshDecisions:
         self._end(tx, connection, held, refusal)
         return Fault(refusal.code, refusal.sentence)
 
-    def _attempt(self, tx: Transaction, connection: Connection, held: Held) -> Attempt:
+    def _attempt(self, tx: Transaction, connection: Connection, held: Lease) -> Attempt:
         endpoint = self._endpoints.of(tx, connection)
         scopes, origins = tuple(connection.config.get("scopes", ())), self._tokens.origins(connection)
         if connection.config["type"] in SELF_GRANTED:
@@ -241,11 +241,11 @@ class RefreshDecisions:
         return Attempt(connection.id, held, endpoint, refresh_token, scopes, origins)
 
     def _end(
-        self, tx: Transaction, connection: Connection, held: Held, refusal: Refusal, *, is_grant: bool = False
+        self, tx: Transaction, connection: Connection, held: Lease, refusal: Refusal, *, is_grant: bool = False
     ) -> None:
         """Give the lease back, and let nobody ask before it is time."""
         row = tx.one(token_sets.FIND, connection_id=connection.id)
-        if row is None or Held(row.set_id, row.generation, row.lease_fence) != held:
+        if row is None or Lease(row.set_id, row.generation, row.lease_fence) != held:
             return
         now, passes = self._clock.now(), passes_at_refresh(refusal.code)
         until = FOREVER if is_grant and refusal.code in BROKEN_GRANT else self._retry_at(row.failures, refusal)
@@ -256,26 +256,26 @@ class RefreshDecisions:
             generation=held.generation,
             fence=held.fence,
             now=now,
-            due_at=until if passes and row.is_renewable else None,
+            due_at=until if passes and row.is_refreshable else None,
             blocked_until=until,
             fault_code=refusal.code,
             fault_sentence=refusal.sentence,
         )
         self._tokens.mark_refused(tx, JOB, connection, refusal)
 
-    def _adopt(self, tx: Transaction, connection: Connection, held: Held, kept: Kept | None) -> bool:
+    def _adopt(self, tx: Transaction, connection: Connection, held: Lease, unstored: UnstoredAnswer | None) -> bool:
         """Store an answer that was left over from a refresh of this generation, if there is one."""
         try:
             orphan = self._tokens.unseal(tx, connection, ORPHAN)
         except SealBroken:
             orphan = None
-        for payload in (None if kept is None else kept.payload, orphan):
+        for payload in (None if unstored is None else unstored.payload, orphan):
             tokens = None if payload is None else unpack(payload, held, self._tokens.origins(connection))
             if tokens is not None and self._store(tx, connection, tokens, held):
                 return True
         return False
 
-    def _store(self, tx: Transaction, connection: Connection, tokens: TokenSet, held: Held) -> bool:
+    def _store(self, tx: Transaction, connection: Connection, tokens: TokenSet, held: Lease) -> bool:
         return self._tokens.refresh(tx, JOB, connection, held, self._refreshed(connection, tokens), tokens)
 
     def _refreshed(self, connection: Connection, tokens: TokenSet) -> Refreshed:
@@ -285,7 +285,7 @@ class RefreshDecisions:
             obtained_at=tokens.obtained_at,
             expires_at=tokens.expires_at,
             refresh_expires_at=tokens.refresh_expires_at,
-            is_renewable=int(tokens.refresh_token is not None),
+            is_refreshable=int(tokens.refresh_token is not None),
             due_at=due_at(tokens, self._tokens.rules(connection).entry.tokens, self._jitter()),
         )
 
@@ -336,18 +336,18 @@ def pack(tokens: TokenSet, attempt: Attempt) -> Secret:
     )
 
 
-def unpack(payload: Secret, held: Held, origins: Set[str]) -> TokenSet | None:
+def unpack(payload: Secret, held: Lease, origins: Set[str]) -> TokenSet | None:
     """The answer, unless it is another set's or generation's than the present one, or was issued for other origins."""
-    kept = json.loads(payload.reveal())
-    belongs = (kept.get("set"), kept["generation"]) == (held.set_id, held.generation)
-    if not belongs or not origins <= set(kept["origins"]):
+    content = json.loads(payload.reveal())
+    belongs = (content.get("set"), content["generation"]) == (held.set_id, held.generation)
+    if not belongs or not origins <= set(content["origins"]):
         return None
     return TokenSet(
-        access_token=Secret(kept["access_token"]),
-        token_type=kept["token_type"],
-        obtained_at=kept["obtained_at"],
-        expires_at=kept["expires_at"],
-        refresh_token=None if kept["refresh_token"] is None else Secret(kept["refresh_token"]),
-        scopes=None if kept["scopes"] is None else tuple(kept["scopes"]),
-        refresh_expires_at=kept.get("refresh_expires_at"),
+        access_token=Secret(content["access_token"]),
+        token_type=content["token_type"],
+        obtained_at=content["obtained_at"],
+        expires_at=content["expires_at"],
+        refresh_token=None if content["refresh_token"] is None else Secret(content["refresh_token"]),
+        scopes=None if content["scopes"] is None else tuple(content["scopes"]),
+        refresh_expires_at=content.get("refresh_expires_at"),
     )

@@ -117,7 +117,7 @@ class ProviderRegistrations:
         """Raises `Fault` where no client could be registered, without asking anybody."""
         await self._db.read(self._ask, connection_id)
 
-    async def renew(self, actor: Actor, connection_id: str) -> Connection:
+    async def register_again(self, actor: Actor, connection_id: str) -> Connection:
         """Register on demand: what works is kept and refreshed (RFC 7592 section 2.2), what is lost is replaced.
 
         A connection with a client of its own gets ours in its place. Raises `Fault`.
@@ -131,7 +131,7 @@ class ProviderRegistrations:
                 return await self._db.write(self._note_registered, actor, connection_id)
         return await self._register(actor, connection_id)
 
-    async def renew_due(self, now: int) -> int:
+    async def renew_ending_secrets(self, now: int) -> int:
         """Renew the secrets that end soon, and give how many clients were looked at."""
         due = await self._db.read(lambda tx: tx.all(provider_clients.LIST_DUE, now=now, limit=BATCH))
         for client_id in due:

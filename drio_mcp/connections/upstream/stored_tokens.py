@@ -27,7 +27,7 @@ from drio_mcp.connections.upstream.provider_rules import ProviderRules
 from drio_mcp.connections.upstream.token_answers import Refusal, TokenSet
 from drio_mcp.opaque import Secret
 from drio_mcp.store import Transaction, token_sets
-from drio_mcp.store.token_sets import Held, Refreshed
+from drio_mcp.store.token_sets import Lease, Refreshed
 from drio_mcp.vault import Vault
 
 ACCESS_TOKEN = "upstream_access_token"  # noqa: S105
@@ -78,7 +78,7 @@ class StoredTokens:
         """The tokens of a new consent as a new set, in place of a former one."""
         connection = _with_facts(connection, tokens.facts)
         sealing.remove(tx, connection.id, ISSUED_SECRETS)
-        token_sets.put(tx, connection.id, set_id, _if_renewable(refreshed, bool(refreshed.is_renewable)))
+        token_sets.put(tx, connection.id, set_id, _if_refreshable(refreshed, bool(refreshed.is_refreshable)))
         self._seal(tx, connection, tokens)
         note_auth_method(tx, connection.client, tokens.auth_method)
         return self._mark_working(tx, actor, connection, tokens, event)
@@ -88,7 +88,7 @@ class StoredTokens:
         tx: Transaction,
         actor: Actor,
         connection: Connection,
-        held: Held,
+        held: Lease,
         refreshed: Refreshed,
         tokens: TokenSet,
     ) -> bool:
@@ -105,7 +105,7 @@ class StoredTokens:
             tokens = replace(tokens, scopes=tuple(json.loads(stored.scopes)))
         if tokens.refresh_token is None and tokens.refresh_expires_at is None:
             refreshed = replace(refreshed, refresh_expires_at=stored.refresh_expires_at)
-        refreshed = _if_renewable(refreshed, bool(stored.is_renewable) or tokens.refresh_token is not None)
+        refreshed = _if_refreshable(refreshed, bool(stored.is_refreshable) or tokens.refresh_token is not None)
         if not token_sets.refresh(tx, connection.id, held, refreshed):
             return False
         connection = _with_facts(connection, {**connection.config.get("provider_facts", {}), **tokens.facts})
@@ -114,7 +114,7 @@ class StoredTokens:
         note_auth_method(tx, connection.client, tokens.auth_method)
         if tokens.without_resource:
             note_resource_refused(tx, connection)
-        self._mark_working(tx, actor, connection, tokens, Event.RENEWED)
+        self._mark_working(tx, actor, connection, tokens, Event.TOKEN_REFRESHED)
         return True
 
     def mark_refused(self, tx: Transaction, actor: Actor, connection: Connection, refusal: Refusal) -> None:
@@ -124,7 +124,7 @@ class StoredTokens:
         now, row, outcome = self._clock.now(), connection.row, str(refusal.code)
         repository.store(tx, connection.with_row(status=status, last_error=error), now)
         note_client_fault(tx, connection.client, Fault(refusal.code, refusal.sentence))
-        record_work(tx, actor, row.app_id, row.id, Event.RENEWED, now, outcome=outcome, detail=refusal.sentence)
+        record_work(tx, actor, row.app_id, row.id, Event.TOKEN_REFRESHED, now, outcome=outcome, detail=refusal.sentence)
 
     def put_orphan(self, tx: Transaction, connection: Connection, payload: Secret) -> None:
         """Keep an answer that came too late to be stored."""
@@ -162,5 +162,5 @@ def _with_facts(connection: Connection, facts: Mapping[str, str]) -> Connection:
     return connection.with_config(config) if config != connection.config else connection
 
 
-def _if_renewable(refreshed: Refreshed, is_renewable: bool) -> Refreshed:
-    return replace(refreshed, is_renewable=int(is_renewable), due_at=refreshed.due_at if is_renewable else None)
+def _if_refreshable(refreshed: Refreshed, is_refreshable: bool) -> Refreshed:
+    return replace(refreshed, is_refreshable=int(is_refreshable), due_at=refreshed.due_at if is_refreshable else None)

@@ -177,7 +177,7 @@ def _token_set(body: Mapping[str, Any], now: int, entry: CatalogEntry) -> TokenS
     if access_token is None:
         return None
     refresh_token = _text(resolve(body, answer.refresh_token))
-    match entry.tokens.renewed_with:
+    match entry.tokens.refreshed_with:
         case "access_token":
             refresh_token = access_token  # what is swapped for its successor is the token itself
         case "nothing":

@@ -112,7 +112,7 @@ class TokenClient:
         return replace(upgraded, scopes=upgraded.scopes or answer.scopes, facts={**answer.facts, **upgraded.facts})
 
     async def refresh(self, endpoint: UpstreamTokenEndpoint, refresh_token: Secret) -> TokenSet | Refusal:
-        """Renew (RFC 6749 section 6). The scopes stay those of the grant, so none are named."""
+        """Refresh (RFC 6749 section 6). The scopes stay those of the grant, so none are named."""
         fields = {"grant_type": "refresh_token", "refresh_token": refresh_token.reveal()}
         answer = await self._ask(endpoint, TokenStep.REFRESH, fields)
         if isinstance(answer, Refusal) and answer.code is Code.AUDIENCE_MISMATCH and endpoint.resource is not None:

@@ -1,4 +1,4 @@
-"""Using a connection directly: a token to take along, and its renewal on demand (contract section 3)."""
+"""Using a connection directly: a token to take along, and its refresh on demand (contract section 3)."""
 
 import json
 
@@ -19,7 +19,7 @@ from drio_mcp.store import Database, Transaction, token_sets
 
 
 class HandOut:
-    """Hands out tokens and renews them, and keeps a record of both."""
+    """Hands out tokens and refreshes them, and keeps a record of both."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class HandOut:
     async def token(
         self, actor: Actor, app_id: str, id_or_key: str, request: TokenRequest, *, dry_run: bool = False
     ) -> TokenAnswer:
-        """A token with life left in it. A dry run renews nothing, and shows the mask in the token's place.
+        """A token with life left in it. A dry run refreshes nothing, and shows the mask in the token's place.
 
         Raises `NotFound`, and `Conflict` whose details are a diagnosis: of a connection that cannot be used, of a type
         that has no token, and of scopes that were not granted.
@@ -64,20 +64,20 @@ class HandOut:
         return TokenAnswer(token=issued, dry_run=dry_run or None)
 
     async def refresh(self, actor: Actor, app_id: str, id_or_key: str, *, dry_run: bool = False) -> View:
-        """Renew the token now, and give the connection after it. A dry run only says whether there is a way.
+        """Refresh the token now, and give the connection after it. A dry run only says whether there is a way.
 
         Raises `NotFound`, and `Conflict` whose details are a diagnosis.
         """
         connection = await self._db.read(repository.get, actor.user_id, app_id, id_or_key)
         try:
             require_usable(connection)
-            await self._require_renewable(connection)
+            await self._require_refreshable(connection)
             if not dry_run:
                 await self._credentials.refresh_now(connection.id)
         except Fault as error:
-            raise await self._refused(actor, connection, Event.REFRESHED, error, dry_run) from None
+            raise await self._refused(actor, connection, Event.REFRESH_REQUESTED, error, dry_run) from None
         if not dry_run:
-            await self._note(actor, connection, Event.REFRESHED, "ok", None)
+            await self._note(actor, connection, Event.REFRESH_REQUESTED, "ok", None)
         view = await self._connections.get(actor.user_id, app_id, connection.id)
         return View(view.auth, view.etag, is_dry_run=dry_run)
 
@@ -91,12 +91,12 @@ class HandOut:
         except Fault as error:
             return connection, error
 
-    async def _require_renewable(self, connection: Connection) -> None:
+    async def _require_refreshable(self, connection: Connection) -> None:
         kind = ConfigType(connection.config["type"])
         if kind not in ISSUED:
-            raise Fault(Code.UNSUPPORTED_AUTH, "A connection of this type has no token that could be renewed")
+            raise Fault(Code.UNSUPPORTED_AUTH, "A connection of this type has no token that could be refreshed")
         row = await self._db.read(lambda tx: tx.one(token_sets.FIND, connection_id=connection.id))
-        if row is not None and not row.is_renewable:
+        if row is not None and not row.is_refreshable:
             raise Fault(Code.TOKEN_EXPIRED, "The provider issued no refresh token to renew the access token with")
         if row is None and kind not in SELF_GRANTED:
             raise Fault(Code.AWAITING_CONSENT)
@@ -104,7 +104,7 @@ class HandOut:
     async def _refused(
         self, actor: Actor, connection: Connection, event: Event, error: Fault, dry_run: bool
     ) -> DrioError:
-        if not dry_run and event is Event.REFRESHED:
+        if not dry_run and event is Event.REFRESH_REQUESTED:
             await self._note(actor, connection, event, error.code, error.sentence)
         elif not dry_run:
             await self._note_use(actor, connection, event, error.code)

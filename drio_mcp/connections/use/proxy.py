@@ -1,7 +1,7 @@
 """A call through a connection, with the credential put in by the server (contract section 3, `…/proxy/{path}`).
 
 The caller chooses path, query, headers and body; where it goes and what it is sent with is the connection's. Bodies
-stream both ways. A provider that refuses a token (401) is asked once more with a renewed one, if the body was small
+stream both ways. A provider that refuses a token (401) is asked once more with a refreshed one, if the body was small
 enough to be kept.
 """
 
@@ -92,7 +92,7 @@ class ProxiedCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
+class ProviderResponse:
     """The provider's answer, as it is handed back."""
 
     status: int
@@ -174,7 +174,7 @@ class Proxy:
     @asynccontextmanager
     async def call(
         self, actor: Actor, app_id: str, id_or_key: str, call: ProxiedCall, *, is_noted: bool = True
-    ) -> AsyncIterator[Passed]:
+    ) -> AsyncIterator[ProviderResponse]:
         """Pass the call on; the answer's body comes while the block is open.
 
         With `is_noted` false the history is the caller's to write.
@@ -306,7 +306,7 @@ class Body:
     """A request's body: kept while it is small, else passed through once."""
 
     def __init__(self, kept: bytes | None, rest: AsyncIterator[bytes] | None) -> None:
-        self._kept = kept
+        self._beginning = kept
         self._rest = rest
         self.is_spent = False
 
@@ -330,20 +330,20 @@ class Body:
     @property
     def kept(self) -> bytes | None:
         """The whole body, empty where there is none; None for one that is passed through."""
-        return None if self.is_through else self._kept or b""
+        return None if self.is_through else self._beginning or b""
 
     def content(self) -> bytes | AsyncIterator[bytes] | None:
         """What to send now. A body that is passed through can be sent once."""
         if self._rest is None:
-            return self._kept
+            return self._beginning
         self.is_spent = True
         return self._through()
 
     async def _through(self) -> AsyncIterator[bytes]:
-        assert self._kept is not None
+        assert self._beginning is not None
         assert self._rest is not None
-        length = len(self._kept)
-        yield self._kept
+        length = len(self._beginning)
+        yield self._beginning
         async for chunk in self._rest:
             length += len(chunk)
             if length > MAX_REQUEST_BYTES:
@@ -355,10 +355,10 @@ def _type_of(headers: Sequence[tuple[str, str]]) -> str:
     return next((value for name, value in headers if name.lower() == "content-type"), "")
 
 
-def _passed(answer: ProxiedAnswer, credential: Credential) -> Passed:
+def _passed(answer: ProxiedAnswer, credential: Credential) -> ProviderResponse:
     mask = Mask(credential.values)
     response = answer.response
     url = response.url.partition("?")[0]  # the query may hold the credential
     headers = [(n, mask.text(v)) for n, v in response_headers(response.headers.multi_items(), url)]
     challenges = [mask.text(each) for each in response.headers.get_list("www-authenticate")]
-    return Passed(answer.status, headers, mask.stream(answer.chunks()), challenges)
+    return ProviderResponse(answer.status, headers, mask.stream(answer.chunks()), challenges)

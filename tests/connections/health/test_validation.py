@@ -189,7 +189,7 @@ async def test_a_refused_token_is_renewed_before_it_is_given_up(tmp_path: Path, 
     async with oauth(tmp_path, clock) as scene:
         scene.server.expire_tokens()
         answer = await validate(scene)
-        assert scene.provider.log.count("token") == 2  # the exchange of the code, and the renewal
+        assert scene.provider.log.count("token") == 2  # the exchange of the code, and the refresh
     assert answer.check.ok, details(answer)
 
 

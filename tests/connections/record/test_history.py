@@ -17,7 +17,7 @@ async def renewed(here: Place, auth: AuthConnection, outcome: str = "ok", actor:
 
     def renew(tx: Transaction) -> None:
         now = here.clock.now()
-        record_work(tx, actor, here.app_id, auth.id, Event.RENEWED, now, outcome=outcome, detail=detail)
+        record_work(tx, actor, here.app_id, auth.id, Event.TOKEN_REFRESHED, now, outcome=outcome, detail=detail)
 
     await here.services.db.write(renew)
 

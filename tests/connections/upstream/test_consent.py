@@ -14,7 +14,7 @@ from drio_mcp.connections.catalog.authorization_servers import AuthorizationServ
 from drio_mcp.connections.diagnosis_codes import Fault
 from drio_mcp.connections.record.history import Actor, Event
 from drio_mcp.connections.record.schemas import AuthConnection
-from drio_mcp.connections.upstream.consent import NotOurs
+from drio_mcp.connections.upstream.consent import UnknownCallback
 from tests.conftest import FakeClock
 from tests.connections.place import BROWSER, Place, place_at
 from tests.upstreams import (
@@ -82,7 +82,7 @@ async def test_an_answer_that_comes_to_another_servers_address_is_nothing(tmp_pa
             back = await allow(await here.begin(one))
             state = urlsplit(back).query
             for elsewhere in ((await here.stored(two)).callback, one.id, two.id):
-                with pytest.raises(NotOurs):
+                with pytest.raises(UnknownCallback):
                     await here.finish(two, f"/connect/callback/{elsewhere}?{state}")
             assert (provider.log.count("token"), another.log.count("token")) == (0, 0), "the code went nowhere"
             assert (await here.get(two)).status == "pending"
@@ -106,7 +106,7 @@ async def test_an_answer_counts_once(tmp_path: Path, clock: FakeClock) -> None:
     async with waiting(tmp_path, clock, open_server()) as (here, auth, provider):
         back = await allow(await here.begin(auth))
         await here.finish(auth, back)
-        with pytest.raises(NotOurs):
+        with pytest.raises(UnknownCallback):
             await here.finish(auth, back)
         assert provider.log.count("token") == 1
         assert (await here.get(auth)).status == "valid"
@@ -116,7 +116,7 @@ async def test_an_answer_counts_in_the_browser_that_asked(tmp_path: Path, clock:
     """RFC 6749 section 10.12: somebody else's answer is not slipped into this person's connection."""
     async with waiting(tmp_path, clock, open_server()) as (here, auth, provider):
         back = await allow(await here.begin(auth))
-        with pytest.raises(NotOurs):
+        with pytest.raises(UnknownCallback):
             await here.finish(auth, back, browser="another browser of the same person")
         assert provider.log.count("token") == 0
 
@@ -125,9 +125,9 @@ async def test_an_answer_counts_for_the_person_who_asked(tmp_path: Path, clock: 
     async with waiting(tmp_path, clock, open_server()) as (here, auth, provider):
         back = await allow(await here.begin(auth))
         eve = await here.stranger()
-        with pytest.raises(NotOurs):
+        with pytest.raises(UnknownCallback):
             await here.services.provider_consent.finish(eve, auth.id, BROWSER, list(asked_of(back).items()))
-        with pytest.raises(NotOurs):
+        with pytest.raises(UnknownCallback):
             await here.services.provider_consent.begin(eve, auth.id, BROWSER)
         assert provider.log.count("token") == 0
 
@@ -136,7 +136,7 @@ async def test_an_answer_counts_for_half_an_hour(tmp_path: Path, clock: FakeCloc
     async with waiting(tmp_path, clock, open_server()) as (here, auth, _):
         back = await allow(await here.begin(auth))
         clock.advance(minutes=30)
-        with pytest.raises(NotOurs):
+        with pytest.raises(UnknownCallback):
             await here.finish(auth, back)
         assert await here.services.provider_consent.prune(clock.now()) == 1
 
@@ -147,7 +147,7 @@ async def test_an_answer_counts_for_half_an_hour(tmp_path: Path, clock: FakeCloc
 async def test_an_answer_without_our_state_is_nobodys(tmp_path: Path, clock: FakeClock, answer: dict[str, str]) -> None:
     async with waiting(tmp_path, clock, open_server()) as (here, auth, provider):
         await here.begin(auth)
-        with pytest.raises(NotOurs):
+        with pytest.raises(UnknownCallback):
             await here.finish(auth, f"/?{urlencode(answer)}")
         assert provider.log.count("token") == 0
 
@@ -156,7 +156,7 @@ async def test_a_parameter_given_twice_makes_an_answer_nobodys(tmp_path: Path, c
     """RFC 6749 section 3.1."""
     async with waiting(tmp_path, clock, open_server()) as (here, auth, _):
         back = await allow(await here.begin(auth))
-        with pytest.raises(NotOurs):
+        with pytest.raises(UnknownCallback):
             await here.finish(auth, back + "&code=another")
 
 
@@ -300,7 +300,7 @@ async def test_a_process_that_dies_after_the_exchange_leaves_the_connection_wait
         after = await here.get(auth)
         assert (after.status, after.last_error, after.grants) == ("pending", None, ())
         assert await here.secret(auth, "upstream_access_token") is None
-        with pytest.raises(NotOurs):
+        with pytest.raises(UnknownCallback):
             await here.finish(auth, back)
         assert (await here.consent(auth)).status == "valid"
 

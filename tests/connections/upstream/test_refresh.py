@@ -1,4 +1,4 @@
-"""Upstream tokens are renewed once however many ask, and none is lost (contract section 3, RFC 6749 section 6)."""
+"""Upstream tokens are refreshed once however many ask, and none is lost (contract section 3, RFC 6749 section 6)."""
 
 import asyncio
 import subprocess
@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """A connected provider, and the engine that renews."""
+    """A connected provider, and the engine that refreshes."""
 
     engine: Engine
     server: AuthorizationServer
@@ -44,20 +44,20 @@ class Bench:
     connection_id: str
 
     @property
-    def renewal(self) -> TokenRefresh:
+    def refresh(self) -> TokenRefresh:
         return self.engine.refresh
 
     def other_machine(self) -> TokenRefresh:
-        """The renewing of a process that nobody here can see live or die."""
+        """The engine of a process that nobody here can see live or die."""
         here = self.engine
         other = engine_on(here.db, self.clock, self.folder, self.provider.host_port, outbound=here.outbound)
         return other.refresh
 
     async def sit_out(self) -> None:
         """Somebody sees a lease of another machine, and goes on seeing it for longer than it may last."""
-        self.renewal._pause = at_once
+        self.refresh._pause = at_once
         with pytest.raises(Fault) as told:
-            await self.renewal.refresh(self.connection_id)
+            await self.refresh.refresh(self.connection_id)
         assert told.value.code is Code.TIMEOUT
         assert told.value.retry_after is not None
         self.clock.advance(seconds=told.value.retry_after)
@@ -144,7 +144,7 @@ async def test_a_provider_that_does_not_rotate_leaves_the_refresh_token(bench: B
     _, tokens, _, refresh = await bench.engine.state(bench.connection_id)
     assert refresh == "rt-first"
     assert tokens is not None
-    assert tokens.is_renewable
+    assert tokens.is_refreshable
 
 
 async def test_without_expires_in_a_token_is_never_taken_for_ended(bench: Bench) -> None:
@@ -388,7 +388,7 @@ async def test_eight_processes_make_one_refresh(
 
 
 async def refresher(bench: Bench, dies_at: RefreshStep | None) -> int:
-    """Run a process that renews, and give its exit status."""
+    """Run a process that refreshes, and give its exit status."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

@@ -192,11 +192,11 @@ async def test_a_secret_is_renewed_before_it_ends(tmp_path: Path, clock: FakeClo
             auth = await here.consent((await here.connect(target=mcp.url)).auth)
             registrations = here.services.provider_registrations
             clock.advance(days=20)
-            assert await registrations.renew_due(clock.now()) == 0
+            assert await registrations.renew_ending_secrets(clock.now()) == 0
             clock.advance(days=4)
             server.registered_secret_expires_at = ends_at + 30 * DAY_SECONDS
-            assert await registrations.renew_due(clock.now()) == 1
-            assert await registrations.renew_due(clock.now()) == 0
+            assert await registrations.renew_ending_secrets(clock.now()) == 1
+            assert await registrations.renew_ending_secrets(clock.now()) == 0
             (client,) = server.clients.values()
             assert await here.secret(auth, "client_secret") == client.secret
             assert (await here.get(auth)).status == "valid"
@@ -211,12 +211,12 @@ async def test_a_renewal_that_fails_is_tried_again_later(tmp_path: Path, clock: 
             auth = await here.consent((await here.connect(target=mcp.url)).auth)
             provider.faults.at("registration", html_error(503))
             clock.advance(days=24)
-            assert await here.services.provider_registrations.renew_due(clock.now()) == 1
-            assert await here.services.provider_registrations.renew_due(clock.now()) == 0
+            assert await here.services.provider_registrations.renew_ending_secrets(clock.now()) == 1
+            assert await here.services.provider_registrations.renew_ending_secrets(clock.now()) == 0
             assert (await here.get(auth)).status == "valid"
             provider.faults.clear()
             clock.advance(hours=1)
-            assert await here.services.provider_registrations.renew_due(clock.now()) == 1
+            assert await here.services.provider_registrations.renew_ending_secrets(clock.now()) == 1
             (client,) = server.clients.values()
             assert await here.secret(auth, "client_secret") == client.secret
 

@@ -42,7 +42,7 @@ UNSUPPORTED_VERSION = -32022
 
 
 @dataclass(frozen=True, slots=True)
-class McpPlace:
+class ConnectedServer:
     """A connection's MCP server and the credential for it. `id` is the connection's."""
 
     id: str
@@ -82,11 +82,11 @@ class McpServers:
         held = self._lists.get((connection_id, url))
         return None if held is None else held.listing
 
-    async def listing(self, place: McpPlace) -> Listing:
+    async def listing(self, place: ConnectedServer) -> Listing:
         """The server's tools. Raises `RpcError`, `Refused` and `OutboundError` when they cannot be had."""
         return self.held(place.id, place.url) or await self.refresh(place)
 
-    async def refresh(self, place: McpPlace) -> Listing:
+    async def refresh(self, place: ConnectedServer) -> Listing:
         """The server's tools, asked for anew; whoever asks meanwhile gets the same answer."""
         key = (place.id, place.url)
         task = self._under_way.get(key)
@@ -98,7 +98,7 @@ class McpServers:
 
     async def call(
         self,
-        place: McpPlace,
+        place: ConnectedServer,
         tool: UpstreamTool,
         arguments: Mapping[str, Any],
         on_progress: OnProgress | None = None,
@@ -134,7 +134,7 @@ class McpServers:
             async with asyncio.timeout(2):
                 await asyncio.gather(*(self._wire.close(server) for server in servers), return_exceptions=True)
 
-    async def _fetch(self, place: McpPlace) -> Listing:
+    async def _fetch(self, place: ConnectedServer) -> Listing:
         try:
             async with asyncio.timeout(LIST_SECONDS + 5):
                 listing = await self._in_session(place, lambda server: list_tools(self._wire, server))
@@ -149,7 +149,7 @@ class McpServers:
         self._listen(place)
         return listing
 
-    def _listen(self, place: McpPlace) -> None:
+    def _listen(self, place: ConnectedServer) -> None:
         """Hear of changes of the list, for as long as it is held, where the server tells them."""
         key = (place.id, place.url)
         peer = self._servers.get(key)
@@ -167,7 +167,7 @@ class McpServers:
                     if method == LIST_CHANGED:
                         self._expire(key)
 
-    async def _in_session(self, place: McpPlace, work: Callable[[McpPeer], Awaitable[T]]) -> T:
+    async def _in_session(self, place: ConnectedServer, work: Callable[[McpPeer], Awaitable[T]]) -> T:
         """Do `work` with the server. One that has forgotten the session, or changed its revision, is greeted again."""
         server = await self._greeted(place)
         try:
@@ -181,7 +181,7 @@ class McpServers:
         self._servers.pop((place.id, place.url), None)
         return await work(await self._greeted(place))
 
-    async def _greeted(self, place: McpPlace) -> McpPeer:
+    async def _greeted(self, place: ConnectedServer) -> McpPeer:
         key = (place.id, place.url)
         server = self._servers.get(key)
         if server is None:

@@ -44,7 +44,7 @@ class UpstreamTool:
 
 
 @dataclass(frozen=True, slots=True)
-class Lacking:
+class LeftOut:
     """Something that was left out of a list: the code of a diagnosis, and what."""
 
     code: Code
@@ -56,7 +56,7 @@ class Listing:
     """The tools of a server, what was left out, and for how long the server says that it holds (milliseconds)."""
 
     tools: tuple[UpstreamTool, ...]
-    lacking: tuple[Lacking, ...] = ()
+    lacking: tuple[LeftOut, ...] = ()
     ttl_ms: int | None = None
 
 
@@ -99,7 +99,7 @@ class _Gathering:
     def __init__(self) -> None:
         self._tools: dict[str, UpstreamTool] = {}
         self._left_out: Counter[tuple[Code, str]] = Counter()
-        self._lacking: list[Lacking] = []
+        self._lacking: list[LeftOut] = []
         self._cursors: set[str] = set()
         self._ttl_ms: int | None = None
         self._bytes = 0
@@ -125,11 +125,11 @@ class _Gathering:
         return cursor
 
     def lack(self, code: Code, sentence: str) -> None:
-        self._lacking.append(Lacking(code, sentence))
+        self._lacking.append(LeftOut(code, sentence))
 
     def listing(self) -> Listing:
         counted = [
-            Lacking(code, f"{number} tool{'' if number == 1 else 's'} left out: {reason}")
+            LeftOut(code, f"{number} tool{'' if number == 1 else 's'} left out: {reason}")
             for (code, reason), number in self._left_out.items()
         ]
         return Listing(tuple(self._tools.values()), (*self._lacking, *counted), self._ttl_ms)

@@ -11,7 +11,7 @@ from pydantic_core import from_json
 
 from drio_mcp.connections.upstream.mcp.text import clean, mapped
 from drio_mcp.connections.upstream.mcp.tools import compact
-from drio_mcp.connections.use.proxy import Passed, ProxiedCall
+from drio_mcp.connections.use.proxy import ProviderResponse, ProxiedCall
 from drio_mcp.errors import Problem, ValidationFailed
 from drio_mcp.models import Model
 from drio_mcp.outbound import OutboundError
@@ -107,7 +107,7 @@ async def _once(content: bytes) -> AsyncIterator[bytes]:
     yield content
 
 
-async def read_body(passed: Passed) -> bytes:
+async def read_body(passed: ProviderResponse) -> bytes:
     """The whole body. Raises `OutboundError` for one of more than 10 MiB."""
     body = bytearray()
     async for chunk in passed.chunks:
@@ -117,7 +117,7 @@ async def read_body(passed: Passed) -> bytes:
     return bytes(body)
 
 
-async def shown_answer(passed: Passed, body: bytes, pick: list[str] | None) -> dict[str, Any]:
+async def shown_answer(passed: ProviderResponse, body: bytes, pick: list[str] | None) -> dict[str, Any]:
     """The answer as a model sees it."""
     kept = {name.lower(): value for name, value in passed.headers if name.lower() in HEADERS_SHOWN}
     headers = {name: clean(value) for name, value in kept.items()}

@@ -49,7 +49,7 @@ class OutcomeUnknown(DrioError):
 
 
 @dataclass(frozen=True, slots=True)
-class AskedCall:
+class CallToApprove:
     """What is asked about: a tool of a connection with its arguments."""
 
     connection_id: str
@@ -91,7 +91,7 @@ class Approvals:
         self._vault = foundations.vault
         self._origin = foundations.settings.origin
 
-    async def claim(self, client: GatewayClient, call: AskedCall) -> Permit:
+    async def claim(self, client: GatewayClient, call: CallToApprove) -> Permit:
         """The permit for the call, if the person approved exactly this one. It is marked as begun.
 
         Raises `ApprovalRequired` and `OutcomeUnknown`, with the page that leads on, and `RateLimited`.
@@ -152,7 +152,7 @@ class Approvals:
         """Forget what ended a day ago; gives how many."""
         return await sweep(self._db, approvals.DELETE_ENDED, ended_before=now - DOUBT_MS)
 
-    def _claim(self, tx: Transaction, client: GatewayClient, call: AskedCall, mark: bytes, now: int) -> ApprovalRow:
+    def _claim(self, tx: Transaction, client: GatewayClient, call: CallToApprove, mark: bytes, now: int) -> ApprovalRow:
         """The row that decides: approved and now begun, still waiting, in doubt, or asked just now."""
         row = tx.one(approvals.FIND_LATEST, connection_id=call.connection_id, client_id=client.id, fingerprint=mark)
         if row is not None and row.expires_at > now:
@@ -162,7 +162,7 @@ class Approvals:
                 return row
         return self._ask(tx, client, call, mark, now)
 
-    def _ask(self, tx: Transaction, client: GatewayClient, call: AskedCall, mark: bytes, now: int) -> ApprovalRow:
+    def _ask(self, tx: Transaction, client: GatewayClient, call: CallToApprove, mark: bytes, now: int) -> ApprovalRow:
         if (tx.one(approvals.COUNT_PENDING, app_id=client.app.id, now=now) or 0) >= MOST_PENDING:
             raise RateLimited(60, "Too many calls wait for the owner of this app; let them be answered first")
         approval_id = new_id("approval", self._randomness)
@@ -184,7 +184,7 @@ class Approvals:
         approvals.insert(tx, row)
         return row
 
-    def _fingerprint(self, client: GatewayClient, call: AskedCall) -> bytes:
+    def _fingerprint(self, client: GatewayClient, call: CallToApprove) -> bytes:
         """Stands for the call: a keyed hash, because arguments may be secret. The oldest key makes it, as it stays."""
         key = self._keyring.derive(PURPOSE, self._keyring.ids[0])
         named = [client.id, call.connection_id, call.tool, _canonical(call.arguments)]

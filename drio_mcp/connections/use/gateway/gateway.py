@@ -12,7 +12,7 @@ from drio_mcp.connections.record.history import Event, ToolCall, record
 from drio_mcp.connections.upstream.mcp.text import clean
 from drio_mcp.connections.upstream.mcp.wire import OnProgress
 from drio_mcp.connections.use.gateway.api_calls import CallApi
-from drio_mcp.connections.use.gateway.approvals import ApprovalRequired, Approvals, AskedCall, OutcomeUnknown
+from drio_mcp.connections.use.gateway.approvals import ApprovalRequired, Approvals, CallToApprove, OutcomeUnknown
 from drio_mcp.connections.use.gateway.client import GatewayClient
 from drio_mcp.connections.use.gateway.finding import BUDGET_TOKENS, Findable, Finder, tokens
 from drio_mcp.connections.use.gateway.mcp_calls import McpCalls
@@ -107,7 +107,7 @@ class Gateway:
         async def work() -> dict[str, Any]:
             return await self._calls.call(subject, tool, arguments, on_progress)
 
-        asked = AskedCall(offered.usable.id, tool.name, arguments)
+        asked = CallToApprove(offered.usable.id, tool.name, arguments)
         return await self._perform(client, offered.usable, offered.decision, asked, work)
 
     async def _resolve(self, client: GatewayClient, usable: list[Usable], name: str) -> OfferedTool:
@@ -143,7 +143,7 @@ class Gateway:
             answer = await self._api_calls.call(client.actor, found.subject, call)
             return _result(answer, is_error=answer["status"] >= 400)
 
-        asked = AskedCall(found.id, call.method, sent)
+        asked = CallToApprove(found.id, call.method, sent)
         return await self._perform(client, found, decision, asked, work)
 
     # What every call goes through
@@ -153,7 +153,7 @@ class Gateway:
         client: GatewayClient,
         usable: Usable,
         decision: Decision,
-        asked: AskedCall,
+        asked: CallToApprove,
         work: Callable[[], Awaitable[dict[str, Any]]],
     ) -> dict[str, Any]:
         """Let it be asked about where that is wanted, make the call, and note both in the history."""

@@ -12,7 +12,7 @@ from drio_mcp.connections.health.probes import UNKNOWN_PLACE, Subject
 from drio_mcp.connections.health.validation import Validation
 from drio_mcp.connections.health.verdicts import judge
 from drio_mcp.connections.upstream.credentials import ISSUED, Credential, Credentials, require_usable
-from drio_mcp.connections.upstream.mcp.servers import McpPlace, McpServers
+from drio_mcp.connections.upstream.mcp.servers import ConnectedServer, McpServers
 from drio_mcp.connections.upstream.mcp.text import CONTROLS, ESCAPED, clean, mapped
 from drio_mcp.connections.upstream.mcp.tools import Listing, UpstreamTool
 from drio_mcp.connections.upstream.mcp.wire import OnProgress, Refused, RpcError
@@ -70,7 +70,7 @@ class McpCalls:
                 text = None if message is None else masks[-1].text(clean(message))
                 await on_progress(progress, total, text)
 
-        async def send(place: McpPlace) -> dict[str, Any]:
+        async def send(place: ConnectedServer) -> dict[str, Any]:
             masks.append(Mask(place.credential.values))
             return await self._servers.call(place, tool, arguments, None if on_progress is None else told)
 
@@ -81,19 +81,19 @@ class McpCalls:
             return {"content": [{"type": "text", "text": text}], "isError": True}
         return _checked(harmless(result, masks[-1]))
 
-    async def _with_credential(self, subject: Subject, work: Callable[[McpPlace], Awaitable[T]]) -> T:
-        """Do `work`; where the credential is refused, once more with a renewed one."""
+    async def _with_credential(self, subject: Subject, work: Callable[[ConnectedServer], Awaitable[T]]) -> T:
+        """Do `work`; where the credential is refused, once more with a refreshed one."""
         connection, url = subject.connection, _address(subject)
         require_usable(connection)
         credential = await self._credentials.get(connection, origin_of(url))
         try:
-            return await self._told(subject, work(McpPlace(connection.id, url, credential)))
+            return await self._told(subject, work(ConnectedServer(connection.id, url, credential)))
         except Refused as error:
             if error.response.status != 401 or not await self._credentials.refresh(connection, credential):
                 raise await self._fault(subject, credential, error.response) from None
         credential = await self._credentials.get(connection, origin_of(url))
         try:
-            return await self._told(subject, work(McpPlace(connection.id, url, credential)))
+            return await self._told(subject, work(ConnectedServer(connection.id, url, credential)))
         except Refused as error:
             raise await self._fault(subject, credential, error.response) from None
 

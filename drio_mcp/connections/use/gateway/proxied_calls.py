@@ -17,7 +17,7 @@ from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.upstream.credentials import ISSUED
 from drio_mcp.connections.use.gateway.api_calls import SECONDS, CallApi, read_body, shown_answer
 from drio_mcp.connections.use.gateway.wider_scopes import WiderScopes
-from drio_mcp.connections.use.proxy import Passed, Proxy
+from drio_mcp.connections.use.proxy import ProviderResponse, Proxy
 from drio_mcp.outbound import OutboundError, OutboundResponse
 
 WHAT = "The API"
@@ -59,7 +59,7 @@ class ProxiedCalls:
             raise RefusedByApi(fault, answer)
         return answer
 
-    async def _find_fault(self, subject: Subject, passed: Passed, body: bytes) -> Fault | None:
+    async def _find_fault(self, subject: Subject, passed: ProviderResponse, body: bytes) -> Fault | None:
         """What is the matter with the connection, by the answer; None where nothing is, or it does not tell."""
         if passed.status not in {401, 403}:
             return None

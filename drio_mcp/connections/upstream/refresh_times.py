@@ -1,43 +1,43 @@
-"""When tokens are renewed: ahead of their end, not sooner than the provider allows, and never left to lapse unused."""
+"""When tokens are refreshed: ahead of their end, no sooner than the provider allows, never left to lapse unused."""
 
 from drio_mcp.clock import DAY, MINUTE, SECOND
 from drio_mcp.connections.catalog.schema import TokenLife
 from drio_mcp.connections.upstream.token_answers import TokenSet
 
 LEEWAY_MS = MINUTE
-"""A token that has less than this left is renewed before it is used."""
+"""A token that has less than this left is refreshed before it is used."""
 AHEAD_MS = 10 * MINUTE
-"""How long before its end a token is renewed by the background job, at most."""
+"""How long before its end a token is refreshed by the background job, at most."""
 UNUSED_MS = 30 * DAY
 """After so long a refresh token is used in any case, where nobody says when it lapses."""
 
 
 def is_ending(obtained_at: int, expires_at: int | None, life: TokenLife, now: int) -> bool:
-    """Whether a token is renewed before its next use."""
+    """Whether a token is refreshed before its next use."""
     if expires_at is None:
         return False
     return expires_at - min(LEEWAY_MS, _room(expires_at - obtained_at, life)) <= now
 
 
 def due_at(tokens: TokenSet, life: TokenLife, jitter: float) -> int | None:
-    """When the background job renews; `jitter`, from 0 up to 1, keeps many from coming at once.
+    """When the background job refreshes; `jitter`, from 0 up to 1, keeps many from coming at once.
 
-    A token that is swapped for its successor is so at half of its life: once it has run out, nothing renews it.
+    A token that is swapped for its successor is so at half of its life: once it has run out, nothing refreshes it.
     """
     unused = _kept_alive_at(tokens, life, jitter)
     if tokens.expires_at is None:
         return unused
     lifetime = tokens.expires_at - tokens.obtained_at
-    is_swapped = life.renewed_with == "access_token"
+    is_swapped = life.refreshed_with == "access_token"
     ahead = lifetime // 2 if is_swapped else int(min(AHEAD_MS, lifetime // 4) * (1 + jitter))
     at = tokens.expires_at - min(ahead, _room(lifetime, life))
     return at if unused is None else min(at, unused)
 
 
 def _room(lifetime: int, life: TokenLife) -> int:
-    """The last part of a token's life, in which it may be renewed (milliseconds)."""
-    earliest = (life.earliest_renewal_seconds or 0) * SECOND
-    return max(min(lifetime // 4 if life.renewed_with != "access_token" else lifetime, lifetime - earliest), SECOND)
+    """The last part of a token's life, in which it may be refreshed (milliseconds)."""
+    earliest = (life.earliest_refresh_seconds or 0) * SECOND
+    return max(min(lifetime // 4 if life.refreshed_with != "access_token" else lifetime, lifetime - earliest), SECOND)
 
 
 def _kept_alive_at(tokens: TokenSet, life: TokenLife, jitter: float) -> int | None:

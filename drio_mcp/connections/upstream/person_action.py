@@ -22,7 +22,7 @@ CLIENT_FAULTS = frozenset(
 """What is mended by another client id or secret."""
 
 
-def leads_on(connection: Connection) -> bool:
+def asks_consent(connection: Connection) -> bool:
     """Whether the page leads on to the provider, for consent there."""
     return connection.config["type"] in CONSENTED and "authorization_endpoint" in connection.config
 
@@ -30,7 +30,7 @@ def leads_on(connection: Connection) -> bool:
 def fields_to_enter(connection: Connection) -> tuple[str, ...]:
     """The fields of the page. Where we have a client, or get one ourselves, none is asked for."""
     config, error = connection.config, error_of(connection)
-    if not leads_on(connection):
+    if not asks_consent(connection):
         return needs_of(config).asked
     is_ours_to_get = "registration_endpoint" in config and error is not Code.REGISTRATION_REFUSED
     if connection.client is not None and "client_id" not in config:
@@ -56,9 +56,11 @@ def _of_client(client: ClientInUse, error: Code | None, *, is_ours_to_get: bool)
     return CLIENT if is_refused and (client.is_manual or not is_ours_to_get) else ()
 
 
-def is_for_app(connection: Connection) -> bool:
+def is_client_for_app(connection: Connection) -> bool:
     """Whether a client that is entered on the page is kept for the whole app, rather than for the connection."""
-    return "client_id" in fields_to_enter(connection) and leads_on(connection) and "client_id" not in connection.config
+    return (
+        "client_id" in fields_to_enter(connection) and asks_consent(connection) and "client_id" not in connection.config
+    )
 
 
 def needs_person(connection: Connection) -> bool:
@@ -66,9 +68,9 @@ def needs_person(connection: Connection) -> bool:
     status = connection.row.status
     if is_proven(connection) or status == Status.DISABLED or connection.config["type"] == ConfigType.NONE:
         return False
-    if leads_on(connection):
+    if asks_consent(connection):
         return True
-    return status != Status.PENDING and bool(fields_to_enter(connection)) and not is_lost(connection)
+    return status != Status.PENDING and bool(fields_to_enter(connection)) and not is_discovery_failed(connection)
 
 
 def is_mended_on_page(connection: Connection, code: Code, sentence: str) -> bool:
@@ -84,7 +86,7 @@ def is_mended_on_page(connection: Connection, code: Code, sentence: str) -> bool
     return code in CLIENT_FAULTS and not is_registrable(connection) and needs_person(connection)
 
 
-def is_lost(connection: Connection) -> bool:
+def is_discovery_failed(connection: Connection) -> bool:
     """Whether it ended with its discovery, so that no click helps: only looking again, or entering it all by hand."""
     error = error_of(connection)
     is_hopeless = error in NEXT_STEPS and error is not Code.UNSUPPORTED_AUTH

@@ -31,7 +31,7 @@ class AppGateway:
 
 
 @dataclass(frozen=True, slots=True)
-class Neighbours:
+class GatewayNeeds:
     """The rooms that the gateway builds on."""
 
     providers: Providers
@@ -42,7 +42,7 @@ class Neighbours:
     proxy: Proxy
 
 
-def build_app_gateway(foundations: Foundations, rooms: Neighbours) -> AppGateway:
+def build_app_gateway(foundations: Foundations, rooms: GatewayNeeds) -> AppGateway:
     """Put it together; nothing is read and nothing is sent."""
     db, clock = foundations.db, foundations.clock
     wider_scopes = WiderScopes(db, clock)

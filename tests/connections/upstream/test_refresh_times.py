@@ -1,10 +1,10 @@
-"""When tokens are renewed, by what the provider's entry says of their life."""
+"""When tokens are refreshed, by what the provider's entry says of their life."""
 
 import pytest
 
 from drio_mcp.clock import DAY, HOUR, MINUTE, SECOND
 from drio_mcp.connections.catalog.schema import TokenLife
-from drio_mcp.connections.upstream.renewal_times import due_at, is_ending
+from drio_mcp.connections.upstream.refresh_times import due_at, is_ending
 from drio_mcp.connections.upstream.token_answers import TokenSet
 from drio_mcp.opaque import Secret
 
@@ -29,8 +29,8 @@ def tokens(expires: int | None, refresh: str | None = "r", refresh_expires: int 
     [
         (TokenLife(), tokens(HOUR), HOUR - 10 * MINUTE),
         (TokenLife(), tokens(8 * MINUTE), 6 * MINUTE),
-        (TokenLife(earliest_renewal_seconds=570), tokens(600 * SECOND), 570 * SECOND),
-        (TokenLife(renewed_with="access_token", earliest_renewal_seconds=86_400), tokens(60 * DAY), 30 * DAY),
+        (TokenLife(earliest_refresh_seconds=570), tokens(600 * SECOND), 570 * SECOND),
+        (TokenLife(refreshed_with="access_token", earliest_refresh_seconds=86_400), tokens(60 * DAY), 30 * DAY),
         (TokenLife(), tokens(None), 30 * DAY),
         (TokenLife(idle_seconds=14 * 86_400), tokens(None), 10.5 * DAY),
         (TokenLife(), tokens(None, refresh_expires=8 * DAY), 6 * DAY),
@@ -53,8 +53,8 @@ def test_jitter_never_leads_beyond_the_end(jitter: float, minutes: int) -> None:
 
 
 def test_a_token_is_not_renewed_sooner_than_the_provider_allows() -> None:
-    """Exact Online: ten minutes of life, and no renewal in the first nine and a half."""
-    life = TokenLife(earliest_renewal_seconds=570)
+    """Exact Online: ten minutes of life, and no refresh in the first nine and a half."""
+    life = TokenLife(earliest_refresh_seconds=570)
     ends = NOON + 600 * SECOND
     assert not is_ending(NOON, ends, life, NOON + 569 * SECOND)
     assert is_ending(NOON, ends, life, NOON + 570 * SECOND)
