@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, WithJsonSchema
 
 from drio_mcp.connections.diagnosis_codes import Code, Mender
-from drio_mcp.connections.fields import Name, ProviderKey, Scopes
+from drio_mcp.connections.fields import Name, Scopes
 from drio_mcp.connections.record.schemas import AuthConnection, Connect
 from drio_mcp.errors import NextStep
 from drio_mcp.models import Model, Moment
@@ -72,7 +72,8 @@ class ConnectAuth(Model):
     target: str | None = Field(
         default=None, min_length=1, max_length=2048, description="URL of an MCP server, an API or a site."
     )
-    provider_key: ProviderKey | None = None
+    provider_key: str | None = Field(default=None, min_length=1, max_length=64)
+    """The key, or the words by which people call the service."""
     name: Name | None = Field(default=None, description="Another name makes another connection.")
     scopes: Scopes | None = None
     variables: Annotated[dict[str, str], WithJsonSchema(VARIABLES)] | None = None

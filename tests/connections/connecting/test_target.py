@@ -29,7 +29,8 @@ def problem_of(body: ConnectAuth) -> tuple[str, str]:
     ],
 )
 def test_words_find_providers(words: str, key: str) -> None:
-    assert read_target(ConnectAuth(target=words), PROVIDERS).provider_key == key
+    for asked in (ConnectAuth(target=words), ConnectAuth(provider_key=words)):
+        assert read_target(asked, PROVIDERS).provider_key == key
 
 
 @pytest.mark.parametrize("words", ["hubspott", "hub spot crm"])
