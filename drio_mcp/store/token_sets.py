@@ -17,7 +17,10 @@ FOREVER = 2**62
 
 @dataclass(frozen=True, slots=True)
 class TokenSetRow:
-    """Times are milliseconds; `scopes` is a JSON array, or None where the provider did not say."""
+    """Times are milliseconds; `scopes` is a JSON array, or None where the provider did not say.
+
+    `refresh_expires_at` is when the refresh token lapses unless it is used, `grant_ends_at` when it does in any case.
+    """
 
     connection_id: str
     set_id: str
@@ -27,6 +30,7 @@ class TokenSetRow:
     obtained_at: int
     expires_at: int | None
     refresh_expires_at: int | None
+    grant_ends_at: int | None
     is_refreshable: int
     due_at: int | None
     failures: int
@@ -41,8 +45,8 @@ class TokenSetRow:
 
 COLUMNS = (
     "connection_id, set_id, generation, token_type, scopes, obtained_at, expires_at, refresh_expires_at, "
-    "is_refreshable, due_at, failures, blocked_until, fault_code, fault_sentence, lease_fence, lease_until, lease_by, "
-    "attempted_at"
+    "grant_ends_at, is_refreshable, due_at, failures, blocked_until, fault_code, fault_sentence, "
+    "lease_fence, lease_until, lease_by, attempted_at"
 )
 _FREE = "lease_until = NULL, lease_by = NULL, attempted_at = NULL"
 _NO_FAULT = "failures = 0, blocked_until = NULL, fault_code = NULL, fault_sentence = NULL"
@@ -61,11 +65,11 @@ FIND_SET = Query("SELECT connection_id FROM token_sets WHERE set_id = :set_id", 
 PUT = Statement(
     f"""INSERT INTO token_sets ({COLUMNS})
         VALUES (:connection_id, :set_id, 1, :token_type, :scopes, :obtained_at, :expires_at, :refresh_expires_at,
-                :is_refreshable, :due_at, 0, NULL, NULL, NULL, 0, NULL, NULL, NULL)
+                :grant_ends_at, :is_refreshable, :due_at, 0, NULL, NULL, NULL, 0, NULL, NULL, NULL)
         ON CONFLICT (connection_id) DO UPDATE SET set_id = excluded.set_id, generation = token_sets.generation + 1,
             token_type = excluded.token_type, scopes = excluded.scopes, obtained_at = excluded.obtained_at,
             expires_at = excluded.expires_at, refresh_expires_at = excluded.refresh_expires_at,
-            is_refreshable = excluded.is_refreshable, due_at = excluded.due_at,
+            grant_ends_at = excluded.grant_ends_at, is_refreshable = excluded.is_refreshable, due_at = excluded.due_at,
             lease_fence = token_sets.lease_fence + 1, {_NO_FAULT}, {_FREE}"""  # noqa: S608
 )
 TAKE_LEASE = Query(
@@ -78,7 +82,7 @@ TAKE_LEASE = Query(
 REFRESH = Statement(
     f"""UPDATE token_sets SET generation = generation + 1, token_type = :token_type, scopes = :scopes,
               obtained_at = :obtained_at, expires_at = :expires_at, refresh_expires_at = :refresh_expires_at,
-              is_refreshable = :is_refreshable, due_at = :due_at, {_NO_FAULT}, {_FREE}
+              grant_ends_at = :grant_ends_at, is_refreshable = :is_refreshable, due_at = :due_at, {_NO_FAULT}, {_FREE}
        WHERE connection_id = :connection_id AND set_id = :set_id AND generation = :generation
          AND (lease_fence = :fence OR lease_until IS NULL)"""  # noqa: S608
 )
@@ -126,6 +130,7 @@ class Refreshed:
     refresh_expires_at: int | None
     is_refreshable: int
     due_at: int | None
+    grant_ends_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,8 @@ class AuthorizationServer:
     issues_refresh_tokens: bool = True
     expires_in: int | None = 3600
     """Seconds; None leaves it out of the answer."""
+    refresh_expires_in: int | None = None
+    """Seconds, as `refresh_token_expires_in`; None leaves it out."""
     registered_secret_expires_at: int = 0
     """RFC 7591 section 3.2.1, epoch seconds."""
     requires_resource: bool = False
@@ -359,6 +361,8 @@ class AuthorizationServer:
         if refreshable:
             family.refresh_tokens.append(f"rt-{secrets.token_urlsafe(24)}")
             answer["refresh_token"] = family.refresh_tokens[-1]
+            if self.refresh_expires_in is not None:
+                answer["refresh_token_expires_in"] = self.refresh_expires_in
         return JSONResponse(answer, headers={"Cache-Control": "no-store"})
 
     async def _revoke(self, request: Request) -> Response:

@@ -24,6 +24,7 @@ from drio_mcp.connections.record.status import error_of
 from drio_mcp.connections.upstream.credentials import ISSUED, Credential, Credentials, require_usable
 from drio_mcp.connections.upstream.person_action import asks_consent
 from drio_mcp.connections.upstream.provider_rules import ProviderRules
+from drio_mcp.connections.upstream.refresh_times import ends_soon
 from drio_mcp.connections.upstream.scopes import missing_scopes
 from drio_mcp.connections.upstream.stored_tokens import ACCESS_TOKEN, REFRESH_TOKEN, StoredTokens
 from drio_mcp.connections.upstream.token_answers import audience_of
@@ -31,6 +32,7 @@ from drio_mcp.connections.upstream.token_endpoints import TokenEndpoints
 from drio_mcp.connections.upstream.token_requests import MOST_SKEW_MS
 from drio_mcp.foundations import Foundations
 from drio_mcp.store import Transaction, token_sets, upstreams
+from drio_mcp.store.token_sets import TokenSetRow
 from drio_mcp.vault import SealBroken
 
 LEFT_BY_CONSENT = frozenset(
@@ -148,6 +150,7 @@ class Examiner:
             scopes,
             expires_at,
             is_refreshable=bool(tokens and tokens.is_refreshable),
+            grant_ends_at=_soon(tokens, self._clock.now()),
             is_conclusive=case.is_conclusive,
             target=case.subject.upstream.target if case.subject.upstream is not None else None,
             lacking=case.verdict.lacking if case.verdict is not None else (),
@@ -391,3 +394,7 @@ class Examiner:
             return False
         audience = audience_of(case.credential.values[0])
         return audience is not None and wanted.rstrip("/") not in {each.rstrip("/") for each in audience}
+
+
+def _soon(tokens: TokenSetRow | None, now: int) -> int | None:
+    return tokens.grant_ends_at if tokens is not None and ends_soon(tokens.grant_ends_at, now) else None

@@ -2,7 +2,6 @@
 
 import json
 
-from drio_mcp.clock import DAY
 from drio_mcp.connections.diagnosis_codes import Code, last_error
 from drio_mcp.connections.health.findings import Examination
 from drio_mcp.connections.record import repository
@@ -10,10 +9,8 @@ from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.history import Actor, Event, record_work
 from drio_mcp.connections.record.schemas import Status
 from drio_mcp.connections.record.status import after_check
+from drio_mcp.connections.upstream.refresh_times import SOON_MS
 from drio_mcp.store import Transaction, token_sets
-
-SOON_MS = 7 * DAY
-"""How long before its end a token that cannot be refreshed is called expiring, at most; else a quarter of its life."""
 
 
 def conclude(
@@ -58,6 +55,8 @@ def _after(tx: Transaction, before: Connection, examination: Examination, now: i
 
 def _ends_soon(tx: Transaction, examination: Examination, now: int) -> bool:
     """Whether the credential ends soon and nothing but a person can renew it."""
+    if examination.grant_ends_at is not None:
+        return True
     ends = examination.expires_at
     if ends is None or examination.is_refreshable:
         return False

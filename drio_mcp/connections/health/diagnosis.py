@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from drio_mcp.clock import rfc3339
 from drio_mcp.connections.connecting.links import Links
 from drio_mcp.connections.diagnosis_codes import Fault
 from drio_mcp.connections.health.checks import Examiner
@@ -30,7 +31,7 @@ class Diagnoses:
         examination = await self._examiner.examine(found.id, is_dry=True, is_thorough=True)
         if examination is None:
             raise NotFound("Auth connection not found")
-        return DiagnosisAnswer(diagnosis=self._told(actor, _with_lacking(examination)))
+        return DiagnosisAnswer(diagnosis=self._told(actor, _with_forecast(_with_lacking(examination))))
 
     async def of(self, actor: Actor, connection: Connection, error: Fault) -> Diagnosis:
         """The diagnosis of a use that failed, with what is known without looking any further."""
@@ -47,7 +48,9 @@ class Diagnoses:
     def _told(self, actor: Actor, examination: Examination) -> Diagnosis:
         connection, code = examination.connection, examination.code
         connect = None
-        if is_mended_on_page(connection, code, examination.sentence) and not is_operators_to_mend(connection, code):
+        is_forecast = examination.is_ok and examination.grant_ends_at is not None
+        is_persons = is_mended_on_page(connection, code, examination.sentence) or is_forecast
+        if is_persons and not is_operators_to_mend(connection, code):
             connect = self._links.derive(actor.user_id, connection)
         return diagnosis_of(
             connection,
@@ -57,6 +60,16 @@ class Diagnoses:
             connect=connect,
             target=examination.target,
         )
+
+
+def _with_forecast(examination: Examination) -> Examination:
+    """A grant that its provider ends soon works until then, and the diagnosis says so beforehand."""
+    if not examination.is_ok or examination.grant_ends_at is None:
+        return examination
+    until = rfc3339(examination.grant_ends_at)
+    line = DiagnosisEvidence(check="grant", result="passed", detail=f"The provider ends the grant at {until}")
+    sentence = f"It works until {until}, when the provider ends the grant; allow it again before"
+    return replace(examination, sentence=sentence, evidence=(*examination.evidence, line))
 
 
 def _with_lacking(examination: Examination) -> Examination:

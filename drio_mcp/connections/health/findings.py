@@ -27,6 +27,8 @@ class Examination:
     scopes: tuple[str, ...] | None = None
     expires_at: int | None = None
     is_refreshable: bool = False
+    grant_ends_at: int | None = None
+    """When the person has to allow it again, whatever is renewed until then; where that is soon."""
     is_conclusive: bool = True
     target: str | None = None
     lacking: tuple[LeftOut, ...] = ()

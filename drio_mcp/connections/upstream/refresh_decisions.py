@@ -15,7 +15,7 @@ from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.history import Actor, Event
 from drio_mcp.connections.record.status import BROKEN_GRANT, passes_at_refresh
 from drio_mcp.connections.upstream.leases import LEASE_MS, NOTHING_ENDED, Ended, Taken
-from drio_mcp.connections.upstream.refresh_times import due_at, is_ending
+from drio_mcp.connections.upstream.refresh_times import due_at, grant_end, is_ending
 from drio_mcp.connections.upstream.stored_tokens import ACCESS_TOKEN, ORPHAN, REFRESH_TOKEN, StoredTokens
 from drio_mcp.connections.upstream.token_answers import Refusal, TokenSet
 from drio_mcp.connections.upstream.token_endpoints import TokenEndpoints
@@ -30,6 +30,8 @@ BACKOFF_MS = 30 * SECOND
 UNKNOWN_END_MS = MINUTE
 """The least backoff after an attempt of which nobody knows whether it used up the refresh token."""
 LONGEST_BACKOFF_MS = HOUR
+FUTURE_MS = 10 * MINUTE
+"""How far clocks of several machines may differ."""
 LONGEST_WAIT_MS = DAY
 """What a provider may say with `Retry-After`, at most."""
 JOB = Actor.job("token refresh")
@@ -108,9 +110,10 @@ class RefreshDecisions:
             raise Fault(Code.SECRET_UNAVAILABLE) from None
 
     def is_ending(self, connection: Connection, row: TokenSetRow) -> bool:
-        """Whether the access token has run out, or is about to."""
-        life = self._tokens.rules(connection).entry.tokens
-        return is_ending(row.obtained_at, row.expires_at, life, self._clock.now())
+        """Whether the access token has run out, or is about to; one from the future may have, since clocks are set."""
+        life, now = self._tokens.rules(connection).entry.tokens, self._clock.now()
+        is_from_future = bool(row.is_refreshable) and row.obtained_at > now + FUTURE_MS
+        return is_from_future or is_ending(row.obtained_at, row.expires_at, life, now)
 
     def begin(
         self,
@@ -279,6 +282,7 @@ class RefreshDecisions:
         return self._tokens.refresh(tx, JOB, connection, held, self._refreshed(connection, tokens), tokens)
 
     def _refreshed(self, connection: Connection, tokens: TokenSet) -> Refreshed:
+        life = self._tokens.rules(connection).entry.tokens
         return Refreshed(
             token_type=tokens.token_type,
             scopes=None if tokens.scopes is None else json.dumps(list(tokens.scopes)),
@@ -286,7 +290,8 @@ class RefreshDecisions:
             expires_at=tokens.expires_at,
             refresh_expires_at=tokens.refresh_expires_at,
             is_refreshable=int(tokens.refresh_token is not None),
-            due_at=due_at(tokens, self._tokens.rules(connection).entry.tokens, self._jitter()),
+            due_at=due_at(tokens, life, self._jitter()),
+            grant_ends_at=grant_end(tokens, life),
         )
 
     def _retry_at(self, failures: int, refusal: Refusal) -> int:

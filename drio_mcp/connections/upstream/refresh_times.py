@@ -3,6 +3,7 @@
 from drio_mcp.clock import DAY, MINUTE, SECOND
 from drio_mcp.connections.catalog.schema import TokenLife
 from drio_mcp.connections.upstream.token_answers import TokenSet
+from drio_mcp.store.token_sets import TokenSetRow
 
 LEEWAY_MS = MINUTE
 """A token that has less than this left is refreshed before it is used."""
@@ -10,6 +11,35 @@ AHEAD_MS = 10 * MINUTE
 """How long before its end a token is refreshed by the background job, at most."""
 UNUSED_MS = 30 * DAY
 """After so long a refresh token is used in any case, where nobody says when it lapses."""
+
+
+SOON_MS = 7 * DAY
+"""How long before its end a grant, or a token that cannot be renewed, is called expiring, at most."""
+STEADY_MS = 2 * MINUTE
+"""Two answers that are closer together do not tell whether the end of a refresh token moves."""
+
+
+def grant_end(tokens: TokenSet, life: TokenLife) -> int | None:
+    """When the grant of a new consent ends whatever we do (milliseconds), as far as provider and catalog tell."""
+    if tokens.refresh_token is None or (life.rotates is not False and life.refresh_lifetime_seconds is None):
+        return None
+    return tokens.refresh_expires_at
+
+
+def grant_end_after_refresh(before: TokenSetRow, tokens: TokenSet, life: TokenLife) -> int | None:
+    """The same after a refresh: where refresh tokens end at the same moment as before, the grant does."""
+    told, known = tokens.refresh_expires_at, before.refresh_expires_at
+    if life.refresh_lifetime_seconds is not None or told is None or known is None:
+        return before.grant_ends_at
+    passed = tokens.obtained_at - before.obtained_at
+    if passed < STEADY_MS:
+        return before.grant_ends_at
+    return told if told - known < passed // 2 else None
+
+
+def ends_soon(grant_ends_at: int | None, now: int) -> bool:
+    """Whether the person has to allow it again soon."""
+    return grant_ends_at is not None and grant_ends_at - now < SOON_MS
 
 
 def is_ending(obtained_at: int, expires_at: int | None, life: TokenLife, now: int) -> bool:

@@ -24,6 +24,7 @@ from drio_mcp.connections.upstream.client_findings import (
     note_resource_refused,
 )
 from drio_mcp.connections.upstream.provider_rules import ProviderRules
+from drio_mcp.connections.upstream.refresh_times import ends_soon, grant_end_after_refresh
 from drio_mcp.connections.upstream.token_answers import Refusal, TokenSet
 from drio_mcp.opaque import Secret
 from drio_mcp.store import Transaction, token_sets
@@ -81,7 +82,7 @@ class StoredTokens:
         token_sets.put(tx, connection.id, set_id, _if_refreshable(refreshed, bool(refreshed.is_refreshable)))
         self._seal(tx, connection, tokens)
         note_auth_method(tx, connection.client, tokens.auth_method)
-        return self._mark_working(tx, actor, connection, tokens, event)
+        return self._mark_working(tx, actor, connection, tokens, event, refreshed.grant_ends_at)
 
     def refresh(
         self,
@@ -105,6 +106,8 @@ class StoredTokens:
             tokens = replace(tokens, scopes=tuple(json.loads(stored.scopes)))
         if tokens.refresh_token is None and tokens.refresh_expires_at is None:
             refreshed = replace(refreshed, refresh_expires_at=stored.refresh_expires_at)
+        life = self.rules(connection).entry.tokens
+        refreshed = replace(refreshed, grant_ends_at=grant_end_after_refresh(stored, tokens, life))
         refreshed = _if_refreshable(refreshed, bool(stored.is_refreshable) or tokens.refresh_token is not None)
         if not token_sets.refresh(tx, connection.id, held, refreshed):
             return False
@@ -114,7 +117,7 @@ class StoredTokens:
         note_auth_method(tx, connection.client, tokens.auth_method)
         if tokens.without_resource:
             note_resource_refused(tx, connection)
-        self._mark_working(tx, actor, connection, tokens, Event.TOKEN_REFRESHED)
+        self._mark_working(tx, actor, connection, tokens, Event.TOKEN_REFRESHED, refreshed.grant_ends_at)
         return True
 
     def mark_refused(self, tx: Transaction, actor: Actor, connection: Connection, refusal: Refusal) -> None:
@@ -137,14 +140,20 @@ class StoredTokens:
         sealing.seal(tx, self._vault, connection.id, values, self.origins(connection), self._clock.now())
 
     def _mark_working(
-        self, tx: Transaction, actor: Actor, connection: Connection, tokens: TokenSet, event: Event
+        self,
+        tx: Transaction,
+        actor: Actor,
+        connection: Connection,
+        tokens: TokenSet,
+        event: Event,
+        grant_ends_at: int | None,
     ) -> Connection:
         """A token that was just issued is evidence that the connection works."""
         now, row = self._clock.now(), connection.row
         asked = tuple(connection.config.get("scopes", ()))
         granted = tokens.scopes if tokens.scopes is not None else asked  # RFC 6749 section 5.1: absent means as asked
         working = connection.with_row(
-            status=unless_disabled(connection, Status.VALID),
+            status=unless_disabled(connection, Status.EXPIRING if ends_soon(grant_ends_at, now) else Status.VALID),
             grants=json.dumps(list(granted)),
             last_validated_at=now,
             last_error=None,

@@ -206,6 +206,26 @@ async def test_a_token_that_only_a_person_can_renew_is_expiring_before_it_ends(
     assert early.check.expires_at == late.check.expires_at == "2026-04-24T12:00:00.000Z"
 
 
+async def test_a_grant_that_its_provider_ends_is_told_beforehand(tmp_path: Path, clock: FakeClock) -> None:
+    """`refresh_token_expires_in` counts down, whatever is renewed: 20 days at consent, 5 days fifteen days later."""
+    async with mcp(tmp_path, clock, refresh_expires_in=20 * 86_400) as scene:
+        here = scene.here
+        early = await here.services.diagnoses.diagnose(here.actor, here.app_id, scene.auth.id)
+        clock.advance(days=15)
+        scene.server.refresh_expires_in = 5 * 86_400
+        refreshed = await here.services.use.refresh(here.actor, here.app_id, scene.auth.id)
+        checked = await validate(scene)
+        late = await here.services.diagnoses.diagnose(here.actor, here.app_id, scene.auth.id)
+        scene.server.refresh_expires_in = 20 * 86_400
+        again = await here.consent(scene.auth)
+    assert early.diagnosis.next_step.url is None
+    assert (refreshed.auth.status, checked.auth.status) == (Status.EXPIRING, Status.EXPIRING)
+    assert late.diagnosis.code == "ok"
+    assert "2026-04-04T12:00:00.000Z" in late.diagnosis.summary
+    assert late.diagnosis.next_step.url is not None
+    assert again.status is Status.VALID
+
+
 async def test_scopes_that_were_taken_back_are_named(tmp_path: Path, clock: FakeClock) -> None:
     async with mcp(tmp_path, clock) as scene:
         for family in scene.server.families:

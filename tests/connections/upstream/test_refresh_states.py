@@ -199,6 +199,17 @@ async def test_a_process_is_known_to_live_and_to_be_dead(tmp_path: Path) -> None
     assert here.how_ended(Taken("elsewhere", "set_2", 4, 0)) == Ended("set_2", 4, is_death=False)
 
 
+async def test_a_token_from_the_future_is_refreshed(bench: Bench) -> None:
+    """It was obtained while the clock was a day ahead: by the right time it would live on for a day."""
+    bench.clock.set_forward(hours=24)
+    await bench.engine.refresh.refresh(bench.connection_id)
+    bench.clock.set_forward(hours=-24)
+    token = await bench.engine.refresh.access_token(bench.connection_id)
+    assert bench.provider.log.count("token") == 2
+    assert token.expires_at is not None
+    assert token.expires_at <= bench.clock.now() + 3_600_000
+
+
 async def test_whoever_was_held_up_with_the_lease_sends_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that hangs for a minute: others may have waited for this lease long enough."""
 

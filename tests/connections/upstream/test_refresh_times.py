@@ -4,9 +4,10 @@ import pytest
 
 from drio_mcp.clock import DAY, HOUR, MINUTE, SECOND
 from drio_mcp.connections.catalog.schema import TokenLife
-from drio_mcp.connections.upstream.refresh_times import due_at, is_ending
+from drio_mcp.connections.upstream.refresh_times import due_at, ends_soon, grant_end, grant_end_after_refresh, is_ending
 from drio_mcp.connections.upstream.token_answers import TokenSet
 from drio_mcp.opaque import Secret
+from drio_mcp.store.token_sets import TokenSetRow
 
 NOON = 1_773_576_000_000
 
@@ -60,3 +61,64 @@ def test_a_token_is_not_renewed_sooner_than_the_provider_allows() -> None:
     assert is_ending(NOON, ends, life, NOON + 570 * SECOND)
     assert is_ending(NOON, ends, TokenLife(), NOON + 540 * SECOND)
     assert not is_ending(NOON, None, life, NOON + DAY)
+
+
+def stored(age: int, refresh_expires: int | None, grant_ends_at: int | None) -> TokenSetRow:
+    """A set that was obtained so long ago; the ends are counted from noon."""
+    at = None if refresh_expires is None else NOON + refresh_expires
+    return TokenSetRow(
+        connection_id="auth_1",
+        set_id="set_1",
+        generation=1,
+        token_type="Bearer",
+        scopes=None,
+        obtained_at=NOON - age,
+        expires_at=None,
+        refresh_expires_at=at,
+        grant_ends_at=grant_ends_at,
+        is_refreshable=1,
+        due_at=None,
+        failures=0,
+        blocked_until=None,
+        fault_code=None,
+        fault_sentence=None,
+        lease_fence=0,
+        lease_until=None,
+        lease_by=None,
+        attempted_at=None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("life", "given", "end"),
+    [
+        (TokenLife(), tokens(HOUR, refresh_expires=8 * DAY), None),
+        (TokenLife(rotates=False), tokens(HOUR, refresh_expires=8 * DAY), NOON + 8 * DAY),
+        (TokenLife(refresh_lifetime_seconds=86_400), tokens(HOUR, refresh_expires=DAY), NOON + DAY),
+        (TokenLife(rotates=False), tokens(HOUR, refresh=None, refresh_expires=DAY), None),
+    ],
+)
+def test_when_a_new_grant_ends_whatever_we_do(life: TokenLife, given: TokenSet, end: int | None) -> None:
+    assert grant_end(given, life) == end
+
+
+@pytest.mark.parametrize(
+    ("life", "before", "given", "end"),
+    [
+        (TokenLife(), stored(HOUR, 8 * DAY, None), tokens(HOUR, refresh_expires=8 * DAY), NOON + 8 * DAY),
+        (TokenLife(), stored(HOUR, 8 * DAY - HOUR, None), tokens(HOUR, refresh_expires=8 * DAY), None),
+        (TokenLife(), stored(HOUR, 8 * DAY - HOUR, 5), tokens(HOUR, refresh_expires=8 * DAY), None),
+        (TokenLife(), stored(SECOND, 8 * DAY, None), tokens(HOUR, refresh_expires=8 * DAY), None),
+        (TokenLife(), stored(HOUR, 8 * DAY, 5), tokens(HOUR), 5),
+        (TokenLife(refresh_lifetime_seconds=99), stored(HOUR, DAY, 5), tokens(HOUR, refresh_expires=9 * DAY), 5),
+    ],
+)
+def test_an_end_that_does_not_move_is_the_grants(
+    life: TokenLife, before: TokenSetRow, given: TokenSet, end: int | None
+) -> None:
+    """`refresh_token_expires_in` that counts down, and one that begins anew with each refresh."""
+    assert grant_end_after_refresh(before, given, life) == end
+
+
+def test_a_week_before_its_end_a_grant_ends_soon() -> None:
+    assert [ends_soon(end, NOON) for end in (None, NOON + 7 * DAY, NOON + 7 * DAY - 1)] == [False, False, True]
