@@ -1,10 +1,13 @@
 """The URL of a proxied call: the caller's path below the connection's address, and never beside it.
 
 Servers and gateways read `..`, `%2e%2e`, `\\` and `//` in more than one way. Whatever one of them could take for a step
-upwards or for another host is refused, however often it was encoded; everything else is passed on as it came.
+upwards or for another host is refused, however often it was encoded: also where an encoded `?`, `#` or `;` ends the
+segment for a server that decodes first, and where lax decoders read dots and slashes (longer forms of UTF-8, full-width
+letters). Everything else is passed on as it came.
 """
 
 import re
+import unicodedata
 from urllib.parse import quote, unquote, urlsplit
 
 from drio_mcp.errors import BadRequest
@@ -16,6 +19,9 @@ PATH_SAFE = "%/:@!$&'()*+,;=-._~"
 """RFC 3986 section 3.3: what stands in a path as it is."""
 QUERY_SAFE = PATH_SAFE + "?[]"
 BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+OVERLONG = re.compile(r"%(?:c0|c1|e0%80|f0%80%80)%[89ab][0-9a-f]", re.IGNORECASE)
+"""What decodes to ASCII where the shortest form is not insisted on (RFC 3629 section 10)."""
+ENDS_SEGMENT = re.compile("[;?#]")
 
 
 def proxied_url(base: str, path: str, query: str) -> str:
@@ -38,7 +44,9 @@ def _check(path: str) -> None:
         raise BadRequest("The path holds a percent sign that encodes nothing")
     text = path
     for _ in range(DEPTH):
-        _check_segments(text)
+        if OVERLONG.search(text):
+            raise BadRequest("The path must be UTF-8 in its shortest form")
+        _check_segments(unicodedata.normalize("NFKC", text))
         decoded = unquote(text, errors="replace")
         if decoded == text:
             return
@@ -52,6 +60,7 @@ def _check_segments(text: str) -> None:
     if text.startswith("/"):
         raise BadRequest("The path must not begin with a second slash")
     for segment in text.split("/"):
-        # what follows a semicolon is a parameter to some servers, which then look at the rest
-        if segment.partition(";")[0].strip() in {".", ".."}:
+        # what follows a semicolon is a parameter to some servers, and to those that decode first a question mark or a
+        # hash ends the path; what they look at is the rest
+        if ENDS_SEGMENT.split(segment)[0].strip() in {".", ".."}:
             raise BadRequest("The path must not hold the segments . and ..")
