@@ -106,7 +106,11 @@ class Settings(BaseSettings):
     outbound_allow: CommaSeparated = Field(
         default=(), description="`host:port,…` of private or loopback addresses that outbound calls may reach."
     )
-    secret_dir: Path | None = Field(default=None, description="Folder of secrets that `file:` references may name.")
+    secret_dir: Path | None = Field(
+        default=None,
+        description="Folder of secrets that `file:` references may name. A reference works only at the origins that "
+        "stand beside it: in the variable `DRIO_SECRET_…_ORIGINS`, or the file of its name and `.origins`.",
+    )
     redirect_schemes: CommaSeparated = Field(
         default=(), description="Further private-use schemes allowed in redirect URIs."
     )

@@ -126,7 +126,7 @@ CODES: Mapping[Code, Meaning] = {
     Code.PROVIDER_OUTAGE: _passing("The provider has an error of its own"),
     Code.CLOCK_SKEW: Meaning("Our clock and the provider's differ too much", Mender.OPERATOR, Remedy.RETRY),
     Code.ORIGIN_CHANGED: Meaning(
-        "An endpoint moved to another origin, so the secret must be entered again", Mender.PERSON, Remedy.LINK
+        "The secret would go to another place than before, so it must be entered again", Mender.PERSON, Remedy.LINK
     ),
     Code.SECRET_UNAVAILABLE: Meaning("The stored secret cannot be opened", Mender.OPERATOR, Remedy.LINK),
     Code.DISABLED: Meaning("The connection is disabled", Mender.OWNER, Remedy.UPDATE),

@@ -39,6 +39,11 @@ LIST_FIELDS_BETWEEN = Query(
     lambda connection_id, field: (connection_id, field),
 )
 """Of the connections of one page, from two indexes alone: no sealed value is read."""
+FIND_OWNER = Query(
+    """SELECT connections.app_id, apps.user_id FROM connections JOIN apps ON apps.id = connections.app_id
+       WHERE connections.id = :connection_id""",
+    lambda app_id, user_id: (app_id, user_id),
+)
 COUNT = Query("SELECT count(*) FROM secrets", int)
 LIST_AFTER = Query(
     f"""SELECT {COLUMNS} FROM secrets WHERE (connection_id, field) > (:connection_id, :field)

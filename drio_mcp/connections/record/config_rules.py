@@ -8,7 +8,7 @@ from pydantic.alias_generators import to_camel
 
 from drio_mcp.config import LOOPBACK_HOSTS
 from drio_mcp.connections.catalog.providers import ProviderFacts
-from drio_mcp.connections.config_types import needs_of
+from drio_mcp.connections.config_types import ConfigType, needs_of
 from drio_mcp.connections.fields import PLACE, origin_of
 from drio_mcp.errors import Problem
 
@@ -74,6 +74,23 @@ def allowed_origins(config: Config, facts: ProviderFacts | None) -> frozenset[st
         return own
     base = facts.base_url_at(config)
     return own | facts.origins_at(config) | ({origin_of(base)} if base is not None else set())
+
+
+def header_of(config: Config) -> tuple[str, str]:
+    """The header of a key or token and what stands before it: RFC 6750 section 2.1, unless another is named."""
+    name: str = config.get("header_name") or "Authorization"
+    prefix: str | None = config.get("header_prefix")
+    is_bearer = name.lower() == "authorization" and config.get("type") != ConfigType.API_KEY_HEADER
+    return name, prefix if prefix is not None else ("Bearer " if is_bearer else "")
+
+
+def placement(config: Config, facts: ProviderFacts | None) -> tuple[object, ...]:
+    """How a secret goes, and where below its origin (contract section 3): on a host that many share, another path,
+    header or parameter may be another tenant's inbox."""
+    base = facts.base_url_at(config) if facts is not None else config.get("api_base_url")
+    name, prefix = header_of(config)
+    path = urlsplit(base or "").path.rstrip("/")
+    return config.get("type"), path, name.lower(), prefix, config.get("query_param_name")
 
 
 STILL_NEEDED = "Still needed: "

@@ -1,7 +1,8 @@
 """From a connection and a merge patch to the connection after it. Pure: nothing is read or written here.
 
-The rule that keeps secrets home: a secret may go where it could go when it was entered. A change that admits another
-origin voids every stored secret, so that whoever can edit an endpoint still cannot have the secret sent there.
+The rule that keeps secrets home: a secret may go where and how it could go when it was entered. A change that admits
+another origin, or another place there (path, header, parameter), voids every stored secret, so that whoever can edit an
+endpoint still cannot have the secret sent there.
 """
 
 import json
@@ -22,6 +23,7 @@ from drio_mcp.connections.record.config_rules import (
     check_origins,
     check_type,
     path_of,
+    placement,
 )
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.schemas import (
@@ -210,7 +212,8 @@ def _change_reference(change: Change, before: Connection, patch: ConnectionInput
 
 
 def _void_elsewhere(change: Change, before: Connection, facts: ProviderFacts | None) -> None:
-    if change.origins <= allowed_origins(before.config, facts):
+    is_placed_alike = placement(change.after.config, facts) == placement(before.config, facts)
+    if is_placed_alike and change.origins <= allowed_origins(before.config, facts):
         return
     row = change.after.row
     voided = before.secrets - change.seals.keys() - change.removals

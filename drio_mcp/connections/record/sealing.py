@@ -1,4 +1,5 @@
-"""A connection's secrets in the store: sealed for the connection, the field and the origins they may go to."""
+"""A connection's secrets in the store: sealed for the connection, its app, its owner, the field and the origins they
+may go to. So a row that is moved to another connection, app or account in the database opens nothing there."""
 
 import asyncio
 import json
@@ -23,8 +24,11 @@ def seal(
     tx: Transaction, vault: Vault, connection_id: str, values: Mapping[str, Secret], origins: Iterable[str], now: int
 ) -> None:
     """Seal each value and store it in place of an earlier one."""
+    if not values:
+        return
+    owner = _owner(tx, connection_id)
     for field, value in values.items():
-        binding = Binding.to(connection_id, field, origins)
+        binding = Binding.to(owner, field, origins)
         sealed = vault.seal(value, binding)
         row = SecretRow(connection_id, field, sealed, json.dumps(binding.origins), key_id_of(sealed), now)
         secrets.put(tx, row)
@@ -47,7 +51,28 @@ def unseal(tx: Transaction, vault: Vault, connection_id: str, field: str, origin
     origins = tuple(json.loads(row.origins))
     if origin is not None and origin not in origins:
         raise SealBroken
-    return vault.open(row.sealed, Binding.to(connection_id, field, origins))
+    try:
+        return vault.open(row.sealed, Binding.to(_owner(tx, connection_id), field, origins))
+    except SealBroken:  # sealed by a version that bound a secret to its connection alone
+        return vault.open(row.sealed, Binding.to(connection_id, field, origins))
+
+
+def origins_of(tx: Transaction, vault: Vault, connection_id: str, field: str) -> frozenset[str] | None:
+    """What the secret was sealed for, None when there is none: nothing at all where it does not open."""
+    row = tx.one(secrets.FIND, connection_id=connection_id, field=field)
+    if row is None:
+        return None
+    try:
+        unseal(tx, vault, connection_id, field, None)
+    except SealBroken:
+        return frozenset()
+    return frozenset(json.loads(row.origins))
+
+
+def _owner(tx: Transaction, connection_id: str) -> str:
+    """Whose the secrets are."""
+    app_id, user_id = tx.one(secrets.FIND_OWNER, connection_id=connection_id) or ("", "")
+    return f"{connection_id} {app_id} {user_id}"
 
 
 class Rewrapping:

@@ -1,22 +1,20 @@
 """The credential of a connection, as it is put into a request: a header, or a parameter of the query.
 
-A credential goes to an allowed origin or nowhere. Stored secrets were sealed for their origins, so that a change of the
-configuration cannot lead them elsewhere; for tokens the present origins are checked, since every stored token is voided
-when another origin is admitted.
+A credential goes to an allowed origin or nowhere. Stored secrets and tokens were sealed for their origins, so that a
+change of the configuration cannot lead them elsewhere, not even one in the database.
 """
 
 import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 from urllib.parse import quote, unquote_plus, urlencode, urlsplit, urlunsplit
 
 from drio_mcp.clock import Clock
 from drio_mcp.connections.catalog.templates import fill
 from drio_mcp.connections.config_types import SELF_GRANTED, SIGNED, ConfigType, needs_of
 from drio_mcp.connections.diagnosis_codes import Code, Fault
-from drio_mcp.connections.record.config_rules import Config, missing, path_of, still_needed
+from drio_mcp.connections.record.config_rules import Config, header_of, missing, path_of, still_needed
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.secret_references import SecretReferences, SecretUnavailable
 from drio_mcp.connections.record.status import error_of
@@ -144,16 +142,16 @@ class Credentials:
             raise Fault(Code.ORIGIN_CHANGED, "The address is not at an origin to which the credential may be sent")
         if kind not in ISSUED:
             return self._static(tx, connection, kind, origin)
-        token = self._refresh.present(tx, connection)
+        token = self._refresh.present(tx, connection, origin)
         return None if token is None else self._issued(connection, token)
 
     async def get(self, connection: Connection, origin: str, *, refresh: bool = True) -> Credential:
         """The same; a token that is about to run out is refreshed first, unless `refresh` is false. Raises `Fault`."""
         if not refresh:
-            token = await self._db.read(self._present_token, connection)
+            token = await self._db.read(self._present_token, connection, origin)
             return self._issued(connection, replace(token, generation=None))
         found = await self._db.read(self.within, connection, origin)
-        return found or self._issued(connection, await self._refresh.access_token(connection.id))
+        return found or self._issued(connection, await self._refresh.access_token(connection.id, origin))
 
     async def refresh(self, connection: Connection, credential: Credential) -> bool:
         """Refresh a token that was refused; False where there is none to refresh. Raises `Fault`."""
@@ -188,9 +186,9 @@ class Credentials:
         """The token after a refresh, if that is needed. Raises `Fault`."""
         return await self._refresh.access_token(connection_id)
 
-    def _present_token(self, tx: Transaction, connection: Connection) -> AccessToken:
+    def _present_token(self, tx: Transaction, connection: Connection, origin: str | None = None) -> AccessToken:
         row = tx.one(token_sets.FIND, connection_id=connection.id)
-        value = self._open(tx, connection, ACCESS_TOKEN, None)
+        value = self._open(tx, connection, ACCESS_TOKEN, origin)
         if row is None or value is None:
             raise Fault(Code.AWAITING_CONSENT)
         return AccessToken(value, row.token_type, row.expires_at, tuple(json.loads(row.scopes or "[]")), row.generation)
@@ -244,9 +242,9 @@ class Credentials:
         reference = connection.row.secret_ref
         if reference is not None:
             try:
-                return self._references.read(reference)
-            except SecretUnavailable:
-                raise Fault(Code.SECRET_UNAVAILABLE) from None
+                return self._references.read(reference, origin)
+            except SecretUnavailable as error:
+                raise Fault(Code.SECRET_UNAVAILABLE, str(error)) from None
         value = self._open(tx, connection, name, origin)
         if value is None:
             raise Fault(Code.AWAITING_CONSENT)
@@ -294,7 +292,7 @@ def key_credential(config: Config, kind: ConfigType, value: Secret | None, secon
         return Credential(tuple(headers), tuple(parameters), values, path_prefix=Secret(prefix))
     if kind is ConfigType.API_KEY_QUERY:
         return Credential(tuple(headers), ((config["query_param_name"], value), *parameters), values)
-    name, prefix = _header(config)
+    name, prefix = header_of(config)
     return Credential(((name, Secret(prefix + value.reveal())), *headers), tuple(parameters), values)
 
 
@@ -316,13 +314,5 @@ def _issued(connection: Connection, rules: ProviderRules, token: Secret, generat
     config, entry = connection.config, rules.entry
     if entry.query_param_name is not None and "header_name" not in config:
         return Credential(parameters=((entry.query_param_name, token),), values=(token,), generation=generation)
-    name, prefix = _header({"header_name": entry.header_name, "header_prefix": entry.header_prefix, **config})
+    name, prefix = header_of({"header_name": entry.header_name, "header_prefix": entry.header_prefix, **config})
     return Credential(((name, Secret(prefix + token.reveal())),), values=(token,), generation=generation)
-
-
-def _header(config: Mapping[str, Any]) -> tuple[str, str]:
-    """The header of a key or token and what stands before it: RFC 6750 section 2.1, unless another is named."""
-    name: str = config.get("header_name") or "Authorization"
-    prefix: str | None = config.get("header_prefix")
-    is_bearer = name.lower() == "authorization" and config.get("type") != ConfigType.API_KEY_HEADER
-    return name, prefix if prefix is not None else ("Bearer " if is_bearer else "")

@@ -99,22 +99,26 @@ class TokenRefresh:
         """Store the tokens of a new consent, inside the caller's decision."""
         return self._decisions.keep(tx, actor, connection, tokens, event)
 
-    def present(self, tx: Transaction, connection: Connection) -> AccessToken | None:
-        """The token that may be used as it is, inside the caller's decision; None where it must be refreshed first.
+    def present(self, tx: Transaction, connection: Connection, origin: str | None = None) -> AccessToken | None:
+        """The token that may be used as it is at `origin` (None: handed to its owner), inside the caller's decision;
+        None where it must be refreshed first.
 
         Raises `Fault`.
         """
-        row, token = self._decisions.tokens_of(tx, connection)
+        row, token = self._decisions.tokens_of(tx, connection, origin)
         if row is None or token is None or self._decisions.is_ending(connection, row):
             return None
         return _access_token(row, token)
 
-    async def access_token(self, connection_id: str) -> AccessToken:
-        """A token with life left in it, refreshed if need be, by one refresh however many ask. Raises `Fault`."""
-        connection, row, token = await self._db.read(self._decisions.find, connection_id)
+    async def access_token(self, connection_id: str, origin: str | None = None) -> AccessToken:
+        """A token with life left in it for `origin`, refreshed if need be, by one refresh however many ask.
+
+        Raises `Fault`.
+        """
+        connection, row, token = await self._db.read(self._decisions.find, connection_id, origin)
         if token is None or (row is not None and self._decisions.is_ending(connection, row)):
             await self._refresh_or_make_do(connection_id, row, has_token=token is not None)
-            _, row, token = await self._db.read(self._decisions.find, connection_id)
+            _, row, token = await self._db.read(self._decisions.find, connection_id, origin)
         if row is None or token is None:
             raise Fault(Code.AWAITING_CONSENT)
         return _access_token(row, token)

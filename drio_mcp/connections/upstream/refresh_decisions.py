@@ -92,20 +92,27 @@ class RefreshDecisions:
         set_id = new_id("set", self._randomness)
         return self._tokens.keep(tx, actor, connection, set_id, self._refreshed(connection, tokens), tokens, event)
 
-    def find(self, tx: Transaction, connection_id: str) -> tuple[Connection, TokenSetRow | None, Secret | None]:
-        """The connection with its set and its access token. Raises `Fault`."""
+    def find(
+        self, tx: Transaction, connection_id: str, origin: str | None = None
+    ) -> tuple[Connection, TokenSetRow | None, Secret | None]:
+        """The connection with its set and its access token, for sending it to `origin`. Raises `Fault`."""
         connection = repository.find(tx, connection_id)
         if connection is None:
             raise Fault(Code.MISSING_CONFIGURATION, GONE)
-        return connection, *self.tokens_of(tx, connection)
+        return connection, *self.tokens_of(tx, connection, origin)
 
-    def tokens_of(self, tx: Transaction, connection: Connection) -> tuple[TokenSetRow | None, Secret | None]:
-        """The set and its access token. Raises `Fault`."""
+    def tokens_of(
+        self, tx: Transaction, connection: Connection, origin: str | None = None
+    ) -> tuple[TokenSetRow | None, Secret | None]:
+        """The set and its access token, for sending it to `origin` (None: for handing it to its owner). Raises `Fault`.
+
+        It opens only for the origins that it was issued for, whatever the configuration says by now.
+        """
         if connection.is_disabled:
             raise Fault(Code.DISABLED)
         row = tx.one(token_sets.FIND, connection_id=connection.id)
         try:
-            return row, self._tokens.unseal(tx, connection, ACCESS_TOKEN)
+            return row, self._tokens.unseal(tx, connection, ACCESS_TOKEN, origin)
         except SealBroken:
             raise Fault(Code.SECRET_UNAVAILABLE) from None
 

@@ -80,7 +80,7 @@ class StoredTokens:
         connection = _with_facts(connection, tokens.facts)
         sealing.remove(tx, connection.id, ISSUED_SECRETS)
         token_sets.put(tx, connection.id, set_id, _if_refreshable(refreshed, bool(refreshed.is_refreshable)))
-        self._seal(tx, connection, tokens)
+        self._seal(tx, connection, tokens, self.origins(connection))
         note_auth_method(tx, connection.client, tokens.auth_method)
         return self._mark_working(tx, actor, connection, tokens, event, refreshed.grant_ends_at)
 
@@ -113,7 +113,7 @@ class StoredTokens:
             return False
         connection = _with_facts(connection, {**connection.config.get("provider_facts", {}), **tokens.facts})
         sealing.remove(tx, connection.id, (ORPHAN,))
-        self._seal(tx, connection, tokens)
+        self._seal(tx, connection, tokens, self._renewed_for(tx, connection))
         note_auth_method(tx, connection.client, tokens.auth_method)
         if tokens.without_resource:
             note_resource_refused(tx, connection)
@@ -133,11 +133,21 @@ class StoredTokens:
         """Keep an answer that came too late to be stored."""
         sealing.seal(tx, self._vault, connection.id, {ORPHAN: payload}, self.origins(connection), self._clock.now())
 
-    def _seal(self, tx: Transaction, connection: Connection, tokens: TokenSet) -> None:
+    def _renewed_for(self, tx: Transaction, connection: Connection) -> frozenset[str]:
+        """Where renewed tokens may go: where those may that they follow, or the secret that they were got with. Else
+        whoever edits the configuration in the database would have the next token."""
+        present = self.origins(connection)
+        for field in (REFRESH_TOKEN, ACCESS_TOKEN, "client_secret", "private_key"):
+            sealed_for = sealing.origins_of(tx, self._vault, connection.id, field)
+            if sealed_for is not None:
+                return present & sealed_for
+        return present
+
+    def _seal(self, tx: Transaction, connection: Connection, tokens: TokenSet, origins: frozenset[str]) -> None:
         values = {ACCESS_TOKEN: tokens.access_token}
         if tokens.refresh_token is not None:
             values[REFRESH_TOKEN] = tokens.refresh_token
-        sealing.seal(tx, self._vault, connection.id, values, self.origins(connection), self._clock.now())
+        sealing.seal(tx, self._vault, connection.id, values, origins, self._clock.now())
 
     def _mark_working(
         self,

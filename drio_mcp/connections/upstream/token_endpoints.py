@@ -68,7 +68,7 @@ class TokenEndpoints:
         config, origin = connection.config, origin_of(url)
         reference = connection.row.secret_ref
         if reference is not None:
-            private_key: Secret | None = self._referred(reference)
+            private_key: Secret | None = self._referred(reference, origin)
         else:
             private_key = self._tokens.unseal(tx, connection, "private_key", origin)
         if private_key is None:
@@ -83,11 +83,11 @@ class TokenEndpoints:
         passphrase = self._tokens.unseal(tx, connection, "passphrase", origin)
         return Assertion(rules.entry.assertion, values, private_key, passphrase, config.get("key_id"))
 
-    def _referred(self, reference: str) -> Secret:
+    def _referred(self, reference: str, origin: str) -> Secret:
         try:
-            return self._references.read(reference)
-        except SecretUnavailable:
-            raise Fault(Code.SECRET_UNAVAILABLE) from None
+            return self._references.read(reference, origin)
+        except SecretUnavailable as error:
+            raise Fault(Code.SECRET_UNAVAILABLE, str(error)) from None
 
     def _client_secret(self, tx: Transaction, connection: Connection, origin: str) -> Secret | None:
         """The secret, if it may go to the token endpoint's origin; a provider client's goes to its token endpoint."""
@@ -96,4 +96,4 @@ class TokenEndpoints:
         reference = connection.row.secret_ref
         if reference is None or connection.config["type"] in ASSERTED:  # whose reference is that of the private key
             return self._tokens.unseal(tx, connection, "client_secret", origin)
-        return self._referred(reference)
+        return self._referred(reference, origin)

@@ -57,7 +57,7 @@ async def test_secrets_read_as_the_mask_and_are_sealed(any_desk: Desk) -> None:
     assert made.auth.config.api_key == MASK
     assert made.auth.secret_ref == f"sealed://{made.auth.id}"
     assert await any_desk.secret(made, "api_key", "https://api.weather.example") == "s3cret-value"
-    kept = await any_desk.update(made, {"config": {"apiKey": MASK, "headerName": "X-Key"}})
+    kept = await any_desk.update(made, {"config": {"apiKey": MASK, "isDefault": True}})
     assert kept.auth.config.api_key == MASK
     assert await any_desk.secret(made, "api_key") == "s3cret-value"
     removed = await any_desk.update(made, {"config": {"apiKey": None}})

@@ -20,10 +20,19 @@ def folder(tmp_path: Path) -> Path:
     (folder / "loop").symlink_to("loop")
     os.mkfifo(folder / "pipe")
     (folder / "large").write_text("x" * 70_000)
+    for name in ("deep/key.txt", "in", "large", "pipe", "out", "none"):
+        (folder / f"{name}.origins").write_text("https://other.example\n\nhttps://api.example\n")
     return folder
 
 
-ENVIRON = {"DRIO_SECRET_A": "a value", "DRIO_SECRET_DIR": "/run", "DRIO_KEYS": "ring", "PATH": "/bin"}
+HOME = "https://api.example"
+ENVIRON = {
+    "DRIO_SECRET_A": "a value",
+    "DRIO_SECRET_A_ORIGINS": " https://other.example,HTTPS://API.example:443/ ",
+    "DRIO_SECRET_DIR": "/run",
+    "DRIO_KEYS": "ring",
+    "PATH": "/bin",
+}
 
 
 @pytest.mark.parametrize(
@@ -38,7 +47,7 @@ ENVIRON = {"DRIO_SECRET_A": "a value", "DRIO_SECRET_DIR": "/run", "DRIO_KEYS": "
 def test_what_may_be_named_is_read(folder: Path, reference: str, value: str) -> None:
     references = SecretReferences(folder, ENVIRON)
     assert references.problem(reference) is None
-    assert references.read(reference).reveal() == value
+    assert references.read(reference, HOME).reveal() == value
 
 
 @pytest.mark.parametrize(
@@ -48,6 +57,8 @@ def test_what_may_be_named_is_read(folder: Path, reference: str, value: str) -> 
         "env:PATH",
         "env:DRIO_SECRET_",
         "env:DRIO_SECRET_DIR",
+        "env:DRIO_SECRET_A_ORIGINS",
+        "file:in.origins",
         "env:drio_secret_a",
         "env:DRIO_SECRET_A\n",
         "file:",
@@ -66,7 +77,7 @@ def test_nothing_else_can_be_named(folder: Path, reference: str) -> None:
     references = SecretReferences(folder, ENVIRON)
     assert references.problem(reference) is not None
     with pytest.raises(SecretUnavailable):
-        references.read(reference)
+        references.read(reference, HOME)
 
 
 @pytest.mark.parametrize("reference", ["env:DRIO_SECRET_B", "file:none", "file:deep", "file:pipe", "file:large"])
@@ -74,7 +85,56 @@ def test_what_cannot_be_read_now_is_unavailable(folder: Path, reference: str) ->
     references = SecretReferences(folder, ENVIRON)
     assert references.problem(reference) is None
     with pytest.raises(SecretUnavailable):
-        references.read(reference)
+        references.read(reference, HOME)
+
+
+@pytest.mark.parametrize(
+    ("origin", "reference", "named"),
+    [
+        ("https://evil.example", "env:DRIO_SECRET_A", "DRIO_SECRET_A_ORIGINS"),
+        ("https://api.example.evil.example", "env:DRIO_SECRET_A", "DRIO_SECRET_A_ORIGINS"),
+        ("http://api.example", "env:DRIO_SECRET_A", "DRIO_SECRET_A_ORIGINS"),
+        (HOME, "env:DRIO_SECRET_ALONE", "DRIO_SECRET_ALONE_ORIGINS"),
+        ("https://evil.example", "file:deep/key.txt", "deep/key.txt.origins"),
+        (HOME, "file:alone", "alone.origins"),
+        (None, "env:DRIO_SECRET_A", "proxy"),
+    ],
+)
+def test_a_secret_goes_where_the_operator_said_and_nowhere_else(
+    folder: Path, origin: str | None, reference: str, named: str
+) -> None:
+    """Contract section 1, `DRIO_SECRET_DIR`: the origins stand beside the secret; without them it goes nowhere."""
+    (folder / "alone").write_text("a value")
+    references = SecretReferences(folder, ENVIRON | {"DRIO_SECRET_ALONE": "a value"})
+    with pytest.raises(SecretUnavailable, match=named) as raised:
+        references.read(reference, origin)
+    assert "evil" not in str(raised.value)
+
+
+@pytest.mark.parametrize("swapped", ["deep", "deep/key.txt"])
+def test_a_folder_that_is_swapped_for_a_link_on_the_way_leads_nowhere(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swapped: str
+) -> None:
+    """What is opened is checked, and not what was named: the link is put there between the two."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "key.txt").write_text("not yours")
+    references = SecretReferences(folder, {})
+    looked = references._locate
+
+    def look_and_swap(reference: str) -> object:
+        found = looked(reference)
+        if reference == "file:deep/key.txt" and not (folder / swapped).is_symlink():
+            (folder / swapped).rename(folder / "aside")
+            outside = tmp_path / "elsewhere" / "key.txt" if swapped.endswith(".txt") else tmp_path / "elsewhere"
+            (folder / swapped).symlink_to(outside)
+        return found
+
+    assert references.read("file:deep/key.txt", HOME).reveal() == "deep secret"
+    monkeypatch.setattr(references, "problem", lambda _: None)
+    monkeypatch.setattr(references, "_origins_of", lambda _: {HOME})
+    monkeypatch.setattr(references, "_locate", look_and_swap)
+    with pytest.raises(SecretUnavailable):
+        references.read("file:deep/key.txt", HOME)
 
 
 def test_without_a_folder_there_are_no_files() -> None:
@@ -85,7 +145,7 @@ def test_without_a_folder_there_are_no_files() -> None:
 
 def test_a_link_in_a_circle_is_no_secret(folder: Path) -> None:
     with pytest.raises(SecretUnavailable):
-        SecretReferences(folder, {}).read("file:loop")
+        SecretReferences(folder, {}).read("file:loop", HOME)
 
 
 async def test_only_operators_may_refer(operator: Desk) -> None:

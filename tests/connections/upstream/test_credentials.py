@@ -37,6 +37,7 @@ async def test_an_operators_reference_is_read_when_it_is_used(
     async with keyed(tmp_path, clock) as scene:
         await scene.here.services.db.write(lambda tx: tx.run(REFER, id=scene.auth.id))
         if environ:
+            environ = environ | {"DRIO_SECRET_KEY_ORIGINS": scene.provider.origin}
             found = await credential(scene, scene.provider.origin, environ)
             assert found.header_pairs() == [("X-Api-Key", "from the environment")]
         else:
