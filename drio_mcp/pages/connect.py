@@ -166,13 +166,12 @@ def _form_targets(view: LinkView) -> tuple[str, ...]:
 
 
 def _warning(view: LinkView) -> str | None:
-    """Whoever redeems the consent gets the access. That this is another server is usual, and worth a look."""
-    if view.consent_at is None or view.is_published or view.answered_at in {None, view.consent_at}:
+    """Whoever redeems the consent gets the access. A stranger's metadata can name an honest server's sign-in page."""
+    if view.consent_at is None or view.is_vouched:
         return None
-    return (
-        f"You allow access at {view.consent_at}, and {view.answered_at} receives it. These addresses were entered by "
-        "hand. Go on only if you know both."
-    )
+    source = "The second one says so itself, and nobody else does" if view.is_published else "Both were entered by hand"
+    said = f"You allow access at {view.consent_at}, and {view.answered_at} receives it. {source}."
+    return f"{said} Go on only if you know both."
 
 
 def _told(auth: AuthConnection) -> dict[str, Any]:

@@ -225,7 +225,9 @@ def test_the_same_by_tools(bench: Bench) -> None:
 
 def test_the_example_of_the_documentation_runs(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     code = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)[0]
-    bench.stage.api.patch(f"/{bench.oauth}", json={"config": {"apiBaseUrl": bench.provider.origin}})
+    moved = {"apiBaseUrl": bench.provider.origin, "clientSecret": list(bench.server.clients.values())[-1].secret}
+    bench.stage.api.patch(f"/{bench.oauth}", json={"config": moved})
+    bench.stage.consent(bench.oauth)  # another path is another place, which its person allows anew
     for name, value in {
         "DRIO_URL": bench.stage.server.url,
         "DRIO_APP": bench.stage.app_id,

@@ -133,10 +133,10 @@ async def test_an_unknown_button_does_nothing(console: Console) -> None:
 async def test_editing_changes_what_was_changed_and_nothing_else(console: Console) -> None:
     auth = await console.create({**with_key(), "status": "valid"})
     page = await console.visitor.get(f"{console.at(auth)}/edit")
-    answer = await console.visitor.submit(page, console.at(auth), name="Weather service", headerName="X-Key")
+    answer = await console.visitor.submit(page, console.at(auth), name="Weather service", headerName="X-API-KEY")
     assert answer.headers["location"] == f"{console.at(auth)}?done=saved"
     after = await console.read(auth)
-    assert (after.name, after.config.header_name) == ("Weather service", "X-Key")
+    assert (after.name, after.config.header_name) == ("Weather service", "X-API-KEY")
     assert after.config.header_prefix == "Key ", "the space that ends it is part of it"
     assert after.config.api_key == "********"
     assert after.status is Status.VALID

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import Field
@@ -215,6 +216,24 @@ class Providers:
     def nearest(self, words: str) -> Sequence[str]:
         """The keys of those of the catalog that were perhaps meant, the likeliest first."""
         return nearest((facts for facts in self._known() if facts.entry is not None), words)
+
+    def vouches_for(self, key: str, config: Mapping[str, Any]) -> bool:
+        """Whether authorization and token endpoint belong together: at one origin, or by the catalog's word, which the
+        provider of the connection or any other gives. That metadata names both proves nothing: whoever publishes it may
+        name another's sign-in page and an own token endpoint."""
+        given = [config[name] for name in ENDPOINTS]
+        if any("{" in each for each in given):  # of the catalog, with a part that is not filled in yet
+            return True
+        pair = (origin_of(given[0]), origin_of(given[1]))
+        facts = self.find(key)
+        is_own = facts is not None and facts.entry is not None and set(pair) <= facts.origins_at(config)
+        return pair[0] == pair[1] or is_own or pair in self._pairs
+
+    @cached_property
+    def _pairs(self) -> frozenset[tuple[str, str]]:
+        """The origins of the authorization and token endpoints of all entries."""
+        pairs = [[facts.defaults.get(name) for name in ENDPOINTS[:2]] for facts in self._known()]
+        return frozenset((origin_of(one), origin_of(other)) for one, other in pairs if one and other)
 
     def _known(self) -> Sequence[ProviderFacts]:
         return [facts for key in (*GENERICS, *self._catalog.keys) if (facts := self.find(key)) is not None]

@@ -102,7 +102,9 @@ class LinkView:
     answered_at: str | None = None
     """Origin that gets to redeem the consent."""
     is_published: bool = True
-    """Whether these two belong together by the provider's metadata, or by the catalog."""
+    """Whether the provider's metadata names these two, or the catalog."""
+    is_vouched: bool = True
+    """Whether they belong together: one origin, or by the catalog."""
     setup: ClientSetup | None = None
     """What to do at the provider, where a client has to be made there by hand."""
     scopes: tuple[str, ...] = ()
@@ -272,6 +274,8 @@ class Links:
             consent_at=origin_of(config["authorization_endpoint"]),
             answered_at=origin_of(config["token_endpoint"]) if "token_endpoint" in config else None,
             is_published=any(all(each.get(name) == config.get(name) for name in pair) for each in published),
+            is_vouched="token_endpoint" not in config
+            or self._providers.vouches_for(connection.row.provider_key, config),
             setup=self._setup(connection),
             scopes=tuple(config.get("scopes", ())),
         )

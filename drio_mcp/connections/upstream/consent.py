@@ -20,6 +20,7 @@ from drio_mcp.clock import MINUTE
 from drio_mcp.connections.catalog.entries import CatalogEntry
 from drio_mcp.connections.catalog.providers import Providers
 from drio_mcp.connections.diagnosis_codes import Code, Fault
+from drio_mcp.connections.fields import origin_of
 from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.clients import client_for_consent, client_of
 from drio_mcp.connections.record.config_rules import still_needed
@@ -89,6 +90,8 @@ class ConsentRequest:
     """Where the tokens may go, as the person saw it."""
     provider_client_id: str | None = None
     """Which of our clients was named; None for the connection's own."""
+    issuer_origin: str | None = None
+    """Where no metadata names the issuer: the origin that an `iss` must have, the one that gets the code."""
 
 
 class ProviderConsent:
@@ -247,6 +250,7 @@ class ProviderConsent:
             raise Fault(Code.MISSING_CONFIGURATION, still_needed(*lacking))
         # Metadata speaks for its own endpoints only: others that were entered by hand may be another server's.
         is_described = server.get("authorization_endpoint") == config["authorization_endpoint"]
+        is_vouched = self._providers.vouches_for(connection.row.provider_key, config)
         return ConsentRequest(
             authorization_endpoint=config["authorization_endpoint"],
             token_endpoint=config["token_endpoint"],
@@ -257,6 +261,7 @@ class ProviderConsent:
             has_challenge=has_challenge,
             origins=tuple(sorted(connection.origins(self._providers))),
             provider_client_id=None if connection.client is None else connection.client.row.id,
+            issuer_origin=None if is_described or is_vouched else origin_of(config["token_endpoint"]),
         )
 
     def _consume(
@@ -352,6 +357,8 @@ def _fault(answer: Mapping[str, str], asked: ConsentRequest, entry: CatalogEntry
     issuer = answer.get("iss")
     if asked.issuer is not None and issuer is not None and issuer != asked.issuer:  # RFC 9207 section 2.4
         return Fault(Code.ISSUER_MISMATCH)
+    if asked.issuer_origin is not None and issuer is not None and not _is_at(issuer, asked.issuer_origin):
+        return Fault(Code.ISSUER_MISMATCH, "The server that was asked is not the one that would receive the access")
     if asked.promises_iss and issuer is None:
         return Fault(Code.ISSUER_MISMATCH, "The answer lacks the issuer that the provider promises to send")
     if "error" in answer:
@@ -362,6 +369,13 @@ def _fault(answer: Mapping[str, str], asked: ConsentRequest, entry: CatalogEntry
         return Fault(code)
     has_code = bool(answer.get(entry.authorization.code_parameter))
     return None if has_code else Fault(Code.MALFORMED_RESPONSE, "The provider sent neither code nor error")
+
+
+def _is_at(issuer: str, origin: str) -> bool:
+    try:
+        return origin_of(issuer) == origin
+    except ValueError:
+        return False
 
 
 def _refused(refusal: Refusal) -> Fault:
