@@ -282,7 +282,8 @@ def test_other_paths_are_passed_on_as_they_came(bench: Bench, path: str, asked: 
 
 
 def test_the_path_stands_below_the_base(bench: Bench) -> None:
-    bench.stage.api.patch(f"/{bench.auth_id}", json={"config": {"apiBaseUrl": f"{bench.provider.origin}/any/v2/"}})
+    moved = {"apiBaseUrl": f"{bench.provider.origin}/any/v2/", "apiKey": KEY}
+    bench.stage.api.patch(f"/{bench.auth_id}", json={"config": moved})
     assert bench.call("GET", "things").status_code == 200
     assert bench.call("GET", "").status_code == 200
     assert bench.anything.asked == ["/any/v2/things", "/any/v2/"]
