@@ -522,10 +522,21 @@ def _fields(asked: Asked, rules: Mapping[str, Any]) -> dict[str, str]:
     if rules.get("body") == "json":
         if kind != "application/json":
             raise Refused(f"not JSON but {kind}")
-        return dict(json.loads(asked.body))
+        body = dict(json.loads(asked.body))
+        has_pointers = any(name.startswith("/") for name in rules.get("fields", {}))
+        return dict(_flat(body)) if has_pointers else body
     if kind != "application/x-www-form-urlencoded":
         raise Refused(f"not a form but {kind}")
     return dict(parse_qsl(asked.body.decode(), keep_blank_values=True))
+
+
+def _flat(body: Mapping[str, Any], way: str = "") -> Iterator[tuple[str, str]]:
+    """The values of nested objects by their pointers."""
+    for name, value in body.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{way}/{name}")
+        else:
+            yield f"{way}/{name}", value
 
 
 def _expiry(unit: str, seconds: int, now: int) -> Any:

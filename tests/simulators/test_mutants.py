@@ -67,11 +67,19 @@ MUTANTS: list[tuple[str, str, Any]] = [
     ("hubspot", "scopeRules.isReported", None),
     ("tiktok", "revocation.request.names", None),
     ("slack", "revocation.request.authMethod", None),
+    ("tableau", "clientCredentialsRequest.body", None),
+    ("tableau", "clientCredentialsRequest.fields", None),
+    ("tableau", "clientCredentialsRequest.omit", None),
+    ("tableau", "facts.0.at", "/credentials/user/id"),
+    ("tableau", "headerName", None),
+    ("mongodb-atlas", "api.headers", None),
 ]
 
 
 BRED = bred(RAW, MUTANTS)
-UNCHANGED = [RAW[key] | {"key": f"{key}-true"} for key in ("tiktok", "slack", "jira", "shopify", "instagram")]
+UNCHANGED = [
+    RAW[key] | {"key": f"{key}-true"} for key in ("tiktok", "slack", "jira", "shopify", "instagram", "tableau")
+]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -86,6 +94,9 @@ async def among_mutants(tmp_path_factory: pytest.TempPathFactory, world: World) 
 
 async def lives(flow: Flow) -> bool:
     """Whether the entry comes through all of a connection's life."""
+    if "authorizationEndpoint" not in flow.raw:  # the app's own credentials are all there is
+        auth = await flow.begun()
+        return await flow.call(auth) == 200 and await flow.validated(auth) == "ok"
     auth = await flow.connected()
     if auth.status != "valid" or await flow.call(auth) != 200 or await flow.validated(auth) != "ok":
         return False

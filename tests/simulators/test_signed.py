@@ -213,6 +213,9 @@ MUTANTS: list[tuple[str, str, Any]] = [
     ("netsuite-tba", "signature.method", "HMAC-SHA1"),
     ("netsuite-tba", "signature.isRealmSpelled", None),
     ("aws", "probe.service", None),
+    ("zoominfo", "assertionRequest.omit", None),
+    ("zoominfo", "tokenAnswer.accessToken", None),
+    ("vonage-application", "assertion.isBearer", None),
 ]
 
 

@@ -146,7 +146,7 @@ class EndpointRequest(Model):
     names: dict[Line, Line] = Field(default_factory=dict)
     """Fields under another name: `{"client_id": "app_id", "code": "auth_code"}`."""
     fields: Parameters = Field(default_factory=dict)
-    """Fields that are sent too, or with another value."""
+    """Fields that are sent too, or with another value. In JSON a name may be a pointer: `/credentials/site`."""
     omit: tuple[Line, ...] = ()
     """Fields that are not sent, of those that usually are."""
     headers: dict[Header, StrictStr] = Field(default_factory=dict)

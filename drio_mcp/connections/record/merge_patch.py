@@ -14,7 +14,7 @@ from pydantic.alias_generators import to_camel
 
 from drio_mcp.connections.catalog.entries import CatalogEntry
 from drio_mcp.connections.catalog.providers import ProviderFacts
-from drio_mcp.connections.config_types import ASSERTED, NEEDS, SIGNED, ConfigType
+from drio_mcp.connections.config_types import NEEDS, SELF_GRANTED, SIGNED, ConfigType
 from drio_mcp.connections.record import brought_tokens, key_files, status
 from drio_mcp.connections.record.config_rules import (
     Config,
@@ -287,7 +287,9 @@ def _differs(before: Connection, after: Connection, name: str) -> bool:
     return bool(before.config.get(name) != after.config.get(name))
 
 
-KEYED = ASSERTED | SIGNED | {ConfigType.API_KEY_HEADER, ConfigType.API_KEY_QUERY, ConfigType.BEARER, ConfigType.BASIC}
+KEYED = (
+    SELF_GRANTED | SIGNED | {ConfigType.API_KEY_HEADER, ConfigType.API_KEY_QUERY, ConfigType.BEARER, ConfigType.BASIC}
+)
 PRESET_FIELDS: Mapping[ConfigType, tuple[str, ...]] = {
     ConfigType.OAUTH: ("authorization_endpoint", "token_endpoint"),
     ConfigType.OAUTH_CLIENT_CREDENTIALS: ("token_endpoint",),

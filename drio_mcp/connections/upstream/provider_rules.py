@@ -268,9 +268,21 @@ def _as_http(method: str, url: str, headers: dict[str, str], fields: Mapping[str
         target = f"{url}{separator}{urlencode(fields)}" if fields else url
         return HttpRequest(method, target, headers, None if method == "GET" else b"")
     if body == "json":
-        return HttpRequest(method, url, headers | {"Content-Type": "application/json"}, json.dumps(fields).encode())
+        return HttpRequest(method, url, headers | {"Content-Type": "application/json"}, _as_json(fields))
     headers = headers | {"Content-Type": "application/x-www-form-urlencoded"}
     return HttpRequest(method, url, headers, urlencode(fields).encode())
+
+
+def _as_json(fields: Mapping[str, str]) -> bytes:
+    """The fields as a JSON object; a name that is a pointer (RFC 6901) says where in it the value stands."""
+    body: dict[str, Any] = {}
+    for name, value in fields.items():
+        *way, last = name.split("/")[1:] if name.startswith("/") else [name]
+        place = body
+        for step in way:
+            place = place.setdefault(step, {})
+        place[last] = value
+    return json.dumps(body).encode()
 
 
 def text_of(value: Any) -> str | None:
