@@ -9,7 +9,10 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, NoReturn, TypeVar
+
+from pydantic_core import PydanticSerializationError, to_json
 
 T = TypeVar("T")
 
@@ -45,16 +48,16 @@ def loads(data: bytes | str) -> Any:
         raise NotStrict(f"is nested deeper than {DEEPEST} levels") from None
     except ValueError:
         raise NotStrict("is not valid JSON") from None
-    for number, (_, depth) in enumerate(walk(value), start=1):
-        if depth > DEEPEST:
-            raise NotStrict(f"is nested deeper than {DEEPEST} levels")
-        if number > MOST_VALUES:
-            raise NotStrict(f"holds more than {MOST_VALUES} values")
+    if len(text) > MOST_VALUES or text.count("[") + text.count("{") > DEEPEST:  # else it cannot hold too much
+        _check_bounds(value)
     return value
 
 
 def check_text(value: Any) -> None:
     """Raises `NotStrict` for text that JSON carries and no database does: U+0000 and lone surrogates."""
+    with suppress(PydanticSerializationError):  # half of a surrogate pair
+        if b"\\u0000" not in to_json(value):
+            return
     for each, _ in walk(value):
         if isinstance(each, str):
             _check(each)
@@ -80,6 +83,14 @@ def walk(value: Any) -> Iterator[tuple[Any, int]]:
             depth += 1
             waiting.extend([(item, depth) for item in each])
         yield each, depth
+
+
+def _check_bounds(value: Any) -> None:
+    for number, (_, depth) in enumerate(walk(value), start=1):
+        if depth > DEEPEST:
+            raise NotStrict(f"is nested deeper than {DEEPEST} levels")
+        if number > MOST_VALUES:
+            raise NotStrict(f"holds more than {MOST_VALUES} values")
 
 
 def _check(text: str) -> None:

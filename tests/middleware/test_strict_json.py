@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drio_mcp.middleware.strict_json import DEEPEST, NotStrict, check_text, count_values, loads
+from drio_mcp.middleware.strict_json import DEEPEST, MOST_VALUES, NotStrict, check_text, count_values, loads
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -63,13 +63,22 @@ def test_what_two_readers_could_read_differently_is_refused(data: bytes) -> None
 
 def test_depth_is_bounded() -> None:
     assert loads(b"[" * DEEPEST + b"]" * DEEPEST)
+    flat = b"[" + b",".join([b"[]"] * (2 * DEEPEST)) + b"]"
+    assert len(loads(flat)) == 2 * DEEPEST
 
 
-@pytest.mark.parametrize("value", ["\0", "\ud800", {"a": ["\udfff"]}, {"\0": 1}])
+def test_the_number_of_values_is_bounded() -> None:
+    """The array is a value too."""
+    assert loads(b"[" + b",".join([b"1"] * (MOST_VALUES - 1)) + b"]")
+    with pytest.raises(NotStrict, match="more than"):
+        loads(b"[" + b",".join([b"1"] * MOST_VALUES) + b"]")
+
+
+@pytest.mark.parametrize("value", ["\0", "\ud800", {"a": ["\udfff"]}, {"\0": 1}, {"\ud800": 1}, ["\\u0000", "\0"]])
 def test_text_that_no_database_takes(value: object) -> None:
     with pytest.raises(NotStrict):
         check_text(value)
 
 
 def test_other_text_passes() -> None:
-    check_text({"\n": ["\U0001f600", "\x7f", {"a": None}]})
+    check_text({"\n": ["\U0001f600", "\x7f", {"a": None}], "\\u0000": "\\\\u0000"})
