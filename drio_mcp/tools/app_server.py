@@ -133,7 +133,8 @@ class AppServer:
         revisions check it all the same and would hide the error from their model: they get the text alone.
         """
         step = error.next_step or NextStep()
-        if step.url is not None and error.code in INVITING and elicitation.can_open(params):
+        can_open = elicitation.can_open(params.meta or {}) and params.input_responses is None
+        if step.url is not None and error.code in INVITING and can_open:
             return elicitation.input_required(Invitation(step.url, error.message))
         result: dict[str, Any] = {
             "resultType": "complete",

@@ -24,12 +24,11 @@ FIRST_ABLE: Mapping[str, tuple[int, ...] | None] = {
 one. They get the plain link, as those do that declare nothing."""
 
 
-def can_open(params: types.CallToolRequestParams) -> bool:
-    """Whether the client opens URLs for its person, and has not just been asked to."""
-    meta = params.meta or {}
+def can_open(meta: Mapping[str, Any]) -> bool:
+    """Whether the client whose request has this `_meta` opens URLs for its person."""
     capabilities = meta.get(types.CLIENT_CAPABILITIES_META_KEY)
     elicitation = capabilities.get("elicitation") if isinstance(capabilities, Mapping) else None
-    if not isinstance(elicitation, Mapping) or "url" not in elicitation or params.input_responses is not None:
+    if not isinstance(elicitation, Mapping) or "url" not in elicitation:
         return False
     return _manages(meta.get(types.CLIENT_INFO_META_KEY))
 

@@ -9,6 +9,7 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 from mcp_types.methods import CacheableMethod
+from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
 from drio_mcp import __version__
@@ -17,8 +18,10 @@ from drio_mcp.middleware.bearer import require_scope
 from drio_mcp.middleware.errors import Challenges, from_unexpected, note_cause
 from drio_mcp.services import Services
 from drio_mcp.tools import card, elicitation, transport
+from drio_mcp.tools.answering import AnswerInProgress, Reply
 from drio_mcp.tools.arguments import published, read_arguments
 from drio_mcp.tools.failure import failure
+from drio_mcp.tools.plain_call import PlainCall, read_plain_call
 from drio_mcp.tools.schema import output_schema
 from drio_mcp.tools.tool import Call, Tool
 
@@ -61,10 +64,15 @@ class McpServer:
         )
         self._server.extensions = {card.EXTENSION: {}}
         self._server.middleware.clear()  # no OpenTelemetry span per message
+        self._stamp = self._server.server_info_stamp
 
     async def handle(self, scope: Scope, message: Any, receive: Receive, send: Send) -> None:
         """Answer one POST whose sender has been checked; `message` is what its body says."""
-        await transport.answer(self._server, message, scope, receive, send)
+        call = read_plain_call(message, scope["headers"], self._tools)
+        if call is None:
+            await transport.answer(self._server, message, scope, receive, send)
+        else:
+            await AnswerInProgress(scope, send).end(200, await self._answer(call, scope["state"]))
 
     async def refuse(self, sentence: object, scope: Scope, send: Send) -> None:
         """Answer one whose body is no JSON: `sentence` says what is wrong with it."""
@@ -93,11 +101,29 @@ class McpServer:
         if tool is None:
             raise MCPError(code=types.INVALID_PARAMS, message="Unknown tool; tools/list names them all")
         assert ctx.request is not None
-        state = ctx.request.scope["state"]
-        call = Call(self._services, state["principal"], state["request_id"], elicitation.can_open(params))
+        can_open = elicitation.can_open(params.meta or {}) and params.input_responses is None
+        result = await self._call(tool, params.arguments or {}, ctx.request.scope["state"], can_open)
+        if isinstance(data := result.get("structuredContent"), BaseModel):
+            result["structuredContent"] = data.model_dump(mode="json", by_alias=True)
+        return result
+
+    async def _answer(self, call: PlainCall, state: Mapping[str, Any]) -> Reply:
+        """The response as the SDK's kernel would shape it for the call's revision."""
+        result = await self._call(self._tools[call.name], call.arguments, state, elicitation.can_open(call.meta))
+        if call.is_modern:
+            result["_meta"] = {**result.get("_meta", {}), types.SERVER_INFO_META_KEY: self._stamp}
+        else:
+            del result["resultType"]
+        return {"jsonrpc": "2.0", "id": call.id, "result": result}
+
+    async def _call(
+        self, tool: Tool, arguments: dict[str, Any], state: Mapping[str, Any], can_open: bool
+    ) -> dict[str, Any]:
+        """The result; what a tool answered stands in it as a model."""
+        call = Call(self._services, state["principal"], state["request_id"], can_open)
         try:
             require_scope(call.principal, tool.scope)
-            answer = await tool.handler(call, read_arguments(tool.input, params.arguments or {}))
+            answer = await tool.handler(call, read_arguments(tool.input, arguments))
         except DrioError as error:
             note_cause(error, call.request_id)
             return failure(tool, error, call.request_id, self._challenges)
@@ -105,11 +131,10 @@ class McpServer:
             return failure(tool, from_unexpected(error, call.request_id), call.request_id, self._challenges)
         if answer.invitation is not None and call.opens_pages:
             return elicitation.input_required(answer.invitation)
-        data = answer.data.model_dump(mode="json", by_alias=True)
         return {
             "resultType": "complete",
             "content": [{"type": "text", "text": answer.text}],
-            "structuredContent": data,
+            "structuredContent": answer.data,
             "isError": False,
         }
 
