@@ -3,7 +3,7 @@
 It only reads. Who looks is noted in the audit log by `Directory.note_look`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from drio_mcp.accounts.people import Person
@@ -13,6 +13,8 @@ from drio_mcp.store import overview as table
 from drio_mcp.store.overview import ConnectionCount, ConnectionSummary, DocumentSummary, GrantOfSomebody
 
 PAGE = 50
+MOST_BROKEN = 200
+"""How many are shown on the one page of all that do not work."""
 MOST_DOCUMENTS = 200
 NEWEST = 2**62
 Place = tuple[int, str]
@@ -70,6 +72,31 @@ class Overview:
             )
         )
         return rows[:PAGE], _next([(row.created_at, row.id) for row in rows])
+
+    async def broken(
+        self, statuses: Collection[str]
+    ) -> tuple[list[tuple[ConnectionCount, Sequence[ConnectionSummary]]], bool]:
+        """All connections of these statuses, by status and provider, and whether there are more than `MOST_BROKEN`."""
+
+        def read(tx: Transaction) -> tuple[list[tuple[ConnectionCount, Sequence[ConnectionSummary]]], bool]:
+            left = MOST_BROKEN
+            found: list[tuple[ConnectionCount, Sequence[ConnectionSummary]]] = []
+            for kind in tx.all(table.COUNT_CONNECTIONS):
+                if kind.status not in statuses or not left:
+                    continue
+                rows = tx.all(
+                    table.LIST_CONNECTIONS,
+                    status=kind.status,
+                    provider_key=kind.provider_key,
+                    created_at=START[0],
+                    id=START[1],
+                    limit=left,
+                )
+                left -= len(rows)
+                found.append((kind, rows))
+            return found, not left
+
+        return await self._db.read(read)
 
     async def grants(self, place: Place = END) -> tuple[list[GrantOfSomebody], Place | None]:
         """What people allowed clients and made for themselves, the newest first."""

@@ -20,6 +20,10 @@ from drio_mcp.pages.rendering import page
 from drio_mcp.pages.signed_in import signed_in
 from drio_mcp.pages.use_choices import MODES
 
+BROKEN = (Status.NEEDS_REAUTH, Status.INVALID)
+"""What needs somebody, whatever its app."""
+MOST_BROKEN = 50
+
 DONE = {
     "saved": "Your changes were saved.",
     "deleted": "The connection was deleted with its secrets.",
@@ -147,17 +151,27 @@ async def _show_list(
 ) -> Response:
     query = AppQuery(cursor=browser.request.query_params.get("cursor", "")[:200] or None)
     found = await services_of(browser.request).apps.page(person.id, query)
+    broken = await _broken(browser, person) if query.cursor is None else []
     return page(
         browser,
         "apps.html",
         status=status,
         section="apps",
         apps=found.apps,
+        broken=[(each, path_of(each), state_of(each)) for each in broken],
+        app_names={each.id: each.name for each in found.apps},
         more=with_query("/apps", cursor=found.next_cursor) if found.next_cursor else None,
         typed=typed or {},
         problems=problems or {},
         done=DONE.get(browser.request.query_params.get("done", "")),
     )
+
+
+async def _broken(browser: Browser, person: Person) -> list[AuthConnection]:
+    """What does not work in any of the person's apps; of very many the first."""
+    connections = services_of(browser.request).connections
+    wanted = [ConnectionQuery(status=status, limit=MOST_BROKEN) for status in BROKEN]
+    return [each for query in wanted for each in (await connections.list_of_person(person.id, query)).auth]
 
 
 def _show_settings(

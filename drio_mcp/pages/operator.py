@@ -19,6 +19,7 @@ from drio_mcp.pages.operator_area import next_page, operator_page, operators_onl
 
 FIRST = (Status.NEEDS_REAUTH, Status.INVALID, Status.DEGRADED)
 """What somebody has to look at stands first."""
+BROKEN = (Status.NEEDS_REAUTH, Status.INVALID)
 KINDS = {ClientKind.PREREGISTERED: "Entered by an operator", ClientKind.DYNAMIC: "Registered itself"}
 LEVELS = {"ok": ("valid", "ok"), "warning": ("degraded", "warning"), "failed": ("invalid", "failed")}
 """How a finding of the doctor looks, and what it is called."""
@@ -44,8 +45,11 @@ async def show_overview(browser: Browser, by: Administrator) -> Response:
 
 @operators_only("connections")
 async def show_connections(browser: Browser, by: Administrator) -> Response:
-    """GET /operator/connections: how many of which status where; with `status` and `provider`, those themselves."""
+    """GET /operator/connections: how many of which status where; with `status` and `provider` those themselves, and
+    with `broken` all that do not work."""
     services, query = services_of(browser.request), browser.request.query_params
+    if "broken" in query:
+        return await _show_broken(browser)
     status, provider_key = query.get("status", ""), query.get("provider", "")
     if status not in {each.value for each in Status} or services.providers.find(provider_key) is None:
         counts = await services.overview.connection_counts()
@@ -63,6 +67,24 @@ async def show_connections(browser: Browser, by: Administrator) -> Response:
         connections=found,
         more=next_page("/operator/connections", place, status=status, provider=provider_key),
     )
+
+
+async def _show_broken(browser: Browser) -> Response:
+    """Everything that somebody has to mend, on one page."""
+    services = services_of(browser.request)
+    found, has_more = await services.overview.broken(BROKEN)
+    groups = [
+        (kind, services.providers.describe(kind.provider_key).name, [(each, _reason(each.last_error)) for each in rows])
+        for kind, rows in sorted(found, key=lambda group: (BROKEN.index(Status(group[0].status)), -group[0].count))
+    ]
+    return operator_page(
+        browser, "operator_broken.html", "connections", groups=groups, has_more=has_more, labels=LABELS
+    )
+
+
+def _reason(last_error: str | None) -> str:
+    """What was recorded, without the code before it."""
+    return (last_error or "").partition(": ")[2]
 
 
 @operators_only("clients")

@@ -127,6 +127,7 @@ OPERATORS: Mapping[str, Address] = {
     "operator-person": lambda scene: f"/operator/people/{scene.someone.person.id}",
     "operator-connections": lambda scene: "/operator/connections",
     "operator-connection-list": lambda scene: "/operator/connections?status=valid&provider=custom-oauth",
+    "operator-broken": lambda scene: "/operator/connections?broken=1",
     "operator-clients": lambda scene: "/operator/clients",
     "operator-grants": lambda scene: "/operator/grants",
     "operator-provider-clients": lambda scene: "/operator/provider-clients",

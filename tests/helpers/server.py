@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -99,17 +99,22 @@ class RunningServer:
 
 @contextlib.contextmanager
 def running_server(
-    data_dir: Path, clock: Clock | None = None, port: int = 0, **settings: Any
+    data_dir: Path,
+    clock: Clock | None = None,
+    port: int = 0,
+    build: Callable[..., Services] = build_services,
+    **settings: Any,
 ) -> Iterator[RunningServer]:
-    """A server on `data_dir`, stopped at the end. Start another on the same folder to see what a restart keeps."""
+    """A server on `data_dir`, stopped at the end. Start another on the same folder to see what a restart keeps.
+
+    `build` makes the services, where their way out is not the real one.
+    """
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))
     listener.listen(128)
     port = listener.getsockname()[1]
-    services = build_services(
-        Settings(data_dir=data_dir, port=port, **settings), clock=clock, passwords=cheap_passwords()
-    )
+    services = build(Settings(data_dir=data_dir, port=port, **settings), clock=clock, passwords=cheap_passwords())
     loop = asyncio.new_event_loop()
     config = uvicorn.Config(
         create_app(services.settings, services=services),

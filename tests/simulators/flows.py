@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from drio_mcp.accounts import Passwords
+from drio_mcp.clock import Clock, SystemClock
 from drio_mcp.config import Settings
 from drio_mcp.connections.catalog.entries import Catalog
 from drio_mcp.connections.diagnosis_codes import Fault
@@ -26,12 +28,15 @@ from tests.simulators.provider import CLIENT_ID, CLIENT_SECRET, SimulatedProvide
 from tests.simulators.world import EveryName, Loopback, NoBrake, World
 
 
-@asynccontextmanager
-async def place_in(
-    folder: Path, clock: FakeClock, world: World, raw: list[dict[str, Any]] | None
-) -> AsyncIterator[Place]:
-    """A person's place whose server knows these entries (None: the package's) and reaches the world's providers."""
-    settings, randomness = Settings(data_dir=folder), SystemRandomness()
+def services_in(
+    world: World,
+    settings: Settings,
+    clock: Clock | None = None,
+    passwords: Passwords | None = None,
+    raw: list[dict[str, Any]] | None = None,
+) -> Services:
+    """Services whose catalog has these entries (None: the package's) and whose way out leads into the world."""
+    clock, randomness = clock or SystemClock(), SystemRandomness()
     keyring = Keyring.find(settings, randomness)
     db = open_database(settings, clock, admission(keyring))
     outbound = Outbound(
@@ -42,7 +47,15 @@ async def place_in(
     )
     vault = Vault(keyring, randomness)
     foundations = Foundations(settings, clock, randomness, db, keyring, vault, outbound)
-    services = Services(foundations, cheap_passwords(), None if raw is None else Catalog(raw))
+    return Services(foundations, passwords, None if raw is None else Catalog(raw))
+
+
+@asynccontextmanager
+async def place_in(
+    folder: Path, clock: FakeClock, world: World, raw: list[dict[str, Any]] | None
+) -> AsyncIterator[Place]:
+    """A person's place whose server knows these entries (None: the package's) and reaches the world's providers."""
+    services = services_in(world, Settings(data_dir=folder), clock, cheap_passwords(), raw)
     async with services.running():
         person = await services.people.create("ada@example.com", "Ada", None, False)
         (app,) = await services.apps.list(person.id)
