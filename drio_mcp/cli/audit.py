@@ -18,7 +18,8 @@ def audit() -> None:
 
 @audit.command()
 @click.option("--since", metavar="TIME", help="Only from this moment on (RFC 3339, such as 2026-03-15T00:00:00Z).")
-def export(since: str | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="JSON lines, which it prints in any case.")
+def export(since: str | None, as_json: bool) -> None:
     """Print the audit log, oldest first, as JSON lines. It names ids and addresses, and holds no secret."""
     from drio_mcp.clock import parse_rfc3339
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from drio_mcp.cli.output import progress
+from drio_mcp.cli.output import as_json, print_outcome, progress
 
 if TYPE_CHECKING:
     from drio_mcp.config import Settings
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
-def backup(file: Path, force: bool) -> None:
+@as_json
+def backup(file: Path, force: bool, as_json: bool) -> None:
     """Copy the database to FILE while the server runs. The keys are not in it: keep a copy of them elsewhere."""
     from drio_mcp.config import load_settings
     from drio_mcp.store.backup import back_up
@@ -23,7 +24,8 @@ def backup(file: Path, force: bool) -> None:
     database = _sqlite_file(settings, f'pg_dump --format=custom --file={file} "$DRIO_DATABASE_URL"')
     with progress("Backing up") as done:
         condition = back_up(database, file, done, replace=force)
-    click.echo(f"{file}: {condition.size} bytes, schema version {condition.version}")
+    data = {"file": str(file), "bytes": condition.size, "version": condition.version}
+    print_outcome(f"{file}: {condition.size} bytes, schema version {condition.version}", data, as_json)
     keys = "DRIO_KEYS" if settings.keys is not None else str(settings.data_dir / "keys.json")
     click.echo(f"The keys are not in it. Keep a copy of {keys} in another place: neither is of use alone", err=True)
 
@@ -31,7 +33,8 @@ def backup(file: Path, force: bool) -> None:
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--force", is_flag=True, help="Put the present database aside.")
-def restore(file: Path, force: bool) -> None:
+@as_json
+def restore(file: Path, force: bool, as_json: bool) -> None:
     """Put the database of a backup back. The server must be stopped, and the keys that belong to it be in place."""
     from drio_mcp.clock import SystemClock, rfc3339
     from drio_mcp.config import load_settings
@@ -45,7 +48,8 @@ def restore(file: Path, force: bool) -> None:
     replaced = database.with_name(f"{database.name}.replaced-{stamp}") if force and database.exists() else None
     with progress("Restoring") as done:
         condition = backup.restore(file, database, done, admission(Keyring.find(settings)), replaced=replaced)
-    click.echo(f"{database}: schema version {condition.version}, restored from {file}")
+    data = {"database": str(database), "version": condition.version, "file": str(file)}
+    print_outcome(f"{database}: schema version {condition.version}, restored from {file}", data, as_json)
     if replaced is not None:
         click.echo(f"The former database is in {replaced}", err=True)
 

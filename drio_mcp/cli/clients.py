@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from drio_mcp.cli.output import as_json, print_json, print_table
+from drio_mcp.cli.output import as_json, print_json, print_outcome, print_table
 from drio_mcp.cli.running import with_services
 
 if TYPE_CHECKING:
@@ -74,10 +74,11 @@ def list_clients(as_json: bool) -> None:
 
 @clients.command()
 @click.argument("client_id")
-def revoke(client_id: str) -> None:
+@as_json
+def revoke(client_id: str, as_json: bool) -> None:
     """Remove a client and end everything that people allowed it."""
     with_services(lambda services: services.clients.revoke(client_id))
-    click.echo(f"Revoked {client_id}")
+    print_outcome(f"Revoked {client_id}", {"id": client_id, "revoked": True}, as_json)
 
 
 @clients.command("initial-token")
@@ -89,9 +90,11 @@ def revoke(client_id: str) -> None:
     show_default=True,
     help="How long it works.",
 )
-def initial_token(ttl: int) -> None:
+@as_json
+def initial_token(ttl: int, as_json: bool) -> None:
     """Print a token that lets clients register while DRIO_REGISTRATION is `token`, and nothing else."""
-    click.echo(with_services(lambda services: services.client_registration.create_initial_token(ttl * 1000)))
+    token = with_services(lambda services: services.client_registration.create_initial_token(ttl * 1000))
+    print_outcome(token, {"token": token}, as_json)
 
 
 def _shown(client: "Client") -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from drio_mcp.cli.output import progress
+from drio_mcp.cli.output import as_json, print_outcome, progress
 from drio_mcp.cli.running import with_services
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ def keys() -> None:
 
 
 @keys.command()
-def rotate() -> None:
+@as_json
+def rotate(as_json: bool) -> None:
     """Add a key, use it for everything new, and seal what is stored with it anew. Old tokens keep working.
 
     A ring that is kept in DRIO_KEYS cannot be changed from here: the new one is printed, and `keys rewrap` follows
@@ -34,21 +35,26 @@ def rotate() -> None:
         click.echo(ring.dump().reveal(), nl=False)
         click.echo("Put this ring into DRIO_KEYS of every server, then run drio-mcp keys rewrap", err=True)
         return
-    click.echo(f"The primary key is now {ring.primary_id}")
-    _rewrap_all(settings)
+    if not as_json:
+        click.echo(f"The primary key is now {ring.primary_id}")
+    _rewrap_all(settings, ring.primary_id, as_json)
 
 
 @keys.command()
-def rewrap() -> None:
+@as_json
+def rewrap(as_json: bool) -> None:
     """Seal what is stored with the primary key anew; `keys rotate` does so by itself."""
     from drio_mcp.config import load_settings
+    from drio_mcp.vault import Keyring
 
-    _rewrap_all(load_settings())
+    settings = load_settings()
+    _rewrap_all(settings, Keyring.load(settings).primary_id, as_json)
 
 
-def _rewrap_all(settings: "Settings") -> None:
+def _rewrap_all(settings: "Settings", primary_id: str, as_json: bool) -> None:
     rewrapped, broken = with_services(_rewrap, settings)
-    click.echo(f"{rewrapped} sealed values were put under the primary key")
+    data = {"primaryKey": primary_id, "rewrapped": rewrapped, "broken": broken}
+    print_outcome(f"{rewrapped} sealed values were put under the primary key", data, as_json)
     if broken:
         raise click.ClickException(f"{broken} sealed values open with no key of the ring and stay as they are")
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from drio_mcp.cli.output import as_json, print_outcome
 from drio_mcp.cli.running import with_services
 
 if TYPE_CHECKING:
@@ -11,10 +12,11 @@ if TYPE_CHECKING:
 
 
 @click.command()
-def migrate() -> None:
+@as_json
+def migrate(as_json: bool) -> None:
     """Bring the database's schema up to date. `serve` does so too; this is for doing it before."""
     version = with_services(_version)
-    click.echo(f"The database is at schema version {version}")
+    print_outcome(f"The database is at schema version {version}", {"version": version}, as_json)
 
 
 async def _version(services: "Services") -> int:

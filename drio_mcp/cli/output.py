@@ -24,6 +24,14 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+def print_outcome(sentence: str, data: Any, as_json: bool) -> None:
+    """Print what a command did: a sentence or the one value asked for, or all of it as JSON."""
+    if as_json:
+        print_json(data)
+    else:
+        click.echo(sentence)
+
+
 def print_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], *, empty: str) -> None:
     """Print the rows under the headings of `columns` (key to heading), or the sentence `empty`.
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from drio_mcp.cli.output import as_json, print_json, print_table
+from drio_mcp.cli.output import as_json, print_json, print_outcome, print_table
 from drio_mcp.cli.running import with_services
 
 if TYPE_CHECKING:
@@ -86,11 +86,12 @@ def set_client(key: str, client_id: str, has_secret: bool, variables: tuple[str,
     "--force", is_flag=True, help="Also while connections use it; they then need their person's consent anew."
 )
 @variable_option
-def unset(key: str, force: bool, variables: tuple[str, ...]) -> None:
+@as_json
+def unset(key: str, force: bool, variables: tuple[str, ...], as_json: bool) -> None:
     """Delete the server's client for the provider KEY."""
     named = _variables(variables)
     with_services(lambda services: services.provider_clients.drop(key, named, force=force))
-    click.echo(f"The server has no client for {key} any more")
+    print_outcome(f"The server has no client for {key} any more", {"key": key, "deleted": True}, as_json)
 
 
 async def _put(services: "Services", key: str, body: "CreateProviderClient") -> "ProviderClient":

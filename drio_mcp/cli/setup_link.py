@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from drio_mcp.cli.output import as_json, print_outcome
 from drio_mcp.cli.running import with_services
 
 if TYPE_CHECKING:
@@ -11,9 +12,11 @@ if TYPE_CHECKING:
 
 
 @click.command("setup-link")
-def setup_link() -> None:
+@as_json
+def setup_link(as_json: bool) -> None:
     """Print a new one-time link that creates an operator's account; it works for 24 hours."""
-    click.echo(with_services(make_link))
+    url = with_services(make_link)
+    print_outcome(url, {"url": url}, as_json)
 
 
 async def make_link(services: "Services") -> str:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from drio_mcp.cli.output import as_json, print_json, print_table
+from drio_mcp.cli.output import as_json, print_json, print_outcome, print_table
 from drio_mcp.cli.running import with_services
 
 if TYPE_CHECKING:
@@ -43,9 +43,11 @@ def tokens() -> None:
     help="How long it works.",
 )
 @click.option("--name", default="Command line", show_default=True, metavar="N", help="What /account shows it as.")
-def create(email: str, scope: str, ttl: int, name: str) -> None:
+@as_json
+def create(email: str, scope: str, ttl: int, name: str, as_json: bool) -> None:
     """Print one bearer token, and nothing else, on standard output."""
-    click.echo(with_services(lambda services: _issue(services, email, scope, ttl, name)))
+    token = with_services(lambda services: _issue(services, email, scope, ttl, name))
+    print_outcome(token, {"token": token}, as_json)
 
 
 @tokens.command("list")
@@ -62,10 +64,11 @@ def list_tokens(email: str | None, as_json: bool) -> None:
 
 @tokens.command()
 @click.argument("token_id")
-def revoke(token_id: str) -> None:
+@as_json
+def revoke(token_id: str, as_json: bool) -> None:
     """End the personal token with this id, at once."""
     with_services(lambda services: services.grants.revoke_personal(token_id))
-    click.echo(f"Revoked {token_id}")
+    print_outcome(f"Revoked {token_id}", {"id": token_id, "revoked": True}, as_json)
 
 
 async def _list(services: "Services", email: str | None) -> list[dict[str, Any]]:

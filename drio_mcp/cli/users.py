@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from drio_mcp.cli.output import as_json, print_json, print_table
+from drio_mcp.cli.output import as_json, print_json, print_outcome, print_table
 from drio_mcp.cli.running import with_services
 
 if TYPE_CHECKING:
@@ -61,69 +61,79 @@ def list_users(as_json: bool) -> None:
 
 @users.command()
 @whose
-def disable(email: str) -> None:
+@as_json
+def disable(email: str, as_json: bool) -> None:
     """Sign a person out everywhere, kill their tokens, give upstream access back and let them in no more."""
     _act(email, lambda services, user_id: services.directory.disable(user_id))
-    click.echo(f"Disabled {email}")
+    print_outcome(f"Disabled {email}", {"email": email, "disabled": True}, as_json)
 
 
 @users.command()
 @whose
-def enable(email: str) -> None:
+@as_json
+def enable(email: str, as_json: bool) -> None:
     """Let a person in again."""
     _act(email, lambda services, user_id: services.directory.enable(user_id))
-    click.echo(f"Enabled {email}")
+    print_outcome(f"Enabled {email}", {"email": email, "disabled": False}, as_json)
 
 
 @users.command()
 @whose
 @click.option("--name", required=True, metavar="N", help="The name that is shown.")
-def rename(email: str, name: str) -> None:
+@as_json
+def rename(email: str, name: str, as_json: bool) -> None:
     """Change the name that is shown."""
     _act(email, lambda services, user_id: services.directory.rename(user_id, name))
-    click.echo(f"Renamed {email}")
+    print_outcome(f"Renamed {email}", {"email": email, "name": name}, as_json)
 
 
 @users.command()
 @whose
-def promote(email: str) -> None:
+@as_json
+def promote(email: str, as_json: bool) -> None:
     """Make an operator of a person."""
     _act(email, lambda services, user_id: services.directory.promote(user_id))
-    click.echo(f"{email} is an operator")
+    print_outcome(f"{email} is an operator", {"email": email, "operator": True}, as_json)
 
 
 @users.command()
 @whose
-def demote(email: str) -> None:
+@as_json
+def demote(email: str, as_json: bool) -> None:
     """End that a person is an operator. The account stays."""
     _act(email, lambda services, user_id: services.directory.demote(user_id))
-    click.echo(f"{email} is no operator")
+    print_outcome(f"{email} is no operator", {"email": email, "operator": False}, as_json)
 
 
 @users.command()
 @whose
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def delete(email: str, yes: bool) -> None:
+@as_json
+def delete(email: str, yes: bool, as_json: bool) -> None:
     """Delete an account with its apps and connections for good, and give upstream access back."""
     if not yes and sys.stdin.isatty():
         click.confirm(f"Delete {email} with all apps and connections?", abort=True, err=True)
     _act(email, lambda services, user_id: services.directory.delete(user_id))
-    click.echo(f"Deleted {email}")
+    print_outcome(f"Deleted {email}", {"email": email, "deleted": True}, as_json)
 
 
 @users.command()
 @click.option("--email", metavar="E", help="For this address only. Default: whoever opens the link chooses one.")
 @click.option("--operator", is_flag=True, help="The account may use secret references and manage this server.")
-def invite(email: str | None, operator: bool) -> None:
+@as_json
+def invite(email: str | None, operator: bool, as_json: bool) -> None:
     """Print a one-time link that creates an account, and nothing else; it works for 24 hours."""
-    click.echo(with_services(lambda services: _invite(services, email, operator)))
+    url = with_services(lambda services: _invite(services, email, operator))
+    print_outcome(url, {"url": url}, as_json)
 
 
 @users.command("reset-password")
 @whose
-def reset_password(email: str) -> None:
+@as_json
+def reset_password(email: str, as_json: bool) -> None:
     """Print a one-time link that sets a person's password, and nothing else; it works for 24 hours."""
-    click.echo(with_services(lambda services: _reset(services, email)))
+    url = with_services(lambda services: _reset(services, email))
+    print_outcome(url, {"url": url}, as_json)
 
 
 def _act(email: str, act: "Callable[[Services, str], Awaitable[None]]") -> None:

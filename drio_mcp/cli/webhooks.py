@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from drio_mcp.cli.output import as_json, print_json, print_table
+from drio_mcp.cli.output import as_json, print_json, print_outcome, print_table
 from drio_mcp.cli.running import with_services
 
 if TYPE_CHECKING:
@@ -122,14 +122,15 @@ def update(
 @webhooks.command()
 @of_app
 @webhook_id
-def delete(email: str, app: str | None, webhook_id: str) -> None:
+@as_json
+def delete(email: str, app: str | None, webhook_id: str, as_json: bool) -> None:
     """Delete a webhook with what waits for it."""
 
     async def work(services: "Services", user_id: str, app_id: str) -> None:
         await services.webhooks.delete(user_id, app_id, webhook_id)
 
     _run(email, app, work)
-    click.echo(f"Deleted {webhook_id}")
+    print_outcome(f"Deleted {webhook_id}", {"id": webhook_id, "deleted": True}, as_json)
 
 
 @webhooks.command()
