@@ -175,6 +175,36 @@ def test_a_form_of_another_site_is_no_call(http: httpx2.Client, ada: Someone) ->
         assert http.post("/api/v1/apps", content='{"name":"x"}', headers=headers).status_code == 415
 
 
+MULTIPART = {"Content-Type": 'multipart/form-data; boundary="x"'}
+PARTS = (
+    b'--x\r\nContent-Disposition: form-data; name="email"\r\n\r\nada@example.com\r\n--x--\r\n',
+    b"--x\r\n" * 100_000,
+    b"--x\r\n" + b"X-Header: y\r\n" * 60_000,
+    b'--x\r\nContent-Disposition: form-data; name="f"; filename="../../x"\r\n\r\n' + b"a" * 900_000,
+    b"--" + b"x" * 900_000,
+    b"",
+)
+
+
+def test_no_route_takes_parts(server: RunningServer, http: httpx2.Client, ada: Someone) -> None:
+    """Multi-part forms (RFC 7578) are read nowhere, so nothing in them is: each route that takes a body refuses them as
+    its family does, and in no time."""
+    paths = [
+        *((operation.path, "POST") for operation in OPERATIONS if operation.needs_body),
+        *(
+            (path, "POST")
+            for path in (TOKEN, REGISTER, "/api/v1/auth/revoke", "/mcp", "/sign-in", "/sign-up", "/setup")
+        ),
+    ]
+    for number, (path, method) in enumerate(sorted(set(paths))):
+        for content in PARTS if number % 5 == 0 else PARTS[:1]:
+            plain = path.replace("{", "").replace("}", "")
+            with server.watched():
+                answer = http.request(method, plain, content=content, headers={**ada.headers, **MULTIPART})
+            assert answer.status_code in {400, 401, 403, 404, 405, 410, 413, 415}, (path, answer.status_code)
+            assert "ada@example.com" not in answer.text
+
+
 def test_a_method_in_a_header_is_not_believed(http: httpx2.Client, ada: Someone) -> None:
     """Method override: a GET stays one."""
     app = http.get("/api/v1/apps", headers=ada.headers).json()["apps"][0]

@@ -21,7 +21,7 @@ from tests.conftest import FakeClock
 from tests.helpers.browser import Browser
 from tests.helpers.loop_watch import computing_at_most
 from tests.helpers.oauth import register
-from tests.helpers.server import RunningServer, Someone
+from tests.helpers.server import PASSWORD, RunningServer, Someone
 
 MARKS = "\u0301" * 28_000 + "\u0316" * 28_000
 """Two combining marks of different classes: sorting them is quadratic, 18 seconds for this many (CWE-407)."""
@@ -78,6 +78,21 @@ def test_combining_marks_of_any_length_hold_nobody_up(server: RunningServer, htt
                 browser.sign_in(fields["email"], fields["password"])
             assert browser.page is not None
             assert 400 <= browser.page.status_code < 500
+
+
+@pytest.mark.parametrize("path", ["/account/name", "/account/password", "/account/tokens", "/apps"])
+@pytest.mark.parametrize("marks", [MARKS, MARKS[20_500:35_500]], ids=["340 KB", "as long as a field may be"])
+def test_combining_marks_in_a_signed_in_persons_forms_hold_nobody_up(
+    server: RunningServer, ada: Someone, path: str, marks: str
+) -> None:
+    """Names, passwords and labels of the account's own forms, with the token of their page."""
+    with Browser(server.url) as browser:
+        csrf = enter(browser, ada).open("/account").forms[0].fields["csrf"]
+        for field in ("name", "current", "password", "label", "description"):
+            fields = {"csrf": csrf, "name": "a", "current": PASSWORD, "password": PASSWORD, "label": "x", field: marks}
+            with server.watched():
+                answer = browser.post(path, fields)
+            assert answer.status_code < 500, (field, answer.status_code)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +152,9 @@ def huge_rsa_key(bits: int = 3072) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("modulus", "exponent"), [(3072, 3072), (1024, 17), (8192, 17), (2048, 33), (4096, 64), (2048, 1)]
 )
-def test_keys_that_are_dear_or_weak_are_not_registered(http: httpx2.Client, modulus: int, exponent: int) -> None:
+def test_keys_that_are_dear_or_weak_are_not_registered(
+    server: RunningServer, http: httpx2.Client, modulus: int, exponent: int
+) -> None:
     """RSA keys have 2,048 to 4,096 bits and an exponent below 2^32."""
     n, e = (1 << modulus) - 1, (1 << exponent) - 1
     key = {"kty": "RSA", "n": b64url(n.to_bytes(modulus // 8)), "e": b64url(e.to_bytes((exponent + 7) // 8))}
@@ -145,9 +162,10 @@ def test_keys_that_are_dear_or_weak_are_not_registered(http: httpx2.Client, modu
     body = {
         "redirect_uris": ["https://client.example/cb"],
         "token_endpoint_auth_method": "private_key_jwt",
-        "jwks": {"keys": [key]},
+        "jwks": {"keys": [key] * 15},
     }
-    answer = http.post(REGISTER, json=body)
+    with server.watched():
+        answer = http.post(REGISTER, json=body)
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_client_metadata")
     with pytest.raises(ValueError, match="2048 to 4096"):
         check_key_set({"keys": [key]})

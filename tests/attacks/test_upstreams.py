@@ -171,6 +171,24 @@ def test_a_key_that_is_spelled_otherwise_is_found(server: RunningServer, evil: H
     assert answer.text == "*" * len(spelled) == answer.headers["x-echo"]
 
 
+@pytest.mark.parametrize("kilobytes", [16, 64])
+def test_a_long_credential_in_a_large_answer_holds_nobody_up(
+    server: RunningServer, evil: Hostile, kilobytes: int
+) -> None:
+    """A proxy answer of 32 MB with a credential of 16 to 64 KB that begins like itself everywhere: quadratic once."""
+    key = "ab" * (kilobytes * 512 - 1) + "c"
+    with user_of(server, evil, key="short") as user:
+        longer = user.http.patch(user.path, json={"config": {"apiKey": key}})
+        if longer.status_code == 400:  # a bound on what a credential may be is as good
+            assert longer.json()["error"]["details"][0]["path"] == "config.apiKey"
+            return
+        body = b"ab" * (16 * 1024 * 1024)
+        evil.says(f"HTTP/1.1 200 OK\nContent-Length: {len(body)}", body)
+        with server.watched():
+            answer = user.http.get(f"{user.path}/proxy/x")
+    assert len(answer.content) == len(body)
+
+
 def test_a_location_that_cannot_be_read_is_no_failure(server: RunningServer, evil: Hostile) -> None:
     evil.says("HTTP/1.1 302 Found\nLocation: https://[bad\nContent-Length: 0")
     with user_of(server, evil) as user:
