@@ -147,9 +147,10 @@ Url = Annotated[
 BaseUrl = Annotated[
     StrictStr,
     _check(
-        lambda text: _is_web_url(PLACE.sub("x", text)) or PLACE.match(text),
+        lambda text: "?" not in text and (_is_web_url(PLACE.sub("x", text)) or PLACE.match(text)),
         LONGEST_URL,
-        "must be an absolute https URL without user name and fragment; a right value is https://api.example.com/v1",
+        "must be an absolute https URL without user name, query and fragment; a right value is "
+        "https://api.example.com/v1",
     ),
 ]
 """Where calls go: `{name}` stands for what the provider tells at consent (contract section 3, `providerFacts`)."""

@@ -219,6 +219,32 @@ def test_a_key_goes_nowhere_else_on_its_own_host(
     assert CANARY not in seen_by(shared)
 
 
+@pytest.mark.parametrize("address", ["?to=mallory", "/v1?to=mallory", "/v1#x", "/v1?"])
+def test_an_address_has_no_query(http: httpx2.Client, operator: Someone, shared: Upstream, address: str) -> None:
+    """Contract section 3: parameters of an `apiBaseUrl` would go along with every call."""
+    app = http.get("/api/v1/apps", headers=bearer(operator.token)).json()["apps"][0]["id"]
+    body = {"name": "Api", **keyed(f"{shared.origin}{address}")}
+    answer = http.post(f"/api/v1/apps/{app}/auth", json=body, headers=bearer(operator.token))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "validation_error")
+    assert answer.json()["error"]["details"][0]["path"] == "config.apiBaseUrl"
+    assert "mallory" not in answer.text
+
+
+@pytest.mark.parametrize(("prefix", "sent"), [("Key", "Key "), ("Key ", "Key "), ("Token token=", "Token token=")])
+def test_a_prefix_is_told_from_the_key(
+    server: RunningServer, http: httpx2.Client, shared: Upstream, prefix: str, sent: str
+) -> None:
+    """A `headerPrefix` that ends in a letter or digit is followed by one space (contract section 3)."""
+    owner = server.add_person()
+    token = server.issue_token(owner.person.id, USE)
+    path = made(http, token, **keyed(shared.origin, apiKey=CANARY, headerPrefix=prefix))
+    shared.log.entries.clear()
+    assert http.get(f"{path}/proxy/me", headers=bearer(token)).status_code == 200
+    assert shared.log.entries[-1].headers["x-api-key"] == f"{sent}{CANARY}"
+    same = {"config": {"headerPrefix": sent}}
+    assert http.patch(path, json=same, headers=owner.headers).json()["auth"]["config"]["apiKey"] == "********"
+
+
 def test_a_change_that_moves_nothing_keeps_the_key(
     server: RunningServer, http: httpx2.Client, shared: Upstream
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from drio_mcp.api.routes import OPERATIONS
 from drio_mcp.config import Settings
+from drio_mcp.connections.use.gateway.own_tools import call_api_tool, finding_tools
 from drio_mcp.tools.registry import tools_for
 from drio_mcp.tools.schema import complaints
 from drio_mcp.tools.server import describe
@@ -97,6 +98,12 @@ def test_schemas_keep_to_what_every_model_provider_takes(tool: Tool) -> None:
     shown = describe(tool)
     assert list(complaints(shown["inputSchema"])) == []
     assert list(complaints(shown["outputSchema"])) == []
+
+
+@pytest.mark.parametrize("tool", [*finding_tools([]), call_api_tool([])], ids=lambda tool: str(tool["name"]))
+def test_the_gateways_own_schemas_keep_to_it_too(tool: dict[str, Any]) -> None:
+    """`find_tools`, `call_tool` and `call_api`."""
+    assert list(complaints(tool["inputSchema"])) == []
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def _config(plan: Plan, scopes: tuple[str, ...] | None) -> dict[str, Any]:
         is_query = plan.key.type is ConfigType.API_KEY_QUERY
         config["query_param_name" if is_query else "header_name"] = plan.key.name
     if plan.problem is None or plan.problem.code is Code.UNSUPPORTED_AUTH:
-        config["api_base_url"] = plan.api_base_url or origin_of(plan.target)
+        config["api_base_url"] = (plan.api_base_url or origin_of(plan.target)).partition("?")[0]
     return config
 
 

@@ -77,11 +77,16 @@ def allowed_origins(config: Config, facts: ProviderFacts | None) -> frozenset[st
 
 
 def header_of(config: Config) -> tuple[str, str]:
-    """The header of a key or token and what stands before it: RFC 6750 section 2.1, unless another is named."""
+    """The header of a key or token and what stands before it: RFC 6750 section 2.1, unless another is named.
+
+    A prefix that ends in a letter or digit is a scheme, which a space ends (RFC 9110 section 11.4).
+    """
     name: str = config.get("header_name") or "Authorization"
     prefix: str | None = config.get("header_prefix")
     is_bearer = name.lower() == "authorization" and config.get("type") != ConfigType.API_KEY_HEADER
-    return name, prefix if prefix is not None else ("Bearer " if is_bearer else "")
+    if prefix is None:
+        return name, "Bearer " if is_bearer else ""
+    return name, f"{prefix} " if prefix[-1:].isalnum() else prefix
 
 
 def placement(config: Config, facts: ProviderFacts | None) -> tuple[object, ...]:
@@ -89,8 +94,8 @@ def placement(config: Config, facts: ProviderFacts | None) -> tuple[object, ...]
     header or parameter may be another tenant's inbox."""
     base = facts.base_url_at(config) if facts is not None else config.get("api_base_url")
     name, prefix = header_of(config)
-    path = urlsplit(base or "").path.rstrip("/")
-    return config.get("type"), path, name.lower(), prefix, config.get("query_param_name")
+    parts = urlsplit(base or "")
+    return config.get("type"), parts.path.rstrip("/"), parts.query, name.lower(), prefix, config.get("query_param_name")
 
 
 STILL_NEEDED = "Still needed: "
