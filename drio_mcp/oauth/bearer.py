@@ -35,7 +35,7 @@ class Bearer:
         if read is None:
             raise Unauthorized(token_sent=True)
         now = self._clock.now()
-        grant = await self._db.read(table.find_bearer, read.grant_id)
+        grant = await self._db.look_up(table.find_bearer, read.grant_id)
         if grant is None or not self._is_good(read, grant, now, resource or self._resource):
             raise Unauthorized(token_sent=True)
         is_noted = grant.used_generation >= read.generation and grant.used_at is not None and now - grant.used_at < HOUR

@@ -2,7 +2,8 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from drio_mcp.errors import Unavailable
 from drio_mcp.store import Query, Statement, Transaction, UniqueViolation
 from drio_mcp.store import sqlite as sqlite_module
+from drio_mcp.store.lanes import Decision, Outcome
 from drio_mcp.store.sqlite import SqliteDatabase
+from drio_mcp.store.sqlite_transaction import read_together
 
 from ..conftest import FakeClock
 
@@ -152,3 +155,35 @@ async def test_the_end_of_the_event_loop_does_not_hang(file: Path, clock: FakeCl
         outcomes = await asyncio.gather(*writes, return_exceptions=True)
         assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
         assert await database.write(add, 1000) == 1
+
+
+async def test_a_row_is_looked_up_in_the_thread_that_asks(notes: SqliteDatabase) -> None:
+    here = threading.get_ident()
+    assert await notes.look_up(lambda tx: threading.get_ident()) == here
+    assert await notes.read(lambda tx: threading.get_ident()) != here
+
+
+async def test_a_file_that_is_held_is_waited_for_elsewhere(
+    notes: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The event loop does not wait: where the connection at hand is refused, a reader's thread answers."""
+    asked: list[int] = []
+    here = threading.get_ident()
+
+    def held(connection: sqlite3.Connection, questions: Sequence[Decision]) -> list[Outcome]:
+        asked.append(threading.get_ident())
+        if asked[-1] == here:
+            raise sqlite3.OperationalError("database is locked")
+        return read_together(connection, questions)
+
+    await notes.write(add, 1)
+    monkeypatch.setattr(sqlite_module, "read_together", held)
+    assert await notes.look_up(count) == 1
+    assert len(asked) == 2
+    assert asked[0] == here != asked[1]
+
+
+async def test_nothing_is_written_by_looking_up(notes: SqliteDatabase) -> None:
+    with pytest.raises(Unavailable):
+        await notes.look_up(add, 1)
+    assert await notes.read(count) == 0
