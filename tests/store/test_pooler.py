@@ -1,6 +1,7 @@
 """PostgreSQL behind a transaction pooler (PgBouncer, `pool_mode = transaction`): sessions are another one each time."""
 
 import asyncio
+import io
 import os
 import pwd
 import shutil
@@ -14,6 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from drio_mcp.cli import run
 from drio_mcp.config import Settings
 from drio_mcp.store import Database, Query, Statement, Transaction, open_database
 from drio_mcp.store.postgres import connect
@@ -108,3 +110,44 @@ def test_a_pooler_is_recognized(pooled: str, postgres_url: str) -> None:
     with connect(pooled) as through, connect(postgres_url) as direct:
         assert through.prepare_threshold is None
         assert direct.prepare_threshold is not None
+
+
+COMMANDS = [
+    "migrate",
+    "setup-link",
+    "users create --email ada@example.com --password-stdin --operator",
+    "users create --email bob@example.com --password-stdin",
+    "users list --json",
+    "users rename --email bob@example.com --name Bob",
+    "users promote --email bob@example.com",
+    "users demote --email bob@example.com",
+    "users disable --email bob@example.com",
+    "users enable --email bob@example.com",
+    "users reset-password --email bob@example.com",
+    "users invite --email eve@example.com",
+    "tokens create --email ada@example.com",
+    "tokens list --email ada@example.com",
+    "clients initial-token",
+    "clients list",
+    "providers list",
+    "audit export",
+    "keys rotate",
+    "users delete --email bob@example.com",
+    "doctor",
+]
+
+
+def test_every_command_works_through_it(
+    pooled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Twice over: what one command leaves on a pooled session is nobody else's."""
+    monkeypatch.setenv("DRIO_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("DRIO_DATABASE_URL", pooled)
+    with psycopg.connect(pooled, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")
+    for command in (*COMMANDS, *(each for each in COMMANDS if "--email ada" not in each)):
+        monkeypatch.setattr("sys.stdin", io.StringIO("correct horse battery staple\n"))
+        status = run(command.split())
+        told = capsys.readouterr()
+        assert status == 0 or (command == "doctor" and "database" not in told.err), (command, told.err)
