@@ -141,3 +141,26 @@ async def test_a_scope_that_was_not_granted_is_told(key: str, scope: str, place:
     auth = await flow.connected()
     assert await flow.validated(auth) == "scope_missing", flow.why
     assert scope in ((await place.get(auth)).last_error or "")
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ("https://moved.my.salesforce.com", "https://moved.my.salesforce.com"),
+        ("https://salesforce.com.evil.example", "https://acme.my.salesforce.com"),
+    ],
+)
+async def test_what_is_told_anew_with_a_refresh_takes_effect(told: str, kept: str, place: Place, world: World) -> None:
+    """Salesforce moves customers between instances; whoever answers otherwise than the entry says moves nobody."""
+    flow = Flow(place, world, next(raw for raw in OAUTH if raw["key"] == "salesforce"))
+    auth = await flow.connected()
+    assert (auth.config.provider_facts or {})["instance_url"] == "https://acme.my.salesforce.com"
+    flow.provider.facts["instance_url"] = told
+    place.clock.advance(hours=3)
+    await place.services.token_refresh.refresh(auth.id)
+    assert ((await place.get(auth)).config.provider_facts or {})["instance_url"] == kept
+    flow.provider.facts["instance_url"] = kept
+    assert await flow.call(auth) == 200, flow.why
+    assert await flow.validated(auth) == "ok", flow.why
+    place.clock.advance(hours=3)
+    assert await flow.call(auth) == 200, flow.why

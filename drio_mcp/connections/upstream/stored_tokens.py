@@ -111,9 +111,11 @@ class StoredTokens:
         refreshed = _if_refreshable(refreshed, bool(stored.is_refreshable) or tokens.refresh_token is not None)
         if not token_sets.refresh(tx, connection.id, held, refreshed):
             return False
+        before = self.origins(connection)
         connection = _with_facts(connection, {**connection.config.get("provider_facts", {}), **tokens.facts})
+        told = self.origins(connection) - before  # by the provider, as the catalog says that its own hosts look
         sealing.remove(tx, connection.id, (ORPHAN,))
-        self._seal(tx, connection, tokens, self._renewed_for(tx, connection))
+        self._seal(tx, connection, tokens, self._renewed_for(tx, connection) | told)
         note_auth_method(tx, connection.client, tokens.auth_method)
         if tokens.without_resource:
             note_resource_refused(tx, connection)
