@@ -266,11 +266,12 @@ class Services:
     @cached_property
     def _upstream_revocation(self) -> UpstreamRevocation:
         return UpstreamRevocation(
+            self.db,
+            self.clock,
             self._provider_outbound,
             self.providers,
             self._stored_tokens,
             self._token_endpoints,
-            RegistrationClient(self._provider_outbound, self.clock),
         )
 
     @cached_property

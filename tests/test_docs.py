@@ -121,3 +121,9 @@ def test_what_can_be_pasted_works(page: str, server: RunningServer, tmp_path: Pa
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert '"error"' not in done.stdout
+
+
+def test_where_the_program_comes_from_is_said_in_one_place() -> None:
+    """Who moves it changes one line."""
+    texts = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "llms.txt", ROOT / "bench" / "README.md"]
+    assert [path.name for path in texts if "git clone" in path.read_text(encoding="utf-8")] == ["deployment.md"]

@@ -19,6 +19,7 @@ WORDS: Mapping[Event, str] = {
     Event.REFRESH_REQUESTED: "Token refreshed on request",
     Event.TOKEN_ISSUED: "Token handed out",
     Event.USED: "Used",
+    Event.REVOKED: "Access given back at the provider",
 }
 ACTORS = {"client": "client", "person": "on a page", "job": "by itself"}
 

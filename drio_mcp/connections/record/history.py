@@ -36,6 +36,8 @@ class Event(StrEnum):
     TOKEN_ISSUED = "token_issued"  # noqa: S105
     USED = "used"
     TOOL_CALLED = "tool_called"
+    REVOKED = "revoked"
+    """The provider was asked to take the grant back; the outcome is what came of it."""
 
 
 @dataclass(frozen=True, slots=True)

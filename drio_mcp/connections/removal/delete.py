@@ -35,7 +35,7 @@ class Deletion:
         """
         left = await decide(self._db, dry_run, lambda tx: self._delete(tx, actor, app_id, id_or_key, if_match))
         if not dry_run:
-            await self._revocation.take_back(left)
+            await self._revocation.take_back(left, actor)
 
     def _delete(
         self, tx: Transaction, actor: Actor, app_id: str, id_or_key: str, if_match: Collection[str] | None

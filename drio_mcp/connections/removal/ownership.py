@@ -23,7 +23,7 @@ from drio_mcp.store.parts import Part, nothing_left
 
 AT_ONCE = 32
 """Connections of one part: some 20 ms in the writer."""
-SENTENCE = "The account was disabled, so its access was given back. Allow it again."
+SENTENCE = "The account was disabled, and its access ended here. Allow it again."
 JOB = Actor.job("account")
 
 Place = tuple[tuple[int, str], tuple[int, str]]
@@ -85,7 +85,9 @@ class Ownership:
 
     async def _take_back(self, left: Sequence[LeftBehind]) -> None:
         """All of a part at once; the decision stands whatever providers say."""
-        for outcome in await asyncio.gather(*map(self._revocation.take_back, left), return_exceptions=True):
+        for outcome in await asyncio.gather(
+            *(self._revocation.take_back(each, JOB) for each in left), return_exceptions=True
+        ):
             if isinstance(outcome, Exception):
                 log.error("what a connection left was not given back", exc_info=outcome)
 

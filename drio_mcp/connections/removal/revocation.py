@@ -9,12 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+from drio_mcp.clock import Clock
 from drio_mcp.connections.catalog import templates
 from drio_mcp.connections.catalog.providers import Providers
-from drio_mcp.connections.diagnosis_codes import Fault
+from drio_mcp.connections.diagnosis_codes import Code, Fault
 from drio_mcp.connections.fields import origin_of
 from drio_mcp.connections.record.clients import ClientInUse
 from drio_mcp.connections.record.connection import Connection
+from drio_mcp.connections.record.history import Actor, Event, record
 from drio_mcp.connections.upstream.provider_rules import ProviderRules, TokenStep
 from drio_mcp.connections.upstream.registration_requests import RegistrationClient
 from drio_mcp.connections.upstream.stored_tokens import ACCESS_TOKEN, REFRESH_TOKEN, StoredTokens
@@ -22,7 +24,7 @@ from drio_mcp.connections.upstream.token_endpoints import TokenEndpoints
 from drio_mcp.connections.upstream.token_requests import UpstreamTokenEndpoint
 from drio_mcp.opaque import Secret
 from drio_mcp.outbound import Outbound, OutboundError
-from drio_mcp.store import Transaction, provider_clients, upstreams
+from drio_mcp.store import Database, Transaction, provider_clients, upstreams
 from drio_mcp.vault import SealBroken
 
 SECONDS = 5.0
@@ -44,6 +46,8 @@ class LeftBehind:
     grant: Grant | None
     client: tuple[str, Secret] | None
     """The client configuration endpoint, and its token."""
+    app_id: str = ""
+    connection_id: str = ""
 
 
 class UpstreamRevocation:
@@ -51,17 +55,20 @@ class UpstreamRevocation:
 
     def __init__(
         self,
+        db: Database,
+        clock: Clock,
         outbound: Outbound,
         providers: Providers,
         tokens: StoredTokens,
         endpoints: TokenEndpoints,
-        registrations: RegistrationClient,
     ) -> None:
+        self._db = db
+        self._clock = clock
         self._outbound = outbound
         self._providers = providers
         self._tokens = tokens
         self._endpoints = endpoints
-        self._registrations = registrations
+        self._registrations = RegistrationClient(outbound, clock)
 
     def gather(self, tx: Transaction, connection: Connection) -> LeftBehind:
         """What to take back, read in the decision that deletes the connection; with it goes a client of its own."""
@@ -75,7 +82,7 @@ class UpstreamRevocation:
         grant = None
         with suppress(Fault, SealBroken):
             grant = self._grant(tx, connection)
-        return LeftBehind(grant, None)
+        return LeftBehind(grant, None, connection.row.app_id, connection.id)
 
     def _client(self, tx: Transaction, connection: Connection) -> tuple[str, Secret] | None:
         """A client that we got and that nobody else uses, with the way to deregister it."""
@@ -87,14 +94,18 @@ class UpstreamRevocation:
             tx.run(provider_clients.DELETE, id=used.row.id)
         return None if uri is None or token is None else (uri, token)
 
-    async def take_back(self, leaving: LeftBehind) -> None:
-        """Revoke and deregister, as far as the provider goes along within some seconds."""
+    async def take_back(self, leaving: LeftBehind, actor: Actor) -> None:
+        """Revoke and deregister, as far as the provider goes along within some seconds, and note what came of it."""
+        outcome: str = Code.TIMEOUT
         with suppress(TimeoutError):
             async with asyncio.timeout(SECONDS):
                 if leaving.grant is not None:
-                    await self._revoke(leaving.grant)
+                    outcome = await self._revoke(leaving.grant)
                 if leaving.client is not None:
                     await self._registrations.delete(*leaving.client)
+        if leaving.grant is not None:
+            where, now = (leaving.app_id, leaving.connection_id), self._clock.now()
+            await self._db.write(lambda tx: record(tx, actor, *where, Event.REVOKED, now, outcome=outcome))
 
     def _grant(self, tx: Transaction, connection: Connection) -> Grant | None:
         rules = ProviderRules.of(connection, self._providers.find(connection.row.provider_key))
@@ -133,8 +144,11 @@ class UpstreamRevocation:
             return found, origin_of(found)
         return None, None
 
-    async def _revoke(self, grant: Grant) -> None:
-        """RFC 7009 section 2.1. Ways to authenticate are tried in turn; any other answer is the last."""
+    async def _revoke(self, grant: Grant) -> str:
+        """RFC 7009 section 2.1. Ways to authenticate are tried in turn; any other answer is the last.
+
+        Gives `ok`, `refused`, or the code of what kept the provider from answering.
+        """
         for method in grant.endpoint.auth_methods:
             fields = {"token": grant.token.reveal(), "token_type_hint": grant.hint}
             request = grant.endpoint.request(TokenStep.REVOCATION, method, fields)
@@ -142,10 +156,11 @@ class UpstreamRevocation:
                 answer = await self._outbound.request(
                     request.method, request.url, headers=request.headers, content=request.content, timeout=SECONDS
                 )
-            except OutboundError:
-                return
+            except OutboundError as error:
+                return error.code
             if answer.status not in {400, 401}:
-                return
+                return "ok" if answer.status < 300 else "refused"
+        return "refused"
 
 
 def _is_last(tx: Transaction, client: ClientInUse) -> bool:

@@ -47,6 +47,30 @@ async def test_it_is_deleted_whatever_the_provider_says(tmp_path: Path, clock: F
                 await here.get(auth)
 
 
+@pytest.mark.parametrize(
+    ("fault", "outcome"),
+    [
+        (None, "ok"),
+        (html_error(500), "refused"),
+        (oauth_error("invalid_client", 401), "refused"),
+        (redirects("https://evil.example"), "redirect_refused"),
+    ],
+)
+async def test_the_audit_log_says_what_came_of_it(tmp_path: Path, clock: FakeClock, fault: Any, outcome: str) -> None:
+    """A refused revocation is not written as done; by whom it was asked for stands there too."""
+    server, mcp = AuthorizationServer(registration="open"), McpServer()
+    with upstream(server, mcp) as provider:
+        async with place_at(tmp_path, clock, provider) as here:
+            auth = await here.consent((await here.connect(target=mcp.url)).auth)
+            if fault is not None:
+                provider.faults.at("revoke", fault)
+            await delete(here, auth)
+            lines = [line async for line in here.services.audit.lines() if line.get("connectionId") == auth.id]
+            (told,) = (line for line in lines if line["event"] == "revoked")
+            assert (told["outcome"], told["userId"]) == (outcome, here.actor.user_id)
+            assert "given back" not in str(lines)
+
+
 async def test_what_was_never_allowed_leaves_only_a_client(tmp_path: Path, clock: FakeClock) -> None:
     server, mcp = AuthorizationServer(registration="open"), McpServer()
     with upstream(server, mcp) as provider:
