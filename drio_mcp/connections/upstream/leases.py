@@ -14,6 +14,7 @@ kept as that of a set whose lease somebody else has by now.
 import fcntl
 import os
 import re
+import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,16 +58,22 @@ class Leases:
         self._clock = clock
         self._holder = holder
         self._lock: int | None = None
+        self._announcing = threading.Lock()
         self._seen: dict[str, tuple[int, int]] = {}
+
+    @property
+    def is_announced(self) -> bool:
+        """Whether others can find out already."""
+        return self._lock is not None
 
     def announce(self) -> None:
         """Let others find out when this process dies; to be called before it takes a lease, and then cheap.
 
         Where the folder cannot be written nobody finds out, and others wait until they have seen enough.
         """
-        if self._lock is not None:
-            return
-        with suppress(OSError):
+        with self._announcing, suppress(OSError):  # a second lock would wait for the first for ever
+            if self._lock is not None:
+                return
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._forget_the_long_dead()
             descriptor = os.open(self._path(self._holder), os.O_RDWR | os.O_CREAT, 0o600)

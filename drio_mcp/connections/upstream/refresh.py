@@ -169,7 +169,8 @@ class TokenRefresh:
                 raise
 
     async def _refresh(self, connection_id: str, seen: int | None) -> None:
-        await asyncio.to_thread(self._leases.announce)
+        if not self._leases.is_announced:
+            await asyncio.to_thread(self._leases.announce)
         attempt = await self._take_turn(connection_id, seen)
         if attempt is None:
             return

@@ -179,6 +179,25 @@ async def test_a_clock_set_forward_sends_no_token_twice(bench: Bench) -> None:
     assert bench.provider.log.count("token") == 1
 
 
+def test_refreshes_that_begin_at_once_announce_the_process_once(tmp_path: Path) -> None:
+    """Each opening of the file has a lock of its own: the second would wait for the first for ever."""
+    here = Leases(tmp_path, FakeClock(), "here")
+    together = threading.Barrier(8)
+
+    def announce() -> None:
+        together.wait()
+        here.announce()
+
+    threads = [threading.Thread(target=announce, daemon=True) for _ in range(8)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(timeout=10)
+        assert not each.is_alive()
+    assert here.is_announced
+    here.withdraw()
+
+
 async def test_a_process_is_known_to_live_and_to_be_dead(tmp_path: Path) -> None:
     """kill -9 frees the lock, however the clock stands; without a file nobody knows."""
     clock = FakeClock()
