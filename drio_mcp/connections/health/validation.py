@@ -83,7 +83,7 @@ class Validation:
         except OutboundBusy:
             raise
         except Exception:
-            await self._schedule.put_off([due], self._clock.now() + EVERY_WHEN_DEGRADED_MS)
+            await self._schedule.put_off([due], [EVERY_WHEN_DEGRADED_MS])
             raise
         if examination is not None:
             await self._db.write(self._conclude, JOB, examination)

@@ -13,7 +13,7 @@ from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from drio_mcp.clock import HOUR, MINUTE, SECOND, Clock
+from drio_mcp.clock import HOUR, SECOND, Clock
 from drio_mcp.outbound import OutboundBusy, acting_for
 from drio_mcp.outbound.shares import Admission, Share
 from drio_mcp.outside import read_url
@@ -32,6 +32,9 @@ LOOK_AGAIN_SECONDS = 1.0
 CHOKED_SECONDS = 0.05
 """How long nothing is claimed once there was more of one account at one host than waits: to look for others behind
 them costs a write, and must not cost it at each end of a call."""
+SHORTEST_WORK_SECONDS, LONGEST_WORK_SECONDS = 0.001, 0.02
+"""What one connection takes at least and at most, as far as the spreading of what was put off goes."""
+LEAST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.25, 60.0
 DISABLED_MS = 12 * HOUR
 """After which it is looked again whether the owner's account is still disabled."""
 
@@ -45,9 +48,26 @@ class Due:
     host: str
 
 
-def put_off_until(now: int, number: int) -> int:
-    """When the `number`th of those that were put off is due again (milliseconds): spread, so that few come at once."""
-    return now + min(2 * SECOND + 20 * number, MINUTE)
+@dataclass(slots=True)
+class Pace:
+    """How fast the work of one account at one host goes, and when what was put off finds its turn (seconds).
+
+    What is put off comes back as fast as it can be worked off. Sooner, it would be put off again, which costs a write;
+    later, there would be nothing to do meanwhile.
+    """
+
+    began: float
+    done: int = 0
+    turn: float = 0.0
+
+    def delay(self, now: float) -> int:
+        """In how many milliseconds the next one that is put off is due again."""
+        each = LONGEST_WORK_SECONDS
+        if self.done:
+            each = min(max((now - self.began) / self.done, SHORTEST_WORK_SECONDS), each)
+        behind_the_queue = now + max(QUEUED * each, LEAST_DELAY_SECONDS)
+        self.turn = min(max(self.turn, behind_the_queue) + each, now + LONGEST_DELAY_SECONDS)
+        return round((self.turn - now) * SECOND)
 
 
 class Schedule:
@@ -60,7 +80,6 @@ class Schedule:
         self._claim_due = claim
         self._postpone = postpone
         self._claimed_ms = claimed_ms
-        self._put_off = 0
         self.now = 0
         """What is due by then (milliseconds) is due, even where the clock does not say so yet."""
 
@@ -68,21 +87,19 @@ class Schedule:
         """Up to so many that are due, nobody else's from now on."""
         return await self._db.write(self._claim, max(self.now, self._clock.now()), limit)
 
-    async def put_off(self, dues: Sequence[Due], until: int | None = None) -> None:
-        """Let them be due again a little later, or at `until`. Nothing was tried, so nothing is said about them."""
+    async def put_off(self, dues: Sequence[Due], delays: Sequence[int]) -> None:
+        """Let each be due again after its delay (milliseconds). Nothing was tried, so nothing is said about them."""
         now = self._clock.now()
 
         def put_off(tx: Transaction) -> None:
-            for due in dues:
-                self._put_off = self._put_off + 1 if until is None else self._put_off
-                later = put_off_until(now, self._put_off) if until is None else until
-                tx.run(self._postpone, connection_id=due.connection_id, due_at=later)
+            for due, delay in zip(dues, delays, strict=True):
+                tx.run(self._postpone, connection_id=due.connection_id, due_at=now + delay)
 
         await self._db.write(put_off)
 
     def begin(self, now: int) -> None:
         """A drain begins."""
-        self.now, self._put_off = now, 0
+        self.now = now
 
     def _claim(self, tx: Transaction, now: int, limit: int) -> Sequence[Due]:
         """Those of disabled accounts are moved on and left alone."""
@@ -117,6 +134,8 @@ class DueWork:
         self._places = Admission(share)
         self._queues: OrderedDict[tuple[str, str], deque[Due]] = OrderedDict()
         self._queued = 0
+        self._paces: dict[tuple[str, str], Pace] = {}
+        """Of those of which something was put off in this drain."""
         self._running: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
         self._done = 0
@@ -133,6 +152,7 @@ class DueWork:
     async def _drain(self, now: int) -> int:
         self._schedule.begin(now)
         self._done, is_empty, choked_until = 0, False, 0.0
+        self._paces.clear()
         clock = asyncio.get_running_loop().time
         try:
             while True:
@@ -163,7 +183,7 @@ class DueWork:
             else:
                 too_many.append(due)
         if too_many:
-            await self._schedule.put_off(too_many)
+            await self._put_off(too_many)
         return bool(too_many)
 
     def _start_what_fits(self) -> None:
@@ -184,12 +204,19 @@ class DueWork:
             with acting_for(due.account, is_job=True):
                 await self._do(due)
         except OutboundBusy:
-            await self._schedule.put_off([due])  # we were busy; nothing was asked, and nothing follows
+            await self._put_off([due])  # we were busy; nothing was asked, and nothing follows
         except Exception as error:
             log.error("background work on a connection failed", exc_info=error, extra={"fields": {"job": self._name}})
         finally:
             self._done += 1
+            if (pace := self._paces.get((due.account, due.host))) is not None:
+                pace.done += 1
             self._places.leave(due.account, due.host)
+
+    async def _put_off(self, dues: Sequence[Due]) -> None:
+        now = asyncio.get_running_loop().time()
+        paces = [self._paces.setdefault((due.account, due.host), Pace(now)) for due in dues]
+        await self._schedule.put_off(dues, [pace.delay(now) for pace in paces])
 
     def _note_end(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)

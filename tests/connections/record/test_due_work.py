@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from drio_mcp.clock import HOUR
-from drio_mcp.connections.record.due_work import BATCH, QUEUED, Due, DueWork, Schedule, put_off_until
+from drio_mcp.connections.record.due_work import BATCH, QUEUED, Due, DueWork, Pace, Schedule
 from drio_mcp.connections.record.schemas import Status
 from drio_mcp.outbound import OutboundBusy
 from drio_mcp.outbound.shares import Share, current_caller
@@ -37,7 +37,7 @@ class List(Schedule):
         claimed, self.waiting = self.waiting[:limit], self.waiting[limit:]
         return claimed
 
-    async def put_off(self, dues: Sequence[Due], until: int | None = None) -> None:
+    async def put_off(self, dues: Sequence[Due], delays: Sequence[int]) -> None:
         self.later += [due.connection_id for due in dues]
 
     def begin(self, now: int) -> None:
@@ -176,11 +176,16 @@ async def test_the_end_of_the_program_ends_what_is_under_way() -> None:
     assert ended.is_set()
 
 
-def test_those_put_off_do_not_come_back_together() -> None:
-    moments = [put_off_until(0, number) for number in range(5_000)]
-    assert moments == sorted(moments)
-    assert 1_000 <= moments[0] <= 5_000
-    assert moments[-1] <= 60_000
+def test_those_put_off_come_back_as_fast_as_they_are_worked_off() -> None:
+    pace = Pace(began=100.0)
+    delays = [pace.delay(100.0) for _ in range(1_000)]
+    assert delays == sorted(delays)
+    assert delays[-1] - delays[0] == pytest.approx(999 * 20, abs=2), "nothing is known yet: one each 20 ms"
+    pace = Pace(began=100.0, done=400)  # in two seconds: 200 a second
+    delays = [pace.delay(102.0) for _ in range(1_000)]
+    assert delays[0] == pytest.approx(QUEUED * 5 + 5, abs=1), "behind those that wait already"
+    assert delays[-1] - delays[0] == pytest.approx(999 * 5, abs=2)
+    assert max(pace.delay(102.0) for _ in range(100_000)) == 60_000
 
 
 # On real tables
