@@ -158,6 +158,7 @@ class TokenRefresh:
             await asyncio.wait(self._under_way.values(), timeout=LEASE_MS / SECOND)
         if not self._under_way:
             self._leases.withdraw()
+        self._unstored.close()
 
     async def _refresh_or_make_do(self, connection_id: str, row: TokenSetRow | None, *, has_token: bool) -> None:
         """Refresh; a token that still lives is good enough, unless the grant itself was refused."""
@@ -217,7 +218,10 @@ class TokenRefresh:
     async def _reserve(self, attempt: Attempt) -> None:
         """Room for the answer, before anything is sent: an answer for which there is no room would be lost."""
         try:
-            await asyncio.to_thread(self._unstored.reserve, attempt.held.set_id)
+            if self._unstored.has_spare:
+                self._unstored.reserve(attempt.held.set_id)
+            else:
+                await asyncio.to_thread(self._unstored.reserve, attempt.held.set_id)
         except OSError:
             await self._db.write(self._decisions.release, attempt)
             raise Unavailable("This server has no room on its disk; nothing was asked of the provider") from None

@@ -4,6 +4,7 @@ A refresh token that a provider has just rotated may exist nowhere else. Room fo
 provider is asked, so that it can be kept on a full disk too; it is on disk before the error is told.
 """
 
+import itertools
 import os
 import re
 from contextlib import suppress
@@ -22,27 +23,54 @@ SET_ID = re.compile(r"[A-Za-z0-9_-]{1,120}")
 class UnstoredAnswers:
     """One file for a set of tokens at most, in a folder that is made when it is first needed.
 
-    A file begins with the length of what it holds; one that is only reserved holds nothing.
+    A file begins with the length of what it holds. Room is files without a set, in a folder beside it: they are made
+    once and used by one attempt after the other, because making and removing one costs more than a refresh.
     """
 
     def __init__(self, folder: Path, vault: Vault) -> None:
         self._folder = folder
         self._vault = vault
         self._in_memory: dict[str, Secret] = {}
+        self._rooms = folder.with_name(f"{folder.name}-room")
+        self._spare: list[Path] = []
+        self._reserved: dict[str, Path] = {}
+        self._numbers = itertools.count(1)
+
+    @property
+    def has_spare(self) -> bool:
+        """Whether `reserve` has nothing to do with the disk."""
+        return bool(self._spare)
 
     def reserve(self, set_id: str) -> None:
         """Make sure that there is room. Raises `OSError` when there is none."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self._path(set_id)
+        if set_id in self._reserved:
+            return
         try:
-            with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
+            room = self._spare.pop()
+        except IndexError:
+            room = self._new_room()
+        self._reserved[set_id] = room
+
+    def _new_room(self) -> Path:
+        if not self._rooms.exists():
+            self._rooms.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _sync(self._rooms.parent)
+        room = self._rooms / f"{os.getpid()}-{next(self._numbers)}"
+        try:
+            with open(os.open(room, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "r+b") as file:
                 _allocate(file.fileno())
         except OSError:
             with suppress(OSError):
-                if not self._holds(path):
-                    path.unlink()
+                room.unlink()
             raise
-        self._sync_folder()
+        _sync(self._rooms)
+        return room
+
+    def close(self) -> None:
+        """Give the room back that nobody uses."""
+        while self._spare:
+            with suppress(OSError):
+                self._spare.pop().unlink(missing_ok=True)
 
     def put(self, set_id: str, payload: Secret) -> None:
         """Keep the payload, durably, in place of an earlier one; in memory where the disk fails altogether."""
@@ -57,6 +85,9 @@ class UnstoredAnswers:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._path(set_id)
         is_new = not path.exists()
+        if is_new and (room := self._reserved.pop(set_id, None)) is not None:
+            with suppress(FileNotFoundError):
+                room.rename(path)
         with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
             file.seek(LENGTH_BYTES)
             file.write(sealed)
@@ -67,7 +98,7 @@ class UnstoredAnswers:
             file.flush()
             os.fsync(file.fileno())
         if is_new:
-            self._sync_folder()
+            _sync(self._folder)
 
     def find(self, set_id: str) -> Secret | None:
         """What was kept for the set, if it opens."""
@@ -87,6 +118,9 @@ class UnstoredAnswers:
         self._in_memory.pop(set_id, None)
         with suppress(OSError):
             self._path(set_id).unlink(missing_ok=True)
+        room = self._reserved.pop(set_id, None)
+        if room is not None:
+            self._spare.append(room)
 
     def set_ids(self) -> set[str]:
         """The sets for which something is kept, or room reserved."""
@@ -99,16 +133,13 @@ class UnstoredAnswers:
         assert SET_ID.fullmatch(set_id)
         return self._folder / set_id
 
-    def _holds(self, path: Path) -> bool:
-        with open(path, "rb") as file:
-            return int.from_bytes(file.read(LENGTH_BYTES)) > 0
 
-    def _sync_folder(self) -> None:
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _allocate(descriptor: int) -> None:
