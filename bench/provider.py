@@ -1,7 +1,7 @@
 """A provider that answers at once, late or never: `python -m bench.provider --port 9000 --latency 1.0`.
 
-`POST /token` issues an access token and a new refresh token, everything below `/hang` never answers, and every other
-path is an API that takes any key.
+`POST /token` issues an access token and a new refresh token, everything below `/hang` never answers, `/me` is an API
+that takes any key in `X-Key` and wants one, and every other path is one that wants none.
 """
 
 import argparse
@@ -38,16 +38,18 @@ class Provider(asyncio.Protocol):
             path = head.split(b" ", 2)[1]
             if path.startswith(b"/hang"):
                 return
-            body = self._token() if path.startswith(b"/token") else b'{"id":1}'
-            asyncio.get_running_loop().call_later(self._latency, self._answer, body)
+            status, body = b"200 OK", self._token() if path.startswith(b"/token") else b'{"id":1}'
+            if path.startswith(b"/me") and b"\r\nx-key:" not in head:
+                status, body = b"401 Unauthorized", b"{}"
+            asyncio.get_running_loop().call_later(self._latency, self._answer, status, body)
 
     def _token(self) -> bytes:
         number = next(numbers)
         tokens = {"access_token": f"at-{number}", "refresh_token": f"rt-{number}"}
         return json.dumps(tokens | {"token_type": "Bearer", "expires_in": 3600}).encode()
 
-    def _answer(self, body: bytes) -> None:
-        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+    def _answer(self, status: bytes, body: bytes) -> None:
+        head = b"HTTP/1.1 %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % (status, len(body))
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(head + body)
 

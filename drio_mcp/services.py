@@ -361,7 +361,7 @@ class Services:
             self._stored_tokens,
             self._token_endpoints,
             self.credentials,
-            Prober(self.outbound.for_purpose(Purpose.CHECK), self.mcp_servers),
+            Prober(self.outbound.for_purpose(Purpose.CHECK), self.mcp_servers, self.clock),
             MetadataCheck(self.outbound.for_purpose(Purpose.CHECK)),
         )
 

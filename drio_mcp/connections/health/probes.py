@@ -5,6 +5,7 @@ server for the token itself (RFC 7662) or its person (OpenID Connect Core sectio
 """
 
 import json
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,7 +13,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from httpx2 import Headers
 
-from drio_mcp.clock import LATEST, SECOND
+from drio_mcp.clock import HOUR, LATEST, SECOND, Clock
 from drio_mcp.connections.catalog import templates
 from drio_mcp.connections.catalog.providers import ProviderFacts
 from drio_mcp.connections.catalog.schema import ErrorWord
@@ -30,11 +31,13 @@ from drio_mcp.connections.upstream.mcp.wire import Refused, RpcError
 from drio_mcp.connections.upstream.provider_rules import RULED
 from drio_mcp.connections.upstream.token_requests import UpstreamTokenEndpoint
 from drio_mcp.outbound import Outbound, OutboundError, OutboundResponse, Purpose
-from drio_mcp.outbound.shares import counted_as
+from drio_mcp.outbound.shares import counted_as, current_caller
 from drio_mcp.outside import read_number
 from drio_mcp.store.upstreams import UpstreamRow
 
 SECONDS = 10.0
+MOST_REMEMBERED = 10_000
+"""Requests of which it is known that they are refused without a credential."""
 UNKNOWN_PLACE = "Nothing to check against: config.apiBaseUrl should name the API's address"
 
 
@@ -113,9 +116,12 @@ class Probe:
 class Prober:
     """Sends probes. Never raises for what a provider does."""
 
-    def __init__(self, outbound: Outbound, servers: McpServers) -> None:
+    def __init__(self, outbound: Outbound, servers: McpServers, clock: Clock) -> None:
         self._outbound = outbound
         self._servers = servers
+        self._clock = clock
+        self._guarded: OrderedDict[tuple[str, str, bytes | None], int] = OrderedDict()
+        """When each request was last refused without a credential: a matter of the API, not of the connection."""
 
     def choose(self, subject: Subject) -> Probe | None:
         """The request that tells most about the connection, or None where there is nothing to ask."""
@@ -203,14 +209,28 @@ class Prober:
 
     async def _compare(self, probe: Probe, verdict: Verdict) -> Verdict:
         """The same request without the credential: if that is refused, the credential was what opened the door."""
-        answer = await self._request(probe, None)
-        if isinstance(answer, OutboundResponse) and answer.status in {401, 403}:
+        if await self._is_guarded(probe):
             return Verdict(Code.OK, f"{probe.what} refuses the request without the credential and takes it with it")
         return Verdict(
             Code.OK,
             f"{verdict.sentence}; it makes no difference between the request with and without the credential",
             is_proof=False,
         )
+
+    async def _is_guarded(self, probe: Probe) -> bool:
+        """Whether the API refuses the request without a credential. Jobs ask that once an hour of each request, since
+        many connections are of one API; a person who asks gets an answer of this moment."""
+        request, now = (probe.method, probe.url, probe.content), self._clock.now()
+        if current_caller().is_job and 0 <= now - self._guarded.get(request, -HOUR) < HOUR:
+            return True
+        answer = await self._request(probe, None)
+        is_guarded = isinstance(answer, OutboundResponse) and answer.status in {401, 403}
+        self._guarded.pop(request, None)
+        if is_guarded:
+            self._guarded[request] = now
+            if len(self._guarded) > MOST_REMEMBERED:
+                self._guarded.popitem(last=False)
+        return is_guarded
 
     def _catalog(self, subject: Subject) -> Probe | None:
         if subject.facts is None or subject.facts.entry is None or subject.kind not in RULED:

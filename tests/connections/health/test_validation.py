@@ -11,12 +11,14 @@ from drio_mcp.clock import DAY, HOUR
 from drio_mcp.connections.health.validation import CLAIMED_MS, EVERY_MS
 from drio_mcp.connections.record.answers import ValidationAnswer
 from drio_mcp.connections.record.schemas import Status
+from drio_mcp.outbound import acting_for
 from drio_mcp.store import Query, Transaction, validations
 from drio_mcp.store.validations import FIRST_MS
 from tests.conftest import FakeClock
 from tests.connections.broken import Scene, keyed, machine, mcp, oauth
 from tests.connections.place import place_at
 from tests.upstreams import AuthorizationServer, McpServer, Site, answers, html_error, ok_with_error, upstream
+from tests.upstreams.api import KEY
 
 DUE = Query("SELECT due_at FROM validations WHERE connection_id = :id", int)
 
@@ -294,6 +296,26 @@ async def test_one_process_looks_at_a_time(tmp_path: Path, clock: FakeClock) -> 
         looked = await asyncio.gather(*(run_job(scene) for _ in range(6)))
         assert sum(looked) == 1
         assert scene.provider.log.count("probe") == 2
+
+
+async def test_the_job_asks_once_an_hour_whether_an_api_wants_a_credential(tmp_path: Path, clock: FakeClock) -> None:
+    """That is a matter of the API: of its many connections each is asked about with its key alone. A person who asks
+    gets an answer of this moment."""
+    async with keyed(tmp_path, clock) as scene:
+        here, log = scene.here, scene.provider.log
+        clock.advance(milliseconds=FIRST_MS)
+        assert (await run_job(scene), log.count("probe")) == (1, 2)
+        config = {"headerName": "X-Api-Key", "apiKey": KEY, "apiBaseUrl": f"{scene.provider.origin}/v1/me"}
+        other = await here.create(name="Other", providerKey="custom-api-key", status="valid", config=config)
+        clock.advance(milliseconds=FIRST_MS)
+        assert (await run_job(scene), log.count("probe")) == (1, 3)
+        assert (await here.get(other)).last_validated_at is not None, "it counts as proof as before"
+        with acting_for(here.actor.user_id):
+            await validate(scene)
+        assert log.count("probe") == 5
+        await here.services.validation.doubt_now(other.id)
+        clock.advance(milliseconds=HOUR)
+        assert (await run_job(scene), log.count("probe")) == (1, 7)
 
 
 async def test_what_a_dead_process_had_claimed_comes_back(tmp_path: Path, clock: FakeClock) -> None:
