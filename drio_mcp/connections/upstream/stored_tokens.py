@@ -139,7 +139,7 @@ class StoredTokens:
         """Where renewed tokens may go: where those may that they follow, or the secret that they were got with. Else
         whoever edits the configuration in the database would have the next token."""
         present = self.origins(connection)
-        for field in (REFRESH_TOKEN, ACCESS_TOKEN, "client_secret", "private_key"):
+        for field in (ACCESS_TOKEN, REFRESH_TOKEN, "client_secret", "private_key"):
             sealed_for = sealing.origins_of(tx, self._vault, connection.id, field)
             if sealed_for is not None:
                 return present & sealed_for
