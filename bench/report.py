@@ -8,8 +8,8 @@ from rich.table import Table
 
 from bench.load import Measured
 
-COLD_START_GOAL_SECONDS = 1.5
-IDLE_MEMORY_GOAL_MEGABYTES = 100.0
+COLD_START_GOAL_SECONDS = 0.6
+IDLE_MEMORY_GOAL_MEGABYTES = 85.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def workload_table(comparisons: list[Comparison]) -> Table:
             each.name,
             pair(each, "per_second", 0),
             f"{each.ratio('per_second'):.2f}",
-            "" if each.goal is None else f"{each.goal:.1f} {'✓' if each.is_reached() else '✗'}",
+            "" if each.goal is None else f"{each.goal:g} {'✓' if each.is_reached() else '✗'}",
             pair(each, "p50", 2),
             pair(each, "p99", 2),
             pair(each, "cpu", 0),

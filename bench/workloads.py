@@ -200,6 +200,12 @@ def bearer(tokens: dict[str, Any]) -> list[tuple[str, str]]:
     return [("Authorization", f"Bearer {tokens['access_token']}")]
 
 
+async def metadata_lanes(target: Target) -> list[Lane]:
+    """The document that every client reads before it registers (RFC 8414 section 3)."""
+    request = target.requests.plain("GET", "/.well-known/oauth-authorization-server")
+    return [Repeat(request, 200) for _ in target.connections]
+
+
 async def register_lanes(target: Target) -> list[Lane]:
     """Every connection registers clients."""
     return [Repeat(target.registration(), 201) for _ in target.connections]
@@ -251,10 +257,11 @@ def workloads(codes: int) -> list[Workload]:
         return await exchange_lanes(target, codes)
 
     return [
+        Workload("metadata", 1.2, metadata_lanes),
         Workload("register", 1.0, register_lanes),
-        Workload("exchange", 0.9, exchange),
-        Workload("refresh", 1.0, refresh_lanes),
-        Workload("tools/call", 1.4, tool_lanes),
-        Workload("tools/call (2025-11-25)", None, legacy_tool_lanes),
-        Workload("401", 1.2, unauthorized_lanes),
+        Workload("exchange", 0.85, exchange),
+        Workload("refresh", 1.2, refresh_lanes),
+        Workload("tools/call", 4.5, tool_lanes),
+        Workload("tools/call (2025-11-25)", 7.0, legacy_tool_lanes),
+        Workload("401", 1.1, unauthorized_lanes),
     ]

@@ -11,7 +11,7 @@ import pytest
 
 from bench.browser import Form, code_in
 from bench.load import Answer, Connection, LoadError, Measured, Requests, run
-from bench.report import Comparison, Footprint, Sample, is_light
+from bench.report import COLD_START_GOAL_SECONDS, IDLE_MEMORY_GOAL_MEGABYTES, Comparison, Footprint, Sample, is_light
 from bench.workloads import Repeat, Rotation, Routes, Target
 
 
@@ -101,9 +101,10 @@ def test_a_comparison_takes_the_median_of_the_rounds_ratios() -> None:
 
 
 def test_a_server_is_light_only_within_both_goals() -> None:
-    assert is_light(Footprint(cold_start=1.4, idle_memory=99, memory_after=500))
-    assert not is_light(Footprint(cold_start=1.6, idle_memory=99, memory_after=99))
-    assert not is_light(Footprint(cold_start=1.4, idle_memory=101, memory_after=101))
+    start, memory = COLD_START_GOAL_SECONDS, IDLE_MEMORY_GOAL_MEGABYTES
+    assert is_light(Footprint(cold_start=start - 0.1, idle_memory=memory - 1, memory_after=500))
+    assert not is_light(Footprint(cold_start=start + 0.1, idle_memory=memory - 1, memory_after=memory))
+    assert not is_light(Footprint(cold_start=start - 0.1, idle_memory=memory + 1, memory_after=memory))
 
 
 def test_the_browser_reads_the_posting_form_of_a_page() -> None:
