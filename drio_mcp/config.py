@@ -167,7 +167,7 @@ class Settings(BaseSettings):
             or parts.fragment
         ):
             raise ValueError("is not an http or https URL")
-        if parts.scheme == "http" and not _is_loopback(parts.hostname):
+        if parts.scheme == "http" and not _is_loopback_address(parts.hostname):
             raise ValueError("must be https unless its host is loopback")
         return value
 
@@ -301,7 +301,7 @@ class Settings(BaseSettings):
     @property
     def is_loopback(self) -> bool:
         """Whether the public URL points at this computer."""
-        return _is_loopback(urlsplit(self.origin).hostname or "")
+        return _is_loopback_address(urlsplit(self.origin).hostname or "")
 
 
 def _as_browsers_write(origin: str) -> str:
@@ -315,7 +315,8 @@ def _as_browsers_write(origin: str) -> str:
     return f"{parts.scheme}://{bracketed}{port}"
 
 
-def _is_loopback(host: str) -> bool:
+def _is_loopback_address(host: str) -> bool:
+    """As `is_loopback_name`, and any address of 127.0.0.0/8: a server may listen at each of them."""
     try:
         return is_loopback_name(host) or ip_address(host).is_loopback
     except ValueError:

@@ -1,6 +1,7 @@
 """Values that mean nothing to whoever carries them: ids, random strings, and secrets that do not print."""
 
 import base64
+import hashlib
 import hmac
 import secrets
 from typing import Any, Protocol
@@ -43,6 +44,15 @@ def from_b64url(text: str) -> bytes:
 def new_id(prefix: str, randomness: Randomness) -> str:
     """An identifier such as `auth_…`: the prefix, an underscore and 128 unguessable bits in 22 characters."""
     return f"{prefix}_{b64url(randomness.bytes(16))}"
+
+
+def hash_of(text: str) -> bytes:
+    """SHA-256: what is stored in the place of a token, whose 256 random bits need no slow hash, and of long keys.
+
+    Halves of surrogate pairs, which no token has but anybody may send, are hashed as they stand: no input raises, and
+    no two share a hash because of how they are encoded.
+    """
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
 def is_id(text: str) -> bool:

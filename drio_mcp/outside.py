@@ -120,6 +120,13 @@ def normalized(form: Literal["NFC", "NFKC", "NFKD"], text: str, longest: int) ->
     return unicodedata.normalize(form, text)
 
 
+def slug_of(name: str, longest: int, otherwise: str) -> str:
+    """The name in at most `longest` lower-case ASCII letters, digits and hyphens; `otherwise` if nothing is left."""
+    beginning = normalized("NFKD", name[: 4 * longest], 4 * longest)
+    ascii_name = beginning.encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", ascii_name)[:longest].strip("-") or otherwise
+
+
 def _is_bounded(text: object) -> TypeGuard[str]:
     """Whether this is text that `urlsplit` reads in no time, and in the way that others do."""
     if not isinstance(text, str) or len(text) > LONGEST_URL or _UNREADABLE.search(text):

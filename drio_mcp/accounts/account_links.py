@@ -4,7 +4,6 @@ No mail is sent: how the link reaches the person is the operator's choice. Each 
 it uses nothing up. What an operator made ends when they stop being one.
 """
 
-import hashlib
 from collections.abc import Callable
 from enum import StrEnum
 
@@ -15,7 +14,7 @@ from drio_mcp.accounts.people import EmailTaken, People, Person, add_person, set
 from drio_mcp.accounts.texts import clean_email
 from drio_mcp.clock import DAY, Clock
 from drio_mcp.errors import Conflict, DrioError, NotFound
-from drio_mcp.opaque import Randomness, Secret, b64url
+from drio_mcp.opaque import Randomness, Secret, b64url, hash_of
 from drio_mcp.store import Database, Transaction, users
 from drio_mcp.store import account_links as table
 from drio_mcp.store.account_links import AccountLinkRow
@@ -92,7 +91,7 @@ class AccountLinks:
 
     async def look(self, kind: LinkKind, token: str) -> AccountLinkRow:
         """What the link is for. Raises `AccountLinkDead`."""
-        row = await self._db.read(_find, kind, _hash(token), self._clock.now())
+        row = await self._db.read(_find, kind, hash_of(token), self._clock.now())
         if row is None:
             raise AccountLinkDead
         return row
@@ -105,7 +104,7 @@ class AccountLinks:
         invitation = await self.look(LinkKind.INVITATION, token)  # before the work of hashing a password
         address = email if invitation.email is None else invitation.email
         row = await self._people.prepare(address, name, password, bool(invitation.is_operator))
-        await self._db.write(_accept, _hash(token), row, self._randomness, self._clock.now())
+        await self._db.write(_accept, hash_of(token), row, self._randomness, self._clock.now())
         return Person.of(row)
 
     async def set_password(self, token: str, password: Secret) -> None:
@@ -116,7 +115,7 @@ class AccountLinks:
         await self.look(LinkKind.RESET, token)
         rules.check_strength(password)
         hashed = await self._passwords.hash(password)
-        await self._db.write(_reset, _hash(token), hashed, self._clock.now())
+        await self._db.write(_reset, hash_of(token), hashed, self._clock.now())
 
     async def sweep(self, now: int) -> int:
         """Delete what has run out; gives how many."""
@@ -131,7 +130,7 @@ class AccountLinks:
             check(tx)
             tx.run(
                 table.INSERT,
-                token_hash=_hash(token),
+                token_hash=hash_of(token),
                 kind=row.kind,
                 user_id=row.user_id,
                 email=row.email,
@@ -163,7 +162,3 @@ def _reset(tx: Transaction, token_hash: bytes, password_hash: str, now: int) -> 
     if person is None or person.is_disabled:
         raise AccountLinkDead
     set_password(tx, person.id, password_hash, None, now, SecurityEvent.PASSWORD_RESET)
-
-
-def _hash(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "replace")).digest()

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Annotated, Any
@@ -16,7 +15,7 @@ from drio_mcp.clock import Clock, rfc3339
 from drio_mcp.errors import Conflict, NextStep, NotFound, PreconditionFailed, Problem, ValidationFailed
 from drio_mcp.models import Model, Moment
 from drio_mcp.opaque import Randomness, new_id
-from drio_mcp.outside import normalized, read_url
+from drio_mcp.outside import read_url, slug_of
 from drio_mcp.store import Database, Transaction, apps, idempotency, outbox
 from drio_mcp.store.apps import AppRow
 from drio_mcp.store.cursors import START, cursor_of, read_cursor
@@ -33,7 +32,7 @@ NO_APP = ""
 """Stands in the place of the app's id where an answer is kept of a call that has none in its path."""
 
 
-def _plain(text: str) -> str:
+def _without_controls(text: str) -> str:
     if not is_plain(text):
         raise ValueError("must not contain control characters")
     return text
@@ -42,7 +41,7 @@ def _plain(text: str) -> str:
 def _visible(text: str) -> str:
     if not is_visible(text):
         raise ValueError("must hold something to see; a right value is Sales desk")
-    return _plain(text)
+    return _without_controls(text)
 
 
 def _no_nul(text: str) -> str:
@@ -270,7 +269,7 @@ def new_app(user_id: str, name: str, description: str | None, now: int, randomne
         id=new_id("app", randomness),
         user_id=user_id,
         public_mcp_id=new_id("mcp", randomness),
-        slug=slug_of(name),
+        slug=slug_of(name, LONGEST_SLUG, "app"),
         name=name,
         description=description,
         version="1.0.0",
@@ -283,13 +282,6 @@ def new_app(user_id: str, name: str, description: str | None, now: int, randomne
         created_at=now,
         updated_at=now,
     )
-
-
-def slug_of(name: str) -> str:
-    """The name in lower-case ASCII letters, digits and hyphens; `app` when nothing of it is left."""
-    beginning = normalized("NFKD", name[: 4 * LONGEST_SLUG], 4 * LONGEST_SLUG)
-    ascii_name = beginning.encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "-", ascii_name)[:LONGEST_SLUG].strip("-") or "app"
 
 
 def find(tx: Transaction, user_id: str, app_id: str) -> AppRow:

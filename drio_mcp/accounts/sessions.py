@@ -4,14 +4,13 @@ The cookie's value is random and only its hash is stored. Before anybody has sig
 that no row knows: it costs no storage, and the CSRF token of the sign-in form is derived from it all the same.
 """
 
-import hashlib
 import hmac
 from dataclasses import dataclass
 from typing import TypeGuard
 
 from drio_mcp.accounts.people import Person
 from drio_mcp.clock import DAY, MINUTE, Clock
-from drio_mcp.opaque import Randomness, b64url, new_id
+from drio_mcp.opaque import Randomness, b64url, hash_of, new_id
 from drio_mcp.store import Database, Transaction, security_events
 from drio_mcp.store import sessions as table
 from drio_mcp.store.security_events import SecurityEvent
@@ -66,7 +65,7 @@ class Session:
         A session alone is not enough where it may be in other hands: browsers send the cookie of a loopback server to
         whoever listens on another port of the same host.
         """
-        return self.proved_for == _hash(path) and now - self.proved_at < PROOF_MS
+        return self.proved_for == hash_of(path) and now - self.proved_at < PROOF_MS
 
 
 class Sessions:
@@ -105,10 +104,10 @@ class Sessions:
             expires_at=now + LIFETIME_MS,
             address=address[:64],
             user_agent=_visible(user_agent)[:256],
-            proved_for=None if proved_for is None else _hash(proved_for),
+            proved_for=None if proved_for is None else hash_of(proved_for),
             proved_at=now,
         )
-        await self._db.write(_start, row, _hash(cookie), None if replaces is None else _hash(replaces))
+        await self._db.write(_start, row, hash_of(cookie), None if replaces is None else hash_of(replaces))
         return cookie, Session.of(row, csrf_token(cookie))
 
     async def find(self, cookie: str | None) -> Session | None:
@@ -116,7 +115,7 @@ class Sessions:
         if not is_cookie(cookie):
             return None
         now = self._clock.now()
-        row = await self._db.read(_find, _hash(cookie), now)
+        row = await self._db.read(_find, hash_of(cookie), now)
         if row is None:
             return None
         if now - row.seen_at >= TOUCH_MS:
@@ -125,13 +124,13 @@ class Sessions:
 
     async def prove(self, session_id: str, path: str) -> None:
         """Note that the person has just proved who they are, for this address."""
-        now, proved_for = self._clock.now(), _hash(path)
+        now, proved_for = self._clock.now(), hash_of(path)
         await self._db.write(lambda tx: tx.run(table.PROVE, id=session_id, proved_for=proved_for, now=now))
 
     async def end(self, cookie: str | None) -> None:
         """Sign out."""
         if is_cookie(cookie):
-            await self._db.write(lambda tx: tx.run(table.DELETE_BY_COOKIE, cookie_hash=_hash(cookie)))
+            await self._db.write(lambda tx: tx.run(table.DELETE_BY_COOKIE, cookie_hash=hash_of(cookie)))
 
     async def list(self, user_id: str) -> list[Session]:
         """Where the person is signed in, last used first."""
@@ -191,10 +190,6 @@ def _revoke(tx: Transaction, user_id: str, session_id: str, address: str | None,
 
 def _find(tx: Transaction, cookie_hash: bytes, now: int) -> SessionRow | None:
     return tx.one(table.FIND, cookie_hash=cookie_hash, now=now, idle_since=now - IDLE_MS)
-
-
-def _hash(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()
 
 
 def _visible(text: str) -> str:

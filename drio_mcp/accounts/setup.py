@@ -1,11 +1,9 @@
 """Setup links: how the first account comes to be, before there is anybody who could invite somebody."""
 
-import hashlib
-
 from drio_mcp.accounts.people import People, Person, add_person
 from drio_mcp.clock import DAY, Clock
 from drio_mcp.errors import DrioError
-from drio_mcp.opaque import Randomness, Secret, b64url
+from drio_mcp.opaque import Randomness, Secret, b64url, hash_of
 from drio_mcp.store import Database, Transaction, setup_links
 from drio_mcp.store.users import UserRow
 
@@ -33,13 +31,13 @@ class SetupLinks:
         """The path and query of a new link; only the token's hash is kept."""
         token = b64url(self._randomness.bytes(32))
         now = self._clock.now()
-        await self._db.write(_create, _hash(token), now)
+        await self._db.write(_create, hash_of(token), now)
         return f"/setup?token={token}"
 
     async def is_open(self, token: str) -> bool:
         """Whether the link would work now; looking uses nothing up."""
         now = self._clock.now()
-        hashed = _hash(token)
+        hashed = hash_of(token)
         return await self._db.read(lambda tx: tx.one(setup_links.FIND, token_hash=hashed, now=now)) is not None
 
     async def redeem(self, token: str, email: str, name: str, password: Secret) -> Person:
@@ -50,7 +48,7 @@ class SetupLinks:
         if not await self.is_open(token):
             raise SetupLinkDead  # before the work of hashing a password
         row = await self._people.prepare(email, name, password, is_operator=True)
-        await self._db.write(_redeem, _hash(token), row, self._randomness, self._clock.now())
+        await self._db.write(_redeem, hash_of(token), row, self._randomness, self._clock.now())
         return Person.of(row)
 
 
@@ -65,7 +63,3 @@ def _redeem(tx: Transaction, token_hash: bytes, row: UserRow, randomness: Random
         raise SetupLinkDead
     tx.run(setup_links.DELETE_ALL)
     add_person(tx, row, randomness)
-
-
-def _hash(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "replace")).digest()

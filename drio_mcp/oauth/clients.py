@@ -1,6 +1,5 @@
 """Clients: who may ask. Entered by an operator, registered by themselves, or named by the URL of their document."""
 
-import hashlib
 import hmac
 import json
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from drio_mcp.oauth.client_document_fetch import MetadataDocuments
 from drio_mcp.oauth.client_metadata import MAX_NAME, ClientMetadata, read_metadata, web_host_of
 from drio_mcp.oauth.client_names import harmless_name
 from drio_mcp.oauth.redirect_uris import matching
-from drio_mcp.opaque import Randomness, Secret, b64url, new_id
+from drio_mcp.opaque import Randomness, Secret, b64url, hash_of, new_id
 from drio_mcp.store import Database, Transaction, consents, grants, security_events
 from drio_mcp.store import clients as table
 from drio_mcp.store.clients import ClientRow
@@ -122,12 +121,7 @@ class Client:
 
     def has_secret(self, secret: Secret) -> bool:
         """Whether `secret` is the client's; in constant time."""
-        return self.secret_hash is not None and hmac.compare_digest(self.secret_hash, hash_secret(secret.reveal()))
-
-
-def hash_secret(secret: str) -> bytes:
-    """What is stored of a client's secret. It has 256 random bits, so a slow hash would protect nothing more."""
-    return hashlib.sha256(secret.encode("utf-8", "replace")).digest()
+        return self.secret_hash is not None and hmac.compare_digest(self.secret_hash, hash_of(secret.reveal()))
 
 
 def new_secret(prefix: str, randomness: Randomness) -> str:
@@ -214,7 +208,7 @@ def new_client(
         metadata=metadata.text,
         auth_method=metadata.token_endpoint_auth_method,
         may_refresh="refresh_token" in metadata.grant_types,
-        secret_hash=None if secret is None else hash_secret(secret),
+        secret_hash=None if secret is None else hash_of(secret),
         management_hash=management_hash,
         created_at=now,
         used_at=None,

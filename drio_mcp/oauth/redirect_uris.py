@@ -155,7 +155,7 @@ def _check_web(parts: SplitResult) -> None:
 def stays_on_computer(uri: str) -> bool:
     """Whether the answer goes to an app on the person's computer: by loopback http, or by a private-use scheme."""
     parts = _split(uri)
-    return parts is not None and (parts.scheme not in {"http", "https"} or is_loopback(uri))
+    return parts is not None and (parts.scheme not in {"http", "https"} or is_loopback_http(uri))
 
 
 def is_anybodys(uri: str, further_schemes: Collection[str] = ()) -> bool:
@@ -185,10 +185,10 @@ def is_at_own_host(uri: str, origin: str) -> bool:
         or ":" in (own.hostname or "")
     ):
         return False
-    return is_loopback(uri) and parts.hostname == own.hostname
+    return is_loopback_http(uri) and parts.hostname == own.hostname
 
 
-def is_loopback(uri: str) -> bool:
+def is_loopback_http(uri: str) -> bool:
     """Whether `uri` is http to this computer (RFC 8252 section 7.3)."""
     parts = _split(uri)
     return parts is not None and parts.scheme == "http" and is_loopback_name(parts.hostname or "")
@@ -200,9 +200,9 @@ def matching(registered: Iterable[str], uri: str) -> str | None:
     Exact string comparison (RFC 9700 section 2.1), except that the port of a loopback redirect is free, because a
     native app takes whichever it gets (RFC 8252 section 7.3). `localhost` is not `127.0.0.1`.
     """
-    portless = _portless(uri) if is_loopback(uri) and _URI.fullmatch(uri) else None
+    portless = _portless(uri) if is_loopback_http(uri) and _URI.fullmatch(uri) else None
     for each in registered:
-        if each == uri or (portless is not None and is_loopback(each) and _portless(each) == portless):
+        if each == uri or (portless is not None and is_loopback_http(each) and _portless(each) == portless):
             return each
     return None
 

@@ -10,9 +10,9 @@ from drio_mcp.clock import DAY, MINUTE, SECOND, Clock
 from drio_mcp.config import Settings
 from drio_mcp.errors import OAuthError, RateLimited, Unauthorized
 from drio_mcp.oauth.client_metadata import ClientMetadata, read_metadata
-from drio_mcp.oauth.clients import ClientKind, hash_secret, new_client, new_secret, remove_client, uses_secret
+from drio_mcp.oauth.clients import ClientKind, new_client, new_secret, remove_client, uses_secret
 from drio_mcp.oauth.redirect_uris import OWN_HOST, RedirectUriRefused, is_at_own_host
-from drio_mcp.opaque import Randomness
+from drio_mcp.opaque import Randomness, hash_of
 from drio_mcp.store import Database, Transaction, initial_access_tokens, throttle
 from drio_mcp.store import clients as table
 from drio_mcp.store.clients import ClientRow
@@ -53,7 +53,7 @@ class ClientRegistration:
         management_token = new_secret("drio_ra_", self._randomness)
         now = self._clock.now()
         row, secret = new_client(
-            metadata, ClientKind.DYNAMIC, now, self._randomness, management_hash=hash_secret(management_token)
+            metadata, ClientKind.DYNAMIC, now, self._randomness, management_hash=hash_of(management_token)
         )
         await self._db.write(self._insert, row, address, initial_token, now)
         return self._information(row, metadata.document(), management_token, secret)
@@ -94,7 +94,7 @@ class ClientRegistration:
         now = self._clock.now()
         await self._db.write(
             lambda tx: tx.run(
-                initial_access_tokens.INSERT, token_hash=hash_secret(token), now=now, expires_at=now + lifetime_ms
+                initial_access_tokens.INSERT, token_hash=hash_of(token), now=now, expires_at=now + lifetime_ms
             )
         )
         return token
@@ -107,7 +107,7 @@ class ClientRegistration:
 
     def _insert(self, tx: Transaction, row: ClientRow, address: str, initial_token: str | None, now: int) -> None:
         if self._settings.registration == "token":
-            known = tx.one(initial_access_tokens.FIND, token_hash=hash_secret(initial_token or ""), now=now)
+            known = tx.one(initial_access_tokens.FIND, token_hash=hash_of(initial_token or ""), now=now)
             if initial_token is None or known is None:
                 raise Unauthorized(token_sent=initial_token is not None)
         limit = self._settings.registration_limit
@@ -137,7 +137,7 @@ def _authorized(tx: Transaction, client_id: str, management_token: str | None) -
     (RFC 7592 section 2.1)."""
     row = table.find(tx, client_id)
     stored = row.management_hash if row is not None else None
-    presented = hash_secret(management_token or "")
+    presented = hash_of(management_token or "")
     if row is None or stored is None or management_token is None or not hmac.compare_digest(stored, presented):
         raise Unauthorized(token_sent=management_token is not None)
     return row
@@ -154,11 +154,11 @@ def _replace(
     """The changed row, and whether `fresh_secret` became its secret."""
     row = _authorized(tx, client_id, management_token)
     if sent_secret is not None:  # RFC 7592 section 2.2: it MUST be the present one
-        presented = hash_secret(sent_secret) if isinstance(sent_secret, str) else b""
+        presented = hash_of(sent_secret) if isinstance(sent_secret, str) else b""
         if row.secret_hash is None or not hmac.compare_digest(row.secret_hash, presented):
             raise OAuthError("invalid_client_metadata", "client_secret is not the client's present secret")
     is_new = uses_secret(metadata) and row.secret_hash is None
-    secret_hash = hash_secret(fresh_secret) if is_new else row.secret_hash if uses_secret(metadata) else None
+    secret_hash = hash_of(fresh_secret) if is_new else row.secret_hash if uses_secret(metadata) else None
     changed = replace(
         row,
         metadata=metadata.text,

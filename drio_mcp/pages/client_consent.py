@@ -9,7 +9,7 @@ from drio_mcp.models import DEFAULT_SCOPES, Scope
 from drio_mcp.oauth.authorize import AuthorizationRequest
 from drio_mcp.oauth.client_names import harmless_name, imitates_latin, mixes_scripts, shown_host
 from drio_mcp.oauth.clients import ClientKind
-from drio_mcp.oauth.redirect_uris import is_loopback, stays_on_computer
+from drio_mcp.oauth.redirect_uris import is_loopback_http, stays_on_computer
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,4 +148,4 @@ def destination(redirect_uri: str) -> str:
     host = (parts.hostname or "").rstrip(".")
     if parts.scheme not in {"http", "https"}:
         return f"an app on this computer that opens {parts.scheme}: links"
-    return "an app on this computer" if is_loopback(redirect_uri) else shown_host(host)
+    return "an app on this computer" if is_loopback_http(redirect_uri) else shown_host(host)

@@ -1,7 +1,6 @@
 """The statements of the table `client_assertions`: which JWTs of clients have been seen."""
 
-import hashlib
-
+from drio_mcp.opaque import hash_of
 from drio_mcp.store.database import Statement, Transaction
 from drio_mcp.store.sweeping import sweep_of
 
@@ -14,5 +13,4 @@ DELETE_EXPIRED = sweep_of("client_assertions", "client_id, jti_hash", "expires_a
 
 def record(tx: Transaction, client_id: str, jti: str, expires_at: int) -> bool:
     """Note that the assertion was used; False when it had been."""
-    jti_hash = hashlib.sha256(jti.encode()).digest()
-    return tx.run(RECORD, client_id=client_id, jti_hash=jti_hash, expires_at=expires_at) == 1
+    return tx.run(RECORD, client_id=client_id, jti_hash=hash_of(jti), expires_at=expires_at) == 1

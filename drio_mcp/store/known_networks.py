@@ -1,7 +1,6 @@
 """The statements of the table `known_networks`: from where a person has signed in."""
 
-import hashlib
-
+from drio_mcp.opaque import hash_of
 from drio_mcp.store.database import Query, Statement, Transaction
 
 MOST = 10
@@ -20,14 +19,10 @@ DELETE_BEYOND = Statement(
 
 def is_known(tx: Transaction, user_id: str, network: str) -> bool:
     """Whether the person has signed in from this network before."""
-    return tx.one(FIND, user_id=user_id, network_hash=_hash(network)) is not None
+    return tx.one(FIND, user_id=user_id, network_hash=hash_of(network)) is not None
 
 
 def keep(tx: Transaction, user_id: str, network: str, now: int) -> None:
     """Note that the person has just signed in from this network."""
-    tx.run(KEEP, user_id=user_id, network_hash=_hash(network), now=now)
+    tx.run(KEEP, user_id=user_id, network_hash=hash_of(network), now=now)
     tx.run(DELETE_BEYOND, user_id=user_id, keep=MOST)
-
-
-def _hash(network: str) -> bytes:
-    return hashlib.sha256(network.encode("utf-8", "surrogatepass")).digest()

@@ -4,9 +4,9 @@ A window opens with the first hit of a key and closes `window_ms` later; the nex
 key is enough, and how long a caller has to wait is known exactly.
 """
 
-import hashlib
 from dataclasses import dataclass
 
+from drio_mcp.opaque import hash_of
 from drio_mcp.store.database import Query, Statement, Transaction
 from drio_mcp.store.sweeping import sweep_of
 
@@ -45,33 +45,28 @@ PRUNE = sweep_of("throttle_windows", "bucket, key_hash", "closes_at <= :now")
 
 def hit(tx: Transaction, bucket: str, key: str, now: int, window_ms: int) -> int:
     """Count one attempt of `key`, and give how many its open window holds, this one included."""
-    window = tx.one(HIT, bucket=bucket, key_hash=_hash(key), now=now, closes_at=now + window_ms)
+    window = tx.one(HIT, bucket=bucket, key_hash=hash_of(key), now=now, closes_at=now + window_ms)
     assert window is not None
     return window.hits
 
 
 def peek(tx: Transaction, bucket: str, key: str, now: int) -> int:
     """How many attempts the open window of `key` holds, without counting one."""
-    window = tx.one(FIND, bucket=bucket, key_hash=_hash(key), now=now)
+    window = tx.one(FIND, bucket=bucket, key_hash=hash_of(key), now=now)
     return 0 if window is None else window.hits
 
 
 def retry_after(tx: Transaction, bucket: str, key: str, now: int) -> int:
     """Whole seconds until the open window of `key` closes (RFC 9110 section 10.2.3), 0 when none is open."""
-    window = tx.one(FIND, bucket=bucket, key_hash=_hash(key), now=now)
+    window = tx.one(FIND, bucket=bucket, key_hash=hash_of(key), now=now)
     return 0 if window is None else -(-(window.closes_at - now) // 1000)
 
 
 def give_back(tx: Transaction, bucket: str, key: str) -> None:
     """Uncount one attempt, where only failures count and this one turned out not to be one."""
-    tx.run(GIVE_BACK, bucket=bucket, key_hash=_hash(key))
+    tx.run(GIVE_BACK, bucket=bucket, key_hash=hash_of(key))
 
 
 def clear(tx: Transaction, bucket: str, key: str) -> None:
     """Forget the attempts of `key`, as after a success."""
-    tx.run(CLEAR, bucket=bucket, key_hash=_hash(key))
-
-
-def _hash(key: str) -> bytes:
-    """Keys are addresses and e-mail addresses as they were submitted: of any length, and nobody needs to read them."""
-    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
+    tx.run(CLEAR, bucket=bucket, key_hash=hash_of(key))

@@ -33,7 +33,7 @@ class OriginCheck:
         hosts = [value for name, value in headers if name == b"host"]
         if len(hosts) != 1:
             raise BadRequest("Send one Host header")
-        if hosts[0] != self._own_host and self._is_loopback and not is_loopback_host(hosts[0].decode("latin-1")):
+        if hosts[0] != self._own_host and self._is_loopback and not is_loopback_authority(hosts[0].decode("latin-1")):
             raise OriginRefused("This server answers on this computer only; set DRIO_PUBLIC_URL to its real address")
         origins = [value for name, value in headers if name == b"origin"]
         if len(origins) > 1 or not all(self._allows(each.decode("latin-1")) for each in origins):
@@ -43,13 +43,13 @@ class OriginCheck:
         if origin in self._allowed:
             return True
         scheme, _, host = origin.partition("://")
-        return self._is_loopback and scheme in {"http", "https"} and is_loopback_host(host)
+        return self._is_loopback and scheme in {"http", "https"} and is_loopback_authority(host)
 
 
 HOST_AND_PORT = re.compile(r"(\[[0-9a-fA-F:]+\]|[a-zA-Z0-9.-]+)(?::([0-9]{1,5}))?")
 
 
-def is_loopback_host(text: str) -> bool:
+def is_loopback_authority(text: str) -> bool:
     """Whether the text is this computer's name or address and perhaps a port, and nothing else."""
     match = HOST_AND_PORT.fullmatch(text)
     if match is None or int(match[2] or 0) > 65_535:

@@ -2,8 +2,9 @@ import pytest
 from pydantic import ValidationError
 
 from drio_mcp.accounts import Apps, CreateApp, People, UpdateApp
-from drio_mcp.accounts.apps import slug_of
+from drio_mcp.accounts.apps import LONGEST_SLUG
 from drio_mcp.errors import Conflict, NotFound, ValidationFailed
+from drio_mcp.outside import slug_of
 from tests.conftest import FakeClock
 
 
@@ -52,7 +53,7 @@ async def test_slugs_are_unique_for_their_owner_only(apps: Apps, ada: str, bob: 
     [("Sales desk", "sales-desk"), ("  Zoë & Co. ", "zoe-co"), ("日本", "app"), ("x" * 100, "x" * 48), ("---", "app")],
 )
 def test_slugs(name: str, slug: str) -> None:
-    assert slug_of(name) == slug
+    assert slug_of(name, LONGEST_SLUG, "app") == slug
 
 
 async def test_a_merge_patch_keeps_what_it_leaves_out_and_clears_what_is_null(

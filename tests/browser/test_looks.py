@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
-from drio_mcp.connections.connecting.links import hash_of
 from drio_mcp.connections.record.answers import ConnectAuth
 from drio_mcp.connections.record.history import Actor
+from drio_mcp.opaque import hash_of
 from drio_mcp.store import Transaction, links
 from tests.browser.scene import ARABIC, EMOJI, HOSTILE_CLIENT, LONG, Scene, authorize_path
 from tests.browser.window import LOOKS, Window, window

@@ -7,7 +7,7 @@ from drio_mcp.oauth.redirect_uris import (
     check_redirect_uri,
     is_anybodys,
     is_at_own_host,
-    is_loopback,
+    is_loopback_http,
     matching,
     stays_on_computer,
 )
@@ -147,6 +147,6 @@ def test_loopback_ports_are_free_and_nothing_else_is() -> None:
 
 
 def test_only_plain_http_to_this_computer_is_loopback() -> None:
-    assert is_loopback("http://localhost:1/")
+    assert is_loopback_http("http://localhost:1/")
     for uri in ("https://localhost/", "http://client.example/", "cursor://localhost/", "http://[::1"):
-        assert not is_loopback(uri)
+        assert not is_loopback_http(uri)

@@ -1,6 +1,5 @@
 """Signing in at the upstream provider: the way out, the way back, and whose account it opens."""
 
-import hashlib
 import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from drio_mcp.accounts.people import Person, network_of
 from drio_mcp.clock import MINUTE, Clock
 from drio_mcp.config import Settings
 from drio_mcp.errors import RateLimited
-from drio_mcp.opaque import Randomness, b64url
+from drio_mcp.opaque import Randomness, b64url, hash_of
 from drio_mcp.outbound import Outbound
 from drio_mcp.outside import host_of
 from drio_mcp.store import Database, Transaction, throttle
@@ -109,7 +108,7 @@ class OidcSignIn:
         hints = hints or SignInHints()
         state = b64url(self._randomness.bytes(32))
         now = self._clock.now()
-        await self._db.write(_begin, _hash(state), _hash(browser_key), return_to, hints.max_age, address, now)
+        await self._db.write(_begin, hash_of(state), hash_of(browser_key), return_to, hints.max_age, address, now)
         query = {
             "response_type": "code",
             "client_id": self.provider.client_id,
@@ -133,7 +132,7 @@ class OidcSignIn:
         answer = _read(parameters)
         state = answer.get("state", "")
         now = self._clock.now()
-        started = await self._db.write(_consume, _hash(state), _hash(browser_key or ""), now)
+        started = await self._db.write(_consume, hash_of(state), hash_of(browser_key or ""), now)
         if started is None or browser_key is None:
             raise OidcSignInFailed("not_ours", "callback: state is unknown, used, late or another browser's")
         await self._check_issuer(answer)
@@ -213,10 +212,6 @@ def _begin(
 def _consume(tx: Transaction, state_hash: bytes, binding_hash: bytes, now: int) -> OidcSignInRow | None:
     """One statement, so that of two returns with one state only one gets through."""
     return tx.one(table.CONSUME, state_hash=state_hash, binding_hash=binding_hash, now=now)
-
-
-def _hash(value: str) -> bytes:
-    return hashlib.sha256(value.encode()).digest()
 
 
 def _verifier(browser_key: str, state: str) -> str:

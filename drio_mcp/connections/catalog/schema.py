@@ -17,7 +17,7 @@ from drio_mcp.models import Model
 from drio_mcp.text import is_plain
 
 
-def _plain(text: str) -> str:
+def _one_line(text: str) -> str:
     if not text.strip() or not is_plain(text):
         raise ValueError("must be one line of text, not empty")
     return text
@@ -50,7 +50,7 @@ def _header(text: str) -> str:
     return text
 
 
-Line = Annotated[StrictStr, AfterValidator(_plain)]
+Line = Annotated[StrictStr, AfterValidator(_one_line)]
 HttpsUrl = Annotated[StrictStr, AfterValidator(_https)]
 AnyUrl = Annotated[StrictStr, AfterValidator(_url)]
 Pointer = Annotated[StrictStr, AfterValidator(_pointer)]

@@ -32,8 +32,8 @@ def ranked(providers: Iterable["ProviderFacts"], q: str) -> list["ProviderFacts"
 
 def named(providers: Iterable["ProviderFacts"], words: str) -> "ProviderFacts | None":
     """The provider that is called so: by its key, its name or one of its other names; of several the most used."""
-    phrase = _plain(words)
-    called = [each for each in providers if phrase in {_plain(name) for name in (each.provider.key, *_names(each))}]
+    phrase = _folded(words)
+    called = [each for each in providers if phrase in {_folded(name) for name in (each.provider.key, *_names(each))}]
     return max(called, key=popularity_of, default=None)
 
 
@@ -41,12 +41,12 @@ def nearest(providers: Iterable["ProviderFacts"], words: str, most: int = 5) -> 
     """Keys of the providers that were perhaps meant: those that have all the words, then those spelled alike."""
     known = list(providers)
     found = [each.provider.key for each in ranked(known, words)]
-    keys = {_plain(name): each.provider.key for each in known for name in (*_names(each), each.provider.key)}
-    alike = [keys[name] for name in get_close_matches(_plain(words), keys, n=most, cutoff=0.7)]
+    keys = {_folded(name): each.provider.key for each in known for name in (*_names(each), each.provider.key)}
+    alike = [keys[name] for name in get_close_matches(_folded(words), keys, n=most, cutoff=0.7)]
     return list(dict.fromkeys([*found, *alike]))[:most]
 
 
-def _plain(name: str) -> str:
+def _folded(name: str) -> str:
     """Letters and digits in lower case: spaces, hyphens and dots are written one way or the other."""
     return "".join(each for each in name[:LONGEST_NAME].lower() if each.isalnum())
 

@@ -36,7 +36,7 @@ class CatalogLookup:
         """The provider that `url` belongs to, or None."""
         host = host_of(url) or ""
         entry = (
-            _best(self._entries(key for address, key in self._servers if address == _plain(url)))
+            _best(self._entries(key for address, key in self._servers if address == _without_slash(url)))
             or _best(self._entries(key for pattern, key in self._hosts if pattern.fullmatch(host)))
             or _best(
                 self._entries(key for api_host, key in self._domains if "." in host and api_host.endswith(f".{host}"))
@@ -53,7 +53,7 @@ class CatalogLookup:
 
     @cached_property
     def _servers(self) -> list[tuple[str, str]]:
-        return [(_plain(entry.mcp_server_url), entry.key) for entry in self._all if entry.mcp_server_url]
+        return [(_without_slash(entry.mcp_server_url), entry.key) for entry in self._all if entry.mcp_server_url]
 
     @cached_property
     def _hosts(self) -> list[tuple[re.Pattern[str], str]]:
@@ -128,5 +128,5 @@ def _pattern(host: str) -> re.Pattern[str]:
     return re.compile(r"[a-z0-9-]+".join(re.escape(part) for part in _VARIABLE.split(host)))
 
 
-def _plain(url: str) -> str:
+def _without_slash(url: str) -> str:
     return url.rstrip("/")

@@ -21,8 +21,8 @@ from drio_mcp.connections.connecting.well_known import (
     Unbelievable,
     check_resource,
     check_server,
-    origin_of,
     resource_metadata_urls,
+    root_of,
     server_metadata_urls,
 )
 from drio_mcp.connections.connecting.www_authenticate import find_challenge
@@ -79,8 +79,8 @@ class Discoverer:
     async def _look_around(self, survey: Survey, url: str) -> tuple[Look, list[Look], list[Look], list[Look]]:
         """Everything that can be asked at once: the URL with the metadata it names, and the usual places."""
         usual = [survey.document(each, "resource metadata") for each in resource_metadata_urls(url)]
-        servers = [survey.document(each, "server metadata") for each in server_metadata_urls(origin_of(url))]
-        places = [survey.document(origin_of(url) + each, "OpenAPI document") for each in PLACES]
+        servers = [survey.document(each, "server metadata") for each in server_metadata_urls(root_of(url))]
+        places = [survey.document(root_of(url) + each, "OpenAPI document") for each in PLACES]
         (first, named), looks = await asyncio.gather(
             _look_at_target(survey, url), asyncio.gather(*usual, *servers, *places)
         )
@@ -128,7 +128,7 @@ class _Search:
             return self._end(Method.PRESET, ConfigType.NONE, "No sign-in is needed")
         if self._hint is not None and not self._is_mcp:
             return self._from_catalog(self._hint)
-        server = self._believe_server(servers, origin_of(self._url))
+        server = self._believe_server(servers, root_of(self._url))
         if server is None and self._hint is not None:
             return self._from_catalog(self._hint)
         if server is not None:
@@ -156,7 +156,7 @@ class _Search:
             self._note(
                 replace(look, finding=f"Protected resource with {len(issuers) or 'no named'} authorization server")
             )
-            return _Resource(name, scopes, issuers or (origin_of(self._url),))
+            return _Resource(name, scopes, issuers or (root_of(self._url),))
         return None
 
     async def _protected(self, resource: _Resource | None) -> Plan:

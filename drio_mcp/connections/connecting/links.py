@@ -4,7 +4,6 @@ A link works for the signed-in owner alone, for 30 minutes, until the page's one
 does not use it up. Only a hash of it is stored.
 """
 
-import hashlib
 import hmac
 import json
 from collections.abc import Collection, Mapping
@@ -30,7 +29,7 @@ from drio_mcp.connections.upstream.person_action import asks_consent, fields_to_
 from drio_mcp.connections.upstream.provider_clients import ProviderClients
 from drio_mcp.errors import Conflict, NotFound, Problem, ValidationFailed
 from drio_mcp.foundations import Foundations
-from drio_mcp.opaque import MASK, b64url, from_b64url
+from drio_mcp.opaque import MASK, b64url, from_b64url, hash_of
 from drio_mcp.store import Transaction, links, upstreams
 from drio_mcp.store.links import LinkRow
 from drio_mcp.store.sweeping import sweep
@@ -316,11 +315,6 @@ def _found(tx: Transaction, connection_id: str, user_id: str) -> Connection:
     if connection is None:
         raise _dead()
     return connection
-
-
-def hash_of(token: str) -> bytes:
-    """What is stored of a link: its token has 256 random bits, so a plain hash gives nothing away."""
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
 def fields_of(connection: Connection) -> tuple[LinkField, ...]:

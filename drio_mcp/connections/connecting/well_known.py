@@ -36,14 +36,18 @@ class Unbelievable(Exception):
         self.sentence = sentence
 
 
-def origin_of(url: str) -> str:
+def root_of(url: str) -> str:
+    """What stands before the path, as it is written: documents are asked for, and issuers compared, letter by letter.
+
+    For the one form of an origin there is `fields.origin_of`.
+    """
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc, "", "", ""))
 
 
 def resource_metadata_urls(resource: str) -> list[str]:
     """RFC 9728 section 3.1: the well-known part goes between host and path; the MCP specification adds the root."""
-    return _distinct([_inserted(resource, PROTECTED_RESOURCE), _inserted(origin_of(resource), PROTECTED_RESOURCE)])
+    return _distinct([_inserted(resource, PROTECTED_RESOURCE), _inserted(root_of(resource), PROTECTED_RESOURCE)])
 
 
 def server_metadata_urls(issuer: str) -> list[str]:

@@ -15,7 +15,7 @@ from drio_mcp.connections.record.clients import client_of
 from drio_mcp.connections.record.config_rules import path_of
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.history import Actor, Event, record
-from drio_mcp.connections.record.keys import free_key, slug_of
+from drio_mcp.connections.record.keys import LONGEST, free_key
 from drio_mcp.connections.record.merge_patch import Change, Limits, preset
 from drio_mcp.connections.record.schemas import (
     AuthConnection,
@@ -29,6 +29,7 @@ from drio_mcp.connections.record.secret_references import SecretReferences
 from drio_mcp.errors import Conflict, NotFound, PreconditionFailed, Problem
 from drio_mcp.foundations import Foundations
 from drio_mcp.opaque import new_id
+from drio_mcp.outside import slug_of
 from drio_mcp.store import Transaction, idempotency, token_sets
 from drio_mcp.store import connections as table
 from drio_mcp.store.connections import ConnectionRow, Owner
@@ -202,7 +203,7 @@ class ConnectionCrud:
 
     def _blank_row(self, tx: Transaction, app_id: str, body: NewConnection) -> ConnectionRow:
         now = self._clock.now()
-        slug = slug_of(body.name, body.provider_key)
+        slug = slug_of(body.name, LONGEST, body.provider_key)
         return ConnectionRow(
             id=new_id("auth", self._randomness),
             app_id=app_id,

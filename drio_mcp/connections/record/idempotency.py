@@ -19,14 +19,14 @@ def fingerprint(keyring: Keyring, body: Model) -> bytes:
     The oldest key makes it, so that a rotation in between changes nothing.
     """
     key = keyring.derive(PURPOSE, keyring.ids[0])
-    return hmac.digest(key, json.dumps(_plain(body), sort_keys=True).encode(), hashlib.sha256)
+    return hmac.digest(key, json.dumps(_revealed(body), sort_keys=True).encode(), hashlib.sha256)
 
 
-def _plain(value: Any) -> Any:
+def _revealed(value: Any) -> Any:
     if isinstance(value, Secret):
         return value.reveal()
     if hasattr(value, "model_fields_set"):
-        return {name: _plain(getattr(value, name)) for name in value.model_fields_set}
+        return {name: _revealed(getattr(value, name)) for name in value.model_fields_set}
     if isinstance(value, tuple | list):
-        return [_plain(each) for each in value]
+        return [_revealed(each) for each in value]
     return value

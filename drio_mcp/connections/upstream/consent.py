@@ -7,7 +7,6 @@ derived from the browser's key, so that a copy of the database completes nothing
 that was meant when the person left, or nowhere.
 """
 
-import hashlib
 import hmac
 import json
 from collections.abc import Iterable, Mapping
@@ -46,7 +45,7 @@ from drio_mcp.connections.upstream.token_endpoints import TokenEndpoints
 from drio_mcp.connections.upstream.token_requests import TokenClient, UpstreamTokenEndpoint
 from drio_mcp.errors import NotFound
 from drio_mcp.foundations import Foundations
-from drio_mcp.opaque import b64url
+from drio_mcp.opaque import b64url, hash_of
 from drio_mcp.store import Transaction, pending_authorizations, upstreams
 from drio_mcp.store.sweeping import sweep
 from drio_mcp.vault import SealBroken
@@ -217,8 +216,8 @@ class ProviderConsent:
         asked = self._asked(connection, server, has_challenge=rules.entry.pkce != "none")
         tx.run(
             pending_authorizations.INSERT,
-            state_hash=_hash(state),
-            binding_hash=_hash(browser_key),
+            state_hash=hash_of(state),
+            binding_hash=hash_of(browser_key),
             connection_id=connection_id,
             user_id=actor.user_id,
             asked=json.dumps(asdict(asked)),
@@ -273,8 +272,8 @@ class ProviderConsent:
         """
         pending = tx.one(
             pending_authorizations.CONSUME,
-            state_hash=_hash(state),
-            binding_hash=_hash(browser_key),
+            state_hash=hash_of(state),
+            binding_hash=hash_of(browser_key),
             user_id=actor.user_id,
             now=self._clock.now(),
         )
@@ -404,10 +403,6 @@ def _scope(scopes: Iterable[str], server: Mapping[str, Any], entry: CatalogEntry
     prompt = entry.authorization.prompt
     is_prompted = prompt == "always" or (prompt == "with-offline-access" and "offline_access" in asked)
     return {"scope": entry.scope_separator.join(asked)} | ({"prompt": "consent"} if is_prompted else {})
-
-
-def _hash(value: str) -> bytes:
-    return hashlib.sha256(value.encode("utf-8", "surrogatepass")).digest()
 
 
 def _verifier(browser_key: str, state: str) -> str:

@@ -127,7 +127,7 @@ def patch_problems(now: ProviderClient, patch: UpdateProviderClient) -> Iterator
     sent = patch.model_dump(by_alias=True, include=patch.model_fields_set)
     read = now.model_dump(mode="json", by_alias=True)
     for name, value in sent.items():
-        if name not in _WRITABLE_ALIASES and _plain(value) != read[name]:
+        if name not in _WRITABLE_ALIASES and _as_read(value) != read[name]:
             yield Problem(name, "is read-only; leave it out")
     for name in ("name", "client_id"):
         if name in patch.model_fields_set and getattr(patch, name) is None:
@@ -144,7 +144,7 @@ def _keeps(patch: UpdateProviderClient, now: ProviderClient) -> bool:
     return now.client_secret is None if secret is None else secret.reveal() == MASK
 
 
-def _plain(value: Any) -> Any:
+def _as_read(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 

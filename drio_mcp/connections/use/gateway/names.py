@@ -5,10 +5,11 @@ would not take (other characters than letters, digits, `_` and `-`, more than 64
 the result one tool's own.
 """
 
-import hashlib
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+from drio_mcp.opaque import hash_of
 
 LONGEST = 64
 LONGEST_KEY = 32
@@ -23,7 +24,7 @@ def prefix_of(key: str) -> str:
     plain = FOREIGN.sub("-", key)
     if plain == key and len(key) <= LONGEST_KEY:
         return key + JOINT
-    return f"{plain[: LONGEST_KEY - HASH_LENGTH - 1]}-{_hash(key)}{JOINT}"
+    return f"{plain[: LONGEST_KEY - HASH_LENGTH - 1]}-{_short_hash(key)}{JOINT}"
 
 
 def exposed_name(key: str, tool: str) -> str:
@@ -32,7 +33,7 @@ def exposed_name(key: str, tool: str) -> str:
     plain = FOREIGN.sub("_", tool)
     if plain == tool and len(prefix) + len(tool) <= LONGEST:
         return prefix + tool
-    return f"{prefix}{plain[: LONGEST - len(prefix) - HASH_LENGTH - 1]}_{_hash(tool)}"
+    return f"{prefix}{plain[: LONGEST - len(prefix) - HASH_LENGTH - 1]}_{_short_hash(tool)}"
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:
@@ -44,5 +45,5 @@ def nearest(name: str, known: Iterable[str]) -> list[str]:
     return list(dict.fromkeys([*found, *(behind[each] for each in more)]))[:NEAREST]
 
 
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:HASH_LENGTH]
+def _short_hash(text: str) -> str:
+    return hash_of(text).hex()[:HASH_LENGTH]
