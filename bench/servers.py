@@ -67,9 +67,18 @@ def baseline(folder: Path) -> Iterator[Server]:
 
 @contextlib.contextmanager
 def running(
-    name: str, arguments: list[str], port: int, folder: Path, environment: Mapping[str, str]
+    name: str,
+    arguments: list[str],
+    port: int,
+    folder: Path,
+    environment: Mapping[str, str],
+    *,
+    any_answer: bool = False,
 ) -> Iterator[Server]:
-    """Start a Python process, wait for its first answer, and stop it at the end. Raises `LoadError` if none comes."""
+    """Start a Python process, wait for its first answer, and stop it at the end. Raises `LoadError` if none comes.
+
+    With `any_answer` it need not be an authorization server.
+    """
     log = folder / f"{port}.log"
     began = time.perf_counter()
     with log.open("wb") as output:
@@ -77,7 +86,7 @@ def running(
             [sys.executable, *arguments], env={**compiled(), **environment}, stdout=output, stderr=output
         )
     try:
-        if not wait_for_answer(process, port, began + START_TIMEOUT_SECONDS):
+        if not wait_for_answer(process, port, began + START_TIMEOUT_SECONDS, any_answer=any_answer):
             raise LoadError(f"{name} did not start:\n{log.read_text(errors='replace')[-2000:]}")
         yield Server(name, port, process, time.perf_counter() - began)
     finally:
@@ -100,8 +109,8 @@ def create_account(environment: Mapping[str, str]) -> None:
         raise LoadError(f"no account could be made: {error.stderr.decode(errors='replace')}") from None
 
 
-def wait_for_answer(process: "subprocess.Popen[bytes]", port: int, until: float) -> bool:
-    """Whether the server answered 200 to a request for its metadata before `until`."""
+def wait_for_answer(process: "subprocess.Popen[bytes]", port: int, until: float, *, any_answer: bool = False) -> bool:
+    """Whether the server answered 200, or with `any_answer` at all, to a request for its metadata before `until`."""
     request = b"GET /.well-known/oauth-authorization-server HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
     while time.perf_counter() < until and process.poll() is None:
         try:
@@ -109,7 +118,7 @@ def wait_for_answer(process: "subprocess.Popen[bytes]", port: int, until: float)
                 peer.sendall(request)
                 head = peer.recv(64)
                 if not head.startswith(b"HTTP/1.1 503"):  # which is "not yet"
-                    return head.startswith(b"HTTP/1.1 200")
+                    return any_answer or head.startswith(b"HTTP/1.1 200")
         except (ConnectionError, TimeoutError):
             time.sleep(POLL_SECONDS)
     return False

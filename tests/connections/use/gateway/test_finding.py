@@ -48,6 +48,7 @@ NOUNS = [
     "dashboard",
     "alert",
 ]
+PARTS = ["bank", "box", "cloud", "desk", "flow", "hub", "mail", "pay", "ship", "track"]
 VERBS = {
     "list": "List all {}s",
     "get": "Read one {} by its id",
@@ -55,63 +56,74 @@ VERBS = {
     "update": "Change the fields of a {}",
     "delete": "Delete a {} for good",
 }
-SERVICES = [f"service{number}" for number in range(10)]
+SERVICES = [f"{first}{second}" for first in ("acme", "blue", "north", "river", "stone") for second in PARTS]
+
+
+def nouns_of(number: int) -> list[str]:
+    """What the service of this number is about: eight things, each of which nine others have too."""
+    return [NOUNS[(number * 8 + step) % len(NOUNS)] for step in range(8)]
 
 
 def catalog() -> list[Findable]:
-    """Ten services with tools of all verbs for all nouns: 2,000 that look alike."""
+    """Fifty services with tools of all verbs for eight nouns: 2,000, ten of each kind alike."""
     return [
         Findable(
             {
                 "name": f"{service}__{verb}_{noun}",
-                "description": words.format(noun) + f" in {service}.",
+                "description": words.format(noun) + ".",
                 "inputSchema": {"type": "object", "properties": {f"{noun}_id": {"type": "string"}}},
             },
             service,
             f"{service} {service.title()}",
             f"{service}{verb}{noun}".encode(),
         )
-        for service in SERVICES
-        for noun in NOUNS
+        for number, service in enumerate(SERVICES)
+        for noun in nouns_of(number)
         for verb, words in VERBS.items()
     ]
 
 
 TOOLS = catalog()
 PHRASES = {
-    "list": "show me all the {}s in {}",
-    "get": "read a single {} from {} by id",
-    "create": "create a {} in {}",
-    "update": "update the fields of a {} in {}",
-    "delete": "delete this {} from {}",
+    "list": ("show me all the {}s in {}", "which {}s are there at {}? list them"),
+    "get": ("read a single {} from {} by id", "I have the id of one {}, get it from {}"),
+    "create": ("create a {} in {}", "we need a new {} at {}, please"),
+    "update": ("update the fields of a {} in {}", "change that {} of {}"),
+    "delete": ("delete this {} from {}", "get rid of the {} at {} for good"),
 }
+"""What people want, in the tool's words and in others."""
 
 
 def test_there_are_many() -> None:
     assert len(TOOLS) == 2_000
+    assert len({each.connection_key for each in TOOLS}) == 50
 
 
 def test_the_right_tool_is_among_the_first_three_for_95_percent() -> None:
-    finder, hits, tasks = Finder(), 0, 0
-    for number, noun in enumerate(NOUNS):
-        service = SERVICES[number % len(SERVICES)]
-        for verb, phrase in PHRASES.items():
-            found = finder.find(TOOLS, phrase.format(noun, service), None)
-            tasks += 1
-            hits += f"{service}__{verb}_{noun}" in [each["name"] for each in found[:3]]
-    assert hits / tasks >= 0.95, f"{hits} of {tasks}"
+    finder, missed, tasks = Finder(), [], 0
+    for number, service in enumerate(SERVICES):
+        noun = nouns_of(number)[number % 8]
+        for verb, phrases in PHRASES.items():
+            for phrase in phrases:
+                task = phrase.format(noun, service)
+                found = [each["name"] for each in finder.find(TOOLS, task, None)[:3]]
+                tasks += 1
+                if f"{service}__{verb}_{noun}" not in found:
+                    missed.append((task, found))
+    assert tasks == 500
+    assert len(missed) / tasks <= 0.05, f"{len(missed)} of {tasks}: {missed[:10]}"
 
 
-@pytest.mark.parametrize("query", ["list", "issue", "service1 create invoice", "\x00'\"* NEAR(", "", "日本"])
+@pytest.mark.parametrize("query", ["list", "issue", "acmebank create invoice", "\x00'\"* NEAR(", "", "日本"])
 def test_what_is_found_fits_the_budget(query: str) -> None:
     found = Finder().find(TOOLS, query, None)
     assert tokens({"tools": found}) <= BUDGET_TOKENS
 
 
 def test_only_one_connection() -> None:
-    found = Finder().find(TOOLS, "create issue", "service3")
-    assert found[0]["name"] == "service3__create_issue"
-    assert all(each["name"].startswith("service3__") for each in found)
+    found = Finder().find(TOOLS, "create issue", "acmebank")
+    assert found[0]["name"] == "acmebank__create_issue"
+    assert all(each["name"].startswith("acmebank__") for each in found)
 
 
 def test_a_large_definition_is_told_in_outline() -> None:
