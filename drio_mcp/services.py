@@ -54,6 +54,7 @@ from drio_mcp.connections.upstream.token_requests import TokenClient
 from drio_mcp.connections.upstream.unstored_answers import UnstoredAnswers
 from drio_mcp.connections.use.gateway.app_gateway import AppGateway, GatewayNeeds, build_app_gateway
 from drio_mcp.connections.use.hand_out import HandOut
+from drio_mcp.connections.use.masking import Mask
 from drio_mcp.connections.use.proxy import Proxy
 from drio_mcp.errors import Unavailable
 from drio_mcp.events import Deliveries, Outbox, Webhooks
@@ -375,7 +376,7 @@ class Services:
 
     @cached_property
     def mcp_servers(self) -> McpServers:
-        return McpServers(Wire(self.outbound.for_purpose(Purpose.PROXY)), self.clock)
+        return McpServers(Wire(self.outbound.for_purpose(Purpose.PROXY)), self.clock, lambda each: Mask(each).text)
 
     @cached_property
     def app_gateway(self) -> AppGateway:

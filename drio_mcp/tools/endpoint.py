@@ -47,12 +47,12 @@ class Endpoint:
         finally:
             await asyncio.wait([self._server])
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send, resource: str | None = None) -> None:
-        """Answer one request: from an origin that may, by a sender whose token is for `resource`, in strict JSON."""
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request: from an origin that may, by a sender whose token is for this resource, in strict JSON."""
         # RFC 9110 section 5.5: blanks around a field's value are no part of it, but some parsers leave them there.
         headers = scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
         self._check_origin(headers)
-        principal = await self._services.bearer.authenticate(bearer_token(headers), resource, scope["state"]["address"])
+        principal = await self._authenticate(scope, bearer_token(headers))
         if scope["method"] != "POST":
             # No streams to resume and no sessions to delete: MCP transports allow 405 for GET and DELETE.
             raise HTTPException(405, headers={"Allow": "POST"})
@@ -65,6 +65,10 @@ class Endpoint:
             return
         self._check_scope(principal, message)
         await (await self._loaded()).handle(scope, message, receive, send)
+
+    async def _authenticate(self, scope: Scope, token: str | None) -> Principal:
+        """Whose token it is. Raises `Unauthorized`."""
+        return await self._services.bearer.authenticate(token, address=scope["state"]["address"])
 
     def _check_scope(self, principal: Principal, message: Any) -> None:
         """Raises `Forbidden` for a message that the token does not reach."""
@@ -112,10 +116,24 @@ class AppEndpoint(Endpoint):
         super().__init__(services, load)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = await self._services.apps.find_public(scope["path_params"]["publicMcpId"])
+        caller = Listener(receive)
+        await while_listened_to(self._answer(scope, caller.receive, send), caller)
+
+    async def _authenticate(self, scope: Scope, token: str | None) -> Principal:
+        """The same at an app, which is looked for together with the grant. Raises `NotFound` first."""
+        public_mcp_id = scope["path_params"]["publicMcpId"]
+        resource = app_resource(self._services.settings, public_mcp_id)
+        app, principal = await asyncio.gather(
+            self._services.apps.find_public(public_mcp_id),
+            self._services.bearer.authenticate(token, resource, scope["state"]["address"]),
+            return_exceptions=True,
+        )
+        if isinstance(app, BaseException):
+            raise app
         scope["state"]["app"] = app
-        caller, resource = Listener(receive), app_resource(self._services.settings, app.public_mcp_id)
-        await while_listened_to(self._answer(scope, caller.receive, send, resource), caller)
+        if isinstance(principal, BaseException):
+            raise principal
+        return principal
 
     def _check_scope(self, principal: Principal, message: Any) -> None:
         require_scope(principal, WantedScope.CONNECTIONS_USE)

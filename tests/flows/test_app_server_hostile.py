@@ -14,8 +14,6 @@ from tests.helpers.server import running_server
 from tests.upstreams import upstream
 from tests.upstreams.revision_server import ECHO, RevisionServer
 
-TOKEN = "sk-" + "t" * 30
-
 
 def tool(name: str, **members: Any) -> dict[str, Any]:
     return {"name": name, "inputSchema": {"type": "object"}, "annotations": {"readOnlyHint": True}, **members}
@@ -97,30 +95,6 @@ def test_names_and_texts_are_cleaned(tmp_path: Path) -> None:
         assert answer["content"][0]["text"] == answer["structuredContent"]["r"] == "a[31m b\ttab\nline"
         assert odd.calls[-1]["name"] == "do it.now\x1b"
         assert sorted(tools) == sorted(user.names())
-
-
-def test_a_repeated_credential_is_masked(tmp_path: Path) -> None:
-    """In definitions and in results, also where it is spelled as JSON does."""
-    echoing = RevisionServer(
-        token=TOKEN,
-        tools=[tool("show", description=f"uses {TOKEN}")],
-        results={"show": {"content": [{"type": "text", "text": f"Bearer {TOKEN}"}], "structuredContent": {"t": TOKEN}}},
-    )
-    with served(tmp_path, FakeClock(), echoing) as app:
-        config = {"type": "bearer", "accessToken": TOKEN, "apiBaseUrl": echoing.url}
-        app.create(name="Echoing", providerKey="custom-bearer", status="valid", config=config)
-        with app.api() as api:
-            connections = api.get(app.path).json()["auth"]
-        assert connections[0]["config"]["accessToken"] == "********"
-        app.patch(connections[0]["id"], use={"mode": "all"})
-        connected = app.connect(echoing.url, name="Masked")
-        user = allow(app)
-        listed = user.request("tools/list", {}).text
-        assert TOKEN not in listed
-        if any(name.endswith("__show") for name in user.names()):
-            name = next(name for name in user.names() if name.endswith("__show"))
-            assert TOKEN not in user.request("tools/call", {"name": name, "arguments": {}}).text
-        assert connected["id"]
 
 
 def test_an_answer_that_is_none(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ Everything here is kept in memory and can be lost at any time: the next call gre
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -26,9 +26,12 @@ from drio_mcp.connections.upstream.mcp.wire import (
     Wire,
 )
 from drio_mcp.errors import Unavailable
+from drio_mcp.opaque import Secret
 from drio_mcp.outbound import OutboundError
 
 T = TypeVar("T")
+MaskOf = Callable[[Sequence[Secret]], Callable[[str], str]]
+"""Makes of secrets what masks them in a text."""
 
 LONGEST_HELD_MS = 10 * MINUTE
 SHORTEST_HELD_MS = SECOND
@@ -64,8 +67,9 @@ class _Held:
 class McpServers:
     """Calls tools and lists them."""
 
-    def __init__(self, wire: Wire, clock: Clock) -> None:
+    def __init__(self, wire: Wire, clock: Clock, mask_of: MaskOf) -> None:
         self._wire = wire
+        self._mask_of = mask_of
         self._clock = clock
         self._servers: OrderedDict[tuple[str, str], McpPeer] = OrderedDict()
         self._lists: OrderedDict[tuple[str, str], _Held] = OrderedDict()
@@ -137,7 +141,8 @@ class McpServers:
     async def _fetch(self, place: ConnectedServer) -> Listing:
         try:
             async with asyncio.timeout(LIST_SECONDS + 5):
-                listing = await self._in_session(place, lambda server: list_tools(self._wire, server))
+                mask = self._mask_of(place.credential.values)
+                listing = await self._in_session(place, lambda server: list_tools(self._wire, server, mask))
         except TimeoutError:
             raise OutboundError("timeout", f"The list did not end within {LIST_SECONDS:g} seconds") from None
         ttl = LONGEST_HELD_MS if listing.ttl_ms is None else min(listing.ttl_ms, LONGEST_HELD_MS)

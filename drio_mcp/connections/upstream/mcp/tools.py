@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,12 +60,12 @@ class Listing:
     ttl_ms: int | None = None
 
 
-async def list_tools(wire: Wire, server: McpPeer, seconds: float = LIST_SECONDS) -> Listing:
+async def list_tools(wire: Wire, server: McpPeer, mask: Callable[[str], str], seconds: float = LIST_SECONDS) -> Listing:
     """All pages of `tools/list`. Raises `RpcError`, `Refused` and `OutboundError` where not even one could be read.
 
     A server that knows no such method has no tools.
     """
-    gathering = _Gathering()
+    gathering = _Gathering(mask)
     ends_at = asyncio.get_running_loop().time() + seconds
     cursor: str | None = None
     for _ in range(MOST_PAGES):
@@ -96,7 +96,8 @@ async def list_tools(wire: Wire, server: McpPeer, seconds: float = LIST_SECONDS)
 class _Gathering:
     """A list under way."""
 
-    def __init__(self) -> None:
+    def __init__(self, mask: Callable[[str], str]) -> None:
+        self._mask = mask
         self._tools: dict[str, UpstreamTool] = {}
         self._left_out: Counter[tuple[Code, str]] = Counter()
         self._lacking: list[LeftOut] = []
@@ -143,7 +144,7 @@ class _Gathering:
         if len(encoded) > LONGEST_DEFINITION:
             self._left_out[Code.RESPONSE_TOO_LARGE, "the definition is larger than 32 KB"] += 1
             return
-        tool = _tool(raw, encoded)
+        tool = _tool(raw, encoded, self._mask)
         if tool is not None and self._bytes + len(encoded) > LONGEST_LIST:
             self._left_out[Code.RESPONSE_TOO_LARGE, "all definitions together are larger than 16 MiB"] += 1
         elif tool is None:
@@ -160,12 +161,20 @@ def compact(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _tool(raw: Any, encoded: bytes) -> UpstreamTool | None:
-    """The tool that `raw` defines; None where it does not have the form of one (MCP schema, `Tool`)."""
+def _tool(raw: Any, encoded: bytes, mask: Callable[[str], str]) -> UpstreamTool | None:
+    """The tool that `raw` defines (MCP schema, `Tool`), with credentials masked; None where it does not define one.
+
+    One that is named by a credential could not be called without telling it.
+    """
     if not _is_tool(raw):
         return None
     name: str = raw["name"]
     text = encoded.decode()
+    masked = mask(text)
+    if masked != text:
+        raw, text = json.loads(masked), masked
+        if raw["name"] != name:
+            return None
     if CONTROLS.search(text) or ESCAPED.search(text):
         raw = mapped(raw, clean)
     hints = raw.get("annotations") or {}

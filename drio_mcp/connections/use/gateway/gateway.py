@@ -101,11 +101,11 @@ class Gateway:
         on_progress: OnProgress | None = None,
     ) -> dict[str, Any]:
         """The result of a tool call (MCP schema, `CallToolResult`). Raises `DrioError`, each with its way out."""
-        offered = await self._resolve(client, await self._toolbox.usable(client), name)
-        tool, subject = offered.tool, offered.usable.subject
+        offered = await self._resolve(client, await self._toolbox.usable(client, name), name)
+        tool, subject, credential = offered.tool, offered.usable.subject, offered.usable.credential
 
         async def work() -> dict[str, Any]:
-            return await self._calls.call(subject, tool, arguments, on_progress)
+            return await self._calls.call(subject, tool, arguments, on_progress, credential)
 
         asked = CallToApprove(offered.usable.id, tool.name, arguments)
         return await self._perform(client, offered.usable, offered.decision, asked, work)

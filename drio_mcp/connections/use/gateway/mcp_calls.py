@@ -19,6 +19,7 @@ from drio_mcp.connections.upstream.mcp.wire import OnProgress, Refused, RpcError
 from drio_mcp.connections.use.gateway.wider_scopes import WiderScopes
 from drio_mcp.connections.use.masking import Mask
 from drio_mcp.outbound import OutboundError, OutboundResponse
+from drio_mcp.store import Transaction
 
 T = TypeVar("T")
 
@@ -58,8 +59,11 @@ class McpCalls:
         tool: UpstreamTool,
         arguments: Mapping[str, Any],
         on_progress: OnProgress | None = None,
+        credential: Credential | None = None,
     ) -> dict[str, Any]:
         """The result, with credentials masked and control characters removed, as in progress. Raises `Fault`.
+
+        `credential` is what `credential_in` gave a moment ago; without, it is looked up.
 
         A JSON-RPC error is the server's word to the model, so it becomes a failed result with nothing of ours in it.
         """
@@ -75,17 +79,31 @@ class McpCalls:
             return await self._servers.call(place, tool, arguments, None if on_progress is None else told)
 
         try:
-            result = await self._with_credential(subject, send)
+            result = await self._with_credential(subject, send, credential)
         except RpcError as error:
             text = masks[-1].text(clean(error.message))[:LONGEST_ERROR] or NO_ANSWER
             return {"content": [{"type": "text", "text": text}], "isError": True}
         return _checked(harmless(result, masks[-1]))
 
-    async def _with_credential(self, subject: Subject, work: Callable[[ConnectedServer], Awaitable[T]]) -> T:
+    def credential_in(self, tx: Transaction, subject: Subject) -> Credential | None:
+        """The credential for a call, inside the caller's decision; None where it takes more than a look to get it."""
+        if subject.mcp_url is None:
+            return None
+        try:
+            return self._credentials.within(tx, subject.connection, origin_of(subject.mcp_url))
+        except Fault:  # the call tells it
+            return None
+
+    async def _with_credential(
+        self,
+        subject: Subject,
+        work: Callable[[ConnectedServer], Awaitable[T]],
+        at_hand: Credential | None = None,
+    ) -> T:
         """Do `work`; where the credential is refused, once more with a refreshed one."""
         connection, url = subject.connection, _address(subject)
         require_usable(connection)
-        credential = await self._credentials.get(connection, origin_of(url))
+        credential = at_hand or await self._credentials.get(connection, origin_of(url))
         try:
             return await self._told(subject, work(ConnectedServer(connection.id, url, credential)))
         except Refused as error:

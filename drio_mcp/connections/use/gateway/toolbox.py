@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from drio_mcp.connections.catalog.providers import Providers
@@ -12,6 +12,7 @@ from drio_mcp.connections.health.probes import Subject
 from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.use_rules import UseMode, UseRules
+from drio_mcp.connections.upstream.credentials import Credential
 from drio_mcp.connections.upstream.mcp.tools import Listing, UpstreamTool
 from drio_mcp.connections.use.gateway.agreement import Agreement, Difference
 from drio_mcp.connections.use.gateway.client import GatewayClient
@@ -33,6 +34,8 @@ class Usable:
 
     subject: Subject
     consent: UseMode
+    credential: Credential | None = None
+    """For a call of one of its tools, where it was asked for and could be had at once."""
 
     @property
     def id(self) -> str:
@@ -92,9 +95,9 @@ class Toolbox:
         self._calls = calls
         self._agreement = agreement
 
-    async def usable(self, client: GatewayClient) -> list[Usable]:
-        """The connections that the client may use anything of."""
-        return await self._db.read(self._usable, client)
+    async def usable(self, client: GatewayClient, tool: str | None = None) -> list[Usable]:
+        """The connections that the client may use anything of; with `tool` with the credential for a call of it."""
+        return await self._db.read(self._usable, client, tool)
 
     async def offered(self, usable: Iterable[Usable]) -> list[OfferedTool]:
         """The tools that may be called, at least after asking. What cannot be listed now does not hide the others.
@@ -160,8 +163,15 @@ class Toolbox:
             found.setdefault(name, OfferedTool(name, usable, tool, decision, difference))
         return list(found.values())
 
-    def _usable(self, tx: Transaction, client: GatewayClient) -> list[Usable]:
-        return [Usable(self._subject(tx, each), consent) for each, consent in find_permitted(tx, client)]
+    def _usable(self, tx: Transaction, client: GatewayClient, tool: str | None) -> list[Usable]:
+        found = [Usable(self._subject(tx, each), consent) for each, consent in find_permitted(tx, client)]
+        if tool is None:
+            return found
+        meant = {each.id for each in self.named_by(found, tool)}
+        return [self._with_credential(tx, each) if each.id in meant else each for each in found]
+
+    def _with_credential(self, tx: Transaction, usable: Usable) -> Usable:
+        return replace(usable, credential=self._calls.credential_in(tx, usable.subject))
 
     def _subject_of(self, tx: Transaction, user_id: str, connection_id: str) -> Subject | None:
         found = repository.find_of(tx, connection_id, user_id)
