@@ -41,7 +41,6 @@ from drio_mcp.connections.upstream.client_adoption import ClientAdoption
 from drio_mcp.connections.upstream.consent import ProviderConsent
 from drio_mcp.connections.upstream.credentials import Credentials
 from drio_mcp.connections.upstream.mcp.servers import McpServers
-from drio_mcp.connections.upstream.mcp.wire import Wire
 from drio_mcp.connections.upstream.provider_clients import ProviderClients
 from drio_mcp.connections.upstream.provider_listing import ProviderListing
 from drio_mcp.connections.upstream.refresh import TokenRefresh
@@ -52,9 +51,8 @@ from drio_mcp.connections.upstream.stored_tokens import StoredTokens
 from drio_mcp.connections.upstream.token_endpoints import TokenEndpoints
 from drio_mcp.connections.upstream.token_requests import TokenClient
 from drio_mcp.connections.upstream.unstored_answers import UnstoredAnswers
-from drio_mcp.connections.use.gateway.app_gateway import AppGateway, GatewayNeeds, build_app_gateway
+from drio_mcp.connections.use.gateway.app_gateway import AppGateway, GatewayNeeds, build_app_gateway, build_mcp_servers
 from drio_mcp.connections.use.hand_out import HandOut
-from drio_mcp.connections.use.masking import Mask
 from drio_mcp.connections.use.proxy import Proxy
 from drio_mcp.errors import Unavailable
 from drio_mcp.events import Deliveries, Outbox, Webhooks
@@ -376,7 +374,7 @@ class Services:
 
     @cached_property
     def mcp_servers(self) -> McpServers:
-        return McpServers(Wire(self.outbound.for_purpose(Purpose.PROXY)), self.clock, lambda each: Mask(each).text)
+        return build_mcp_servers(self.outbound.for_purpose(Purpose.PROXY), self.clock)
 
     @cached_property
     def app_gateway(self) -> AppGateway:

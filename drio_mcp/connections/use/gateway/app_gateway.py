@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
+from drio_mcp.clock import Clock
 from drio_mcp.connections.catalog.providers import Providers
 from drio_mcp.connections.health.diagnosis import Diagnoses
 from drio_mcp.connections.health.validation import Validation
 from drio_mcp.connections.upstream.credentials import Credentials
 from drio_mcp.connections.upstream.mcp.servers import McpServers
+from drio_mcp.connections.upstream.mcp.wire import Wire
 from drio_mcp.connections.use.gateway.agreement import Agreement
 from drio_mcp.connections.use.gateway.approvals import Approvals
 from drio_mcp.connections.use.gateway.gateway import Gateway
@@ -15,8 +17,10 @@ from drio_mcp.connections.use.gateway.permissions import Permissions
 from drio_mcp.connections.use.gateway.proxied_calls import ProxiedCalls
 from drio_mcp.connections.use.gateway.toolbox import Toolbox
 from drio_mcp.connections.use.gateway.wider_scopes import WiderScopes
+from drio_mcp.connections.use.masking import Mask
 from drio_mcp.connections.use.proxy import Proxy
 from drio_mcp.foundations import Foundations
+from drio_mcp.outbound import Outbound
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,11 @@ class GatewayNeeds:
     validation: Validation
     diagnoses: Diagnoses
     proxy: Proxy
+
+
+def build_mcp_servers(outbound: Outbound, clock: Clock) -> McpServers:
+    """What speaks to the MCP servers behind connections, and masks what they repeat of a credential."""
+    return McpServers(Wire(outbound), clock, lambda secrets: Mask(secrets).text)
 
 
 def build_app_gateway(foundations: Foundations, rooms: GatewayNeeds) -> AppGateway:
