@@ -34,7 +34,8 @@ async def get_auth_connection(request: Request) -> Response:
     view = await services_of(request).connections.get(user_id, app_id, auth_id)
     if is_known(request, view.etag):
         return not_modified(tag(view.etag))
-    return json_response(ConnectionAnswer(auth=view.auth, next_step=while_waiting(view.auth)), 200, tag(view.etag))
+    step = while_waiting(view.auth) if seconds else None
+    return json_response(ConnectionAnswer(auth=view.auth, next_step=step), 200, tag(view.etag))
 
 
 async def create_auth_connection(request: Request) -> Response:

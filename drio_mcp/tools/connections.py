@@ -158,7 +158,8 @@ async def get_auth_connection(call: Call, arguments: ReadConnection) -> Answer:
     step = while_waiting(auth)
     if step is not None:
         lines.append(f"Next: call {step.tool}{with_arguments(step.arguments)} for what it waits for, and the link.")
-    return Answer(ConnectionAnswer(auth=auth, next_step=step), "\n".join(lines))
+    waited_for = step if arguments.wait_seconds else None
+    return Answer(ConnectionAnswer(auth=auth, next_step=waited_for), "\n".join(lines))
 
 
 async def create_auth_connection(call: Call, arguments: CreateConnection | CreateConnectionWithSecrets) -> Answer:

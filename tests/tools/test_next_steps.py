@@ -52,7 +52,7 @@ def test_a_link_stands_in_both_parts_with_what_to_do_after_it(
 
 def test_each_part_alone_leads_to_the_link_of_a_connection_that_waits(api: httpx2.Client) -> None:
     made_by = call(api, "connect_auth", {"providerKey": "linear"})["structuredContent"]["auth"]["id"]
-    waiting = call(api, "get_auth_connection", {"authId": made_by})
+    waiting = call(api, "get_auth_connection", {"authId": made_by, "waitSeconds": 1})
     step = waiting["structuredContent"]["nextStep"]
     assert f"call {step['tool']} with {json.dumps(step['arguments'])}" in waiting["content"][0]["text"]
     told = call(api, step["tool"], step["arguments"])["structuredContent"]["diagnosis"]
