@@ -55,8 +55,8 @@ lock: ## Write the lock files anew from pyproject.toml (needs uv)
 LOCK_OPTIONS := --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
-bench: $(DEV) ## Measure, side by side with the SDK's own example server
-	$(BIN)/python -m bench
+bench: $(DEV) ## Measure, side by side with the SDK's own example server; BENCH=--quick in two minutes
+	$(BIN)/python -m bench --all $(BENCH)
 
 docs: $(DOCS) ## Build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

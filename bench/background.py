@@ -19,6 +19,7 @@ from typing import Any
 
 import uvloop
 
+from bench.figures import Figure
 from bench.servers import free_port, running
 from drio_mcp.clock import HOUR
 from drio_mcp.config import Settings
@@ -45,6 +46,15 @@ class Rate:
     count: int
     seconds: float
     cpu: float
+
+    def figures(self) -> list[Figure]:
+        """It beside its goal, and the computing time."""
+        per_second, name = self.count / self.seconds, f"{self.what} at a provider that takes {self.latency:g} s"
+        rate = Figure(f"{name}, a process", per_second, "/s", float(GOALS[self.what]))
+        if self.latency:
+            most = SLOTS / self.latency
+            rate = Figure(f"{name}, of slots / latency", 100 * per_second / most, "%", 100 * LATE_GOAL)
+        return [rate, Figure(f"computing of each of the {name}", self.cpu / self.count * 1000, "ms")]
 
     def line(self) -> str:
         per_second = self.count / self.seconds
