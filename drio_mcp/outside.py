@@ -17,6 +17,9 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 LONGEST_URL: Final = 8_192
 LONGEST_AUTHORITY: Final = 512
 """A host name has at most 253 characters (RFC 1035 section 2.3.4), a few more where it is written in Unicode."""
+MOST_STRINGS: Final = 1_000
+LONGEST_STRING: Final = 2_048
+"""Of a list in a document."""
 LONGEST_RUN: Final = 4_096
 """Characters that are normalized at most: five milliseconds at the worst."""
 LARGEST: Final = 4
@@ -63,6 +66,13 @@ def host_of(text: object) -> str | None:
     """The host of an absolute URL, in lower case and without brackets."""
     parts = read_url(text)
     return parts.hostname if parts is not None else None
+
+
+def read_strings(value: object) -> tuple[str, ...]:
+    """The texts in a list of a document; what is empty, or longer than anybody could use, is left out."""
+    if not isinstance(value, list):
+        return ()
+    return tuple(each for each in value[:MOST_STRINGS] if isinstance(each, str) and 0 < len(each) <= LONGEST_STRING)
 
 
 def read_number(value: object, most: int = 1 << 53) -> int | None:

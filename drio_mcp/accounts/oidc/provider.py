@@ -1,12 +1,11 @@
 """The upstream OpenID provider as it is reached: its metadata, its keys, its token and userinfo endpoints."""
 
 import asyncio
-import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
@@ -16,7 +15,8 @@ from drio_mcp.clock import HOUR, MINUTE, SECOND, Clock
 from drio_mcp.config import Settings
 from drio_mcp.opaque import Secret
 from drio_mcp.outbound import Outbound, OutboundError, OutboundResponse
-from drio_mcp.outside import read_json
+from drio_mcp.outbound.oauth_client import authentication
+from drio_mcp.outside import read_json, read_strings
 
 METADATA_LIFETIME_MS = HOUR
 RETRY_MS = 10 * SECOND
@@ -153,13 +153,14 @@ class OidcProvider:
             reason: Reason = "outage" if response.status >= 500 or response.status == 429 else "misconfigured"
             raise OidcSignInFailed(reason, f"discovery: status {response.status}")
         document = _object(response, "discovery")
-        # Section 4.3: the issuer is compared exactly, or another provider could speak for this one.
+        # Section 4.3: the issuer is compared exactly, or another provider could speak for this one. Connections read
+        # metadata by themselves (connecting/well_known.py), where lists of places and a slash too many are usual.
         if document.get("issuer") != self.issuer:
             raise OidcSignInFailed("misconfigured", "discovery: `issuer` is not exactly DRIO_OIDC_ISSUER")
         return self._read(document)
 
     def _read(self, document: Mapping[str, Any]) -> OidcMetadata:
-        advertised = _strings(document, "id_token_signing_alg_values_supported") or ("RS256",)
+        advertised = read_strings(document.get("id_token_signing_alg_values_supported")) or ("RS256",)
         algorithms = tuple(each for each in SIGNING_ALGORITHMS if each in advertised)
         if not algorithms:
             raise OidcSignInFailed("misconfigured", "discovery: ID tokens are signed with no algorithm that we accept")
@@ -170,7 +171,8 @@ class OidcProvider:
             jwks_uri=self._endpoint(document, "jwks_uri"),
             userinfo_endpoint=self._endpoint(document, "userinfo_endpoint") if has_userinfo else None,
             signing_algorithms=algorithms,
-            auth_methods=_strings(document, "token_endpoint_auth_methods_supported") or ("client_secret_basic",),
+            auth_methods=read_strings(document.get("token_endpoint_auth_methods_supported"))
+            or ("client_secret_basic",),
             promises_issuer=document.get("authorization_response_iss_parameter_supported") is True,
         )
 
@@ -198,14 +200,10 @@ class OidcProvider:
         return KeySet.import_key_set({"keys": readable})
 
     def _authentication(self, methods: tuple[str, ...]) -> tuple[dict[str, str], dict[str, str]]:
-        """Headers and form fields that say who we are (RFC 6749 section 2.3.1)."""
-        if self._client_secret is None:
-            return {}, {"client_id": self.client_id}
-        secret = self._client_secret.reveal()
-        if "client_secret_basic" in methods or "client_secret_post" not in methods:
-            pair = f"{quote(self.client_id, safe='')}:{quote(secret, safe='')}"
-            return {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}, {}
-        return {}, {"client_id": self.client_id, "client_secret": secret}
+        """Headers and form fields that say who we are, by the first method that is ours and the provider's."""
+        is_basic = "client_secret_basic" in methods or "client_secret_post" not in methods
+        method = "client_secret_basic" if is_basic else "client_secret_post"
+        return authentication(method, self.client_id, self._client_secret)
 
     async def _call(
         self, what: str, method: str, url: str, headers: dict[str, str], content: bytes | None = None
@@ -227,7 +225,7 @@ def _is_readable(key: dict[str, Any]) -> bool:
 
 
 def _token_failure(status: int, error: object) -> OidcSignInFailed:
-    """RFC 6749 section 5.2."""
+    """RFC 6749 section 5.2, strictly: connections (upstream/token_answers.py) know errors by many other names."""
     code = error if isinstance(error, str) and ERROR_CODE.fullmatch(error) else "no error code"
     if status >= 500 or status == 429:
         return OidcSignInFailed("outage", f"token: status {status}, {code}")
@@ -244,8 +242,3 @@ def _object(response: OutboundResponse, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise OidcSignInFailed("outage", f"{what}: status {response.status}, no JSON object")
     return value
-
-
-def _strings(document: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    value = document.get(name)
-    return tuple(each for each in value if isinstance(each, str)) if isinstance(value, list) else ()

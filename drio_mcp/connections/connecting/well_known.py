@@ -6,16 +6,13 @@ from urllib.parse import urlsplit, urlunsplit
 
 from drio_mcp.connections.connecting.plan import ServerMetadata
 from drio_mcp.outbound import OutboundError
-from drio_mcp.outside import read_url
+from drio_mcp.outside import read_strings, read_url
 
 PROTECTED_RESOURCE = "oauth-protected-resource"
 AUTHORIZATION_SERVER = "oauth-authorization-server"
 OPENID_CONFIGURATION = "openid-configuration"
 
 MOST_SERVERS = 20
-MOST_STRINGS = 1_000
-LONGEST_STRING = 2_048
-"""Of a list in a document: what is longer is none that anybody could use."""
 
 _ENDPOINTS = (
     "authorization_endpoint",
@@ -67,17 +64,18 @@ def check_resource(document: Any, target: str) -> tuple[str, tuple[str, ...], tu
     resource = document["resource"]
     if not _covers(resource, target):
         raise Unbelievable("metadata_invalid", "The resource metadata speaks for another resource than this URL")
-    named = _strings(document, "authorization_servers")
+    named = read_strings(document.get("authorization_servers"))
     issuers = tuple(each for each in named if _is_web_url(each))[:MOST_SERVERS]
     if named and not issuers:
         raise Unbelievable("metadata_invalid", "The resource metadata names no authorization server by a readable URL")
-    return resource, issuers, _strings(document, "scopes_supported")
+    return resource, issuers, read_strings(document.get("scopes_supported"))
 
 
 def check_server(document: Any, issuer: str, check_endpoint: Callable[[str], Any]) -> ServerMetadata:
     """The authorization server, if the document is that of `issuer`.
 
-    `check_endpoint` raises `OutboundError` for a URL that would not be called.
+    `check_endpoint` raises `OutboundError` for a URL that would not be called. Authlib's validation of such documents
+    is not used: it refuses loopback and whatever a document of the wild has wrong beside what a connection needs.
     Raises `Unbelievable`: `issuer_mismatch` (RFC 8414 section 3.3), `metadata_invalid`.
     """
     if not isinstance(document, dict) or not isinstance(document.get("issuer"), str):
@@ -89,7 +87,7 @@ def check_server(document: Any, issuer: str, check_endpoint: Callable[[str], Any
     endpoints = {name: _endpoint(document, name, check_endpoint) for name in _ENDPOINTS}
     if endpoints["token_endpoint"] is None:
         raise Unbelievable("metadata_invalid", "The authorization server's metadata has no token_endpoint")
-    methods = _strings(document, "token_endpoint_auth_methods_supported")
+    methods = read_strings(document.get("token_endpoint_auth_methods_supported"))
     return ServerMetadata(
         issuer=document["issuer"],
         authorization_endpoint=endpoints["authorization_endpoint"],
@@ -98,9 +96,9 @@ def check_server(document: Any, issuer: str, check_endpoint: Callable[[str], Any
         revocation_endpoint=endpoints["revocation_endpoint"],
         introspection_endpoint=endpoints["introspection_endpoint"],
         userinfo_endpoint=endpoints["userinfo_endpoint"],
-        scopes_supported=_strings(document, "scopes_supported"),
+        scopes_supported=read_strings(document.get("scopes_supported")),
         token_endpoint_auth_methods=methods or ("client_secret_basic",),
-        code_challenge_methods=_strings(document, "code_challenge_methods_supported"),
+        code_challenge_methods=read_strings(document.get("code_challenge_methods_supported")),
         sends_iss=document.get("authorization_response_iss_parameter_supported") is True,
         takes_metadata_documents=document.get("client_id_metadata_document_supported") is True,
     )
@@ -150,13 +148,6 @@ def _covers(resource: str, target: str) -> bool:
 def _is_web_url(text: str) -> bool:
     parts = read_url(text)
     return parts is not None and parts.scheme in {"http", "https"} and bool(parts.hostname)
-
-
-def _strings(document: dict[str, Any], name: str) -> tuple[str, ...]:
-    value = document.get(name)
-    if not isinstance(value, list):
-        return ()
-    return tuple(each for each in value[:MOST_STRINGS] if isinstance(each, str) and 0 < len(each) <= LONGEST_STRING)
 
 
 def _distinct(urls: list[str]) -> list[str]:

@@ -4,13 +4,12 @@ The catalog speaks of a provider's own API and its authorization server. Of an M
 does not know, it says nothing: then everything here is what the RFCs say.
 """
 
-import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
-from urllib.parse import quote_plus, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from drio_mcp.connections.catalog import templates
 from drio_mcp.connections.catalog.entries import CatalogEntry
@@ -20,6 +19,7 @@ from drio_mcp.connections.catalog.variables import values_of
 from drio_mcp.connections.config_types import ConfigType
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.opaque import Secret
+from drio_mcp.outbound.oauth_client import authentication
 
 NEUTRAL = CatalogEntry(
     key="neutral",
@@ -247,19 +247,12 @@ def _authenticated(
     client: ClientAtProvider, method: str, fields: Mapping[str, str], values: Mapping[str, str]
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Headers and fields with the client's authentication in them (RFC 6749 section 2.3.1)."""
-    body = dict(fields)
     if method == "bearer":
-        return {"Authorization": f"Bearer {values.get('access_token', '')}"}, body
-    if method == "client_secret_basic" and client.client_secret is not None:
-        # both parts are form-encoded before they are joined
-        pair = f"{quote_plus(client.client_id)}:{quote_plus(client.client_secret.reveal())}"
-        if "resource" in body:
-            body["client_id"] = client.client_id  # allowed by section 3.2.1; MCP servers of the SDK look it up here
-        return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}, body
-    body["client_id"] = client.client_id
-    if method == "client_secret_post" and client.client_secret is not None:
-        body["client_secret"] = client.client_secret.reveal()
-    return {}, body
+        return {"Authorization": f"Bearer {values.get('access_token', '')}"}, dict(fields)
+    headers, own = authentication(method, client.client_id, client.client_secret)
+    if headers and "resource" in fields:
+        own["client_id"] = client.client_id  # allowed by section 3.2.1; MCP servers of the SDK look it up here
+    return headers, {**fields, **own}
 
 
 def _as_http(method: str, url: str, headers: dict[str, str], fields: Mapping[str, str], body: str) -> HttpRequest:
