@@ -2,6 +2,8 @@
 
 `/metrics` turns them into Prometheus' text (`api/metrics.py`), which nobody pays for who does not ask. Labels have few
 values, all of them ours: never an address, an id, a path or anything that was submitted. docs/operations.md lists all.
+
+Counting is not prometheus_client's: its numbers take a lock each, and those of several processes files in a folder.
 """
 
 import asyncio

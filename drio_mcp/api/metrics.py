@@ -42,7 +42,10 @@ def routes(settings: Settings) -> list[Route]:
 
 @contextlib.asynccontextmanager
 async def shown(services: Services, listener: socket.socket | None) -> AsyncIterator[None]:
-    """Show the numbers on a port of their own while the context is open."""
+    """Show the numbers on a port of their own while the context is open.
+
+    `prometheus_client.start_http_server` would answer in a thread, without the database's gauges.
+    """
 
     async def answer(path: str) -> PlainAnswer:
         if path != "/metrics":
@@ -128,7 +131,7 @@ def _connections(services: Services, counts: Iterable[ConnectionCount]) -> Gauge
 
 
 class Numbers:
-    """Collects for prometheus_client."""
+    """Collects for prometheus_client, which writes the text and knows the process's own numbers."""
 
     def __init__(self) -> None:
         self.gauges: list[Gauge] = []

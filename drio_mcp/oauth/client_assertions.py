@@ -1,4 +1,8 @@
-"""`private_key_jwt`: clients that prove who they are with a signature (RFC 7523, OpenID Connect Core section 9)."""
+"""`private_key_jwt`: clients that prove who they are with a signature (RFC 7523, OpenID Connect Core section 9).
+
+joserfc reads and verifies; the claims are checked here, since Authlib's authenticator is bound to its own server
+framework, reads the clock itself, and bounds neither lifetime nor `jti`.
+"""
 
 import asyncio
 from collections.abc import Mapping, Sequence

@@ -1,6 +1,7 @@
 """JWTs signed with a connection's private key (RFC 7519, RFC 7523 section 3), for a grant or as the credential itself.
 
-Which claims there are is the catalog's to say: each provider wants its own.
+Which claims there are is the catalog's to say: each provider wants its own. So joserfc signs what is put together here;
+Authlib's `rfc7523` fixes the claims, and takes time and `jti` from where no test can.
 """
 
 import base64
