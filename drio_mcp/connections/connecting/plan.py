@@ -44,6 +44,7 @@ class ServerMetadata:
     token_endpoint_auth_methods: tuple[str, ...] = ("client_secret_basic",)
     """RFC 8414 section 2 names this default."""
     code_challenge_methods: tuple[str, ...] = ()
+    """Empty where it says nothing about PKCE, which is then tried (RFC 7636 section 5)."""
     sends_iss: bool = False
     takes_metadata_documents: bool = False
 

@@ -206,6 +206,25 @@ async def test_lying_metadata_is_not_believed(tmp_path: Path, clock: FakeClock) 
             assert (done.auth.config.token_endpoint, done.connect) == (None, None)
 
 
+@pytest.mark.parametrize(
+    ("methods", "standing"), [(["plain"], "invalid"), (["plain", "S256"], "pending"), (None, "pending")]
+)
+async def test_a_server_that_takes_only_plain_challenges_gets_no_link(
+    tmp_path: Path, clock: FakeClock, methods: list[str] | None, standing: str
+) -> None:
+    """RFC 7636 section 4.2: consent sends S256 only. What metadata does not speak of is tried."""
+    mcp = McpServer()
+    server = AuthorizationServer(registration="open", claims={"code_challenge_methods_supported": methods})
+    with upstream(server, mcp) as provider:
+        async with place_at(tmp_path, clock, provider) as here:
+            done = await here.connect(target=mcp.url)
+            assert done.auth.status == standing
+            assert (done.connect is None) is (standing == "invalid")
+            assert (done.auth.last_error or "").startswith("unsupported_auth: The authorization server") is (
+                standing == "invalid"
+            )
+
+
 async def test_metadata_with_values_that_no_client_could_send_makes_no_configuration(
     tmp_path: Path, clock: FakeClock
 ) -> None:
