@@ -10,11 +10,6 @@ FIND = Query(
        WHERE app_id = :app_id AND client_id = :client_id ORDER BY connection_id""",
     lambda connection_id, mode: (connection_id, mode),
 )
-FIND_ONE = Query(
-    """SELECT mode FROM client_permissions
-       WHERE app_id = :app_id AND client_id = :client_id AND connection_id = :connection_id""",
-    str,
-)
 LIST_OF_CONNECTION = Query(
     "SELECT client_id, mode FROM client_permissions WHERE connection_id = :connection_id ORDER BY client_id",
     lambda client_id, mode: (client_id, mode),

@@ -9,11 +9,10 @@ from drio_mcp.store.users import COLUMNS, UserRow
 
 @dataclass(frozen=True, slots=True)
 class OidcSignInRow:
-    """A sign-in that waits for its return; `max_age` is in seconds, `started_at` in milliseconds."""
+    """A sign-in that waits for its return; `max_age` is in seconds."""
 
     return_to: str
     max_age: int | None
-    started_at: int
 
 
 INSERT = Statement(
@@ -23,7 +22,7 @@ INSERT = Statement(
 CONSUME = Query(
     """DELETE FROM upstream_sign_ins
        WHERE state_hash = :state_hash AND binding_hash = :binding_hash AND expires_at > :now
-       RETURNING return_to, max_age, started_at""",
+       RETURNING return_to, max_age""",
     OidcSignInRow,
 )
 DELETE_EXPIRED = sweep_of("upstream_sign_ins", "state_hash", "expires_at <= :now")

@@ -61,7 +61,6 @@ REWRAP = Statement(
        WHERE connection_id = :connection_id AND field = :field AND sealed = :before"""
 )
 REMOVE = Statement("DELETE FROM secrets WHERE connection_id = :connection_id AND field = :field")
-REMOVE_ALL = Statement("DELETE FROM secrets WHERE connection_id = :connection_id")
 
 
 def put(tx: Transaction, row: SecretRow) -> None:

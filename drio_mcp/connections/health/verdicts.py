@@ -101,10 +101,6 @@ def _unauthorized(answer: OutboundResponse, what: str) -> Verdict:
     )
 
 
-def _date(answer: OutboundResponse) -> int | None:
-    return read_date(answer.headers.get("date"))
-
-
 def _forbidden(answer: OutboundResponse, what: str) -> Verdict:
     if answer.headers.get("retry-after") or answer.headers.get("x-ratelimit-remaining") == "0":
         return Verdict(Code.RATE_LIMITED, f"{what} asked us to slow down (status 403)")

@@ -66,7 +66,6 @@ class Mask:
             if len(value) >= SHORTEST:
                 forms |= {form.encode("utf-8", "surrogatepass") for form in spellings(value)}
         self._forms = sorted(forms, key=len, reverse=True)
-        self._longest = max((len(form) for form in self._forms), default=0)
 
     def text(self, text: str) -> str:
         """The text with the secrets masked."""
