@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -302,6 +302,18 @@ async def test_an_answer_for_other_origins_is_not_kept(bench: Bench) -> None:
     assert (tokens, access, refresh) == (None, None, None)
     assert row.last_error is not None
     assert row.last_error.startswith("origin_changed: ")
+
+
+async def test_an_answer_that_was_asked_for_fewer_origins_is_not_kept(bench: Bench) -> None:
+    """What the tokens may be sent to was settled when they were asked for, also where their set is still the same."""
+    attempt = await bench.engine.refresh._take_turn(bench.connection_id, None)
+    assert attempt is not None
+    assert attempt.refresh_token is not None
+    answer = await bench.engine.refresh._client.refresh(attempt.endpoint, attempt.refresh_token)
+    _, *before = await bench.engine.state(bench.connection_id)
+    await bench.engine.refresh._store(replace(attempt, origins=frozenset()), answer)  # type: ignore[arg-type]
+    _, *after = await bench.engine.state(bench.connection_id)
+    assert after == before
 
 
 async def test_a_disabled_connection_gives_nothing_and_asks_nobody(bench: Bench) -> None:
