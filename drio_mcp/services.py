@@ -33,10 +33,10 @@ from drio_mcp.connections.record.history import History
 from drio_mcp.connections.record.schemas import Status
 from drio_mcp.connections.record.secret_references import SecretReferences
 from drio_mcp.connections.record.waiting import Waiting
-from drio_mcp.connections.removal.delete import Deletion
+from drio_mcp.connections.removal.delete import ConnectionDeletion
 from drio_mcp.connections.removal.ownership import Ownership
 from drio_mcp.connections.removal.revocation import UpstreamRevocation
-from drio_mcp.connections.removal.undo import Removals
+from drio_mcp.connections.removal.undo import UndoableRemovals
 from drio_mcp.connections.upstream.client_adoption import ClientAdoption
 from drio_mcp.connections.upstream.consent import ProviderConsent
 from drio_mcp.connections.upstream.credentials import Credentials
@@ -44,6 +44,7 @@ from drio_mcp.connections.upstream.mcp.servers import McpServers
 from drio_mcp.connections.upstream.provider_clients import ProviderClients
 from drio_mcp.connections.upstream.provider_listing import ProviderListing
 from drio_mcp.connections.upstream.refresh import TokenRefresh
+from drio_mcp.connections.upstream.refresh_decisions import RefreshDecisions
 from drio_mcp.connections.upstream.refusal_brake import RefusalBrake
 from drio_mcp.connections.upstream.registration_requests import RegistrationClient
 from drio_mcp.connections.upstream.registrations import ProviderRegistrations
@@ -255,8 +256,8 @@ class Services:
         return ConnectionImport(self.providers, self.connections)
 
     @cached_property
-    def deletion(self) -> Deletion:
-        return Deletion(self.db, self.clock, self._upstream_revocation)
+    def deletion(self) -> ConnectionDeletion:
+        return ConnectionDeletion(self.db, self.clock, self._upstream_revocation)
 
     @cached_property
     def ownership(self) -> Ownership:
@@ -274,8 +275,8 @@ class Services:
         )
 
     @cached_property
-    def removals(self) -> Removals:
-        return Removals(self.db, self.clock, self.connections, self.deletion)
+    def removals(self) -> UndoableRemovals:
+        return UndoableRemovals(self.db, self.clock, self.connections, self.deletion)
 
     # Connections: our side of OAuth at providers
 
@@ -299,21 +300,19 @@ class Services:
 
     @cached_property
     def provider_consent(self) -> ProviderConsent:
+        registrations, decisions = self.provider_registrations, self._refresh_decisions
         return ProviderConsent(
-            self.foundations,
-            self.providers,
-            self.provider_registrations,
-            self._token_endpoints,
-            self._token_client,
-            self.token_refresh,
+            self.foundations, self.providers, registrations, self._token_endpoints, self._token_client, decisions
         )
+
+    @cached_property
+    def _refresh_decisions(self) -> RefreshDecisions:
+        return RefreshDecisions(self.foundations, self._stored_tokens, self._token_endpoints)
 
     @cached_property
     def token_refresh(self) -> TokenRefresh:
         unstored = UnstoredAnswers(self.settings.data_dir / "strays", self.vault)
-        refresh = TokenRefresh(
-            self.foundations, self._stored_tokens, self._token_endpoints, self._token_client, unstored
-        )
+        refresh = TokenRefresh(self.foundations, self._refresh_decisions, self._token_client, unstored)
         refresh.on_client_refused = self.provider_registrations.replace_lost
         return refresh
 

@@ -59,13 +59,13 @@ class OutgoingMessage:
 
 @dataclass(frozen=True, slots=True)
 class ReceiverAnswer:
-    """What became of one attempt. `wish` is how long the receiver asked to be left alone (`Retry-After`, a day at
-    most), in milliseconds."""
+    """What became of one attempt. `leave_alone_ms` is for how long the receiver asked to be left alone, in milliseconds
+    (`Retry-After`, a day at most)."""
 
     status: int | None
     duration_ms: int
     outcome: str
-    wish: int = 0
+    leave_alone_ms: int = 0
 
     @property
     def is_delivered(self) -> bool:
@@ -194,14 +194,14 @@ class Deliveries:
                 "POST", row.url, headers=headers, content=body, timeout=ANSWER_SECONDS
             ) as answer:
                 status = answer.status
-                wish = (read_retry_after(answer.headers.get("retry-after"), now) or 0) * SECOND
+                leave_alone = (read_retry_after(answer.headers.get("retry-after"), now) or 0) * SECOND
         except SealBroken:
             return ReceiverAnswer(None, 0, "secret_unavailable: The webhook's secret cannot be opened; make a new one")
         except OutboundError as error:
             return ReceiverAnswer(None, _since(began), f"{error.code}: {error.sentence}")
         if 200 <= status < 300:
             return ReceiverAnswer(status, _since(began), DELIVERED)
-        return ReceiverAnswer(status, _since(began), f"refused: The receiver answered {status}", wish)
+        return ReceiverAnswer(status, _since(began), f"refused: The receiver answered {status}", leave_alone)
 
     def _secrets(self, row: WebhookRow, now: int) -> list[Secret]:
         sealed = [row.secret]
@@ -217,7 +217,7 @@ class Deliveries:
         if answer.is_delivered or now >= ends_at:
             outbox.remove(tx, message, now)
         else:
-            pause = max(pause_after(message.attempts + 1), answer.wish)
+            pause = max(pause_after(message.attempts + 1), answer.leave_alone_ms)
             due_at = max(now + SECOND, min(now + pause, ends_at))
             tx.run(outbox.POSTPONE, webhook_id=message.webhook_id, number=message.number, due_at=due_at)
         if not answer.is_delivered and now >= ends_at:

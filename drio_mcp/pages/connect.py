@@ -70,7 +70,7 @@ async def result(request: Request) -> Response:
     if browser.person is None:
         return browser.ask_to_sign_in()
     auth = await services_of(request).connections.find(browser.person.id, request.path_params["authId"])
-    return page(browser, "connect_result.html", auth=auth, **_told(auth))
+    return page(browser, "connect_result.html", auth=auth, **_what_happened(auth))
 
 
 async def try_again(request: Request) -> Response:
@@ -90,7 +90,7 @@ async def _show_ended(browser: Browser) -> Response:
     auth = await services_of(browser.request).links.find_ended(token, browser.person.id)
     if auth is None:
         return _message(browser, 404, "This link has ended", ENDED)
-    return page(browser, "link_ended.html", status=404, auth=auth, message=USED, **_told(auth))
+    return page(browser, "link_ended.html", status=404, auth=auth, message=USED, **_what_happened(auth))
 
 
 async def _submit(browser: Browser) -> Response:
@@ -174,7 +174,7 @@ def _warning(view: LinkView) -> str | None:
     return f"{said} Go on only if you know both."
 
 
-def _told(auth: AuthConnection) -> dict[str, Any]:
+def _what_happened(auth: AuthConnection) -> dict[str, Any]:
     """The result in plain words: a headline, why it is not better, and whether trying again makes sense."""
     code, details = last_error_of(auth)
     reason = sentence_for(auth, code) if code is not None else ""

@@ -77,7 +77,7 @@ class PostgresTransaction:
         try:
             cursor = self._cursor.execute(statement.pyformat, parameters)
         except psycopg.Error as error:
-            self.failure = _told(error, statement, is_lost=self._cursor.connection.closed)
+            self.failure = _failure_of(error, statement, is_lost=self._cursor.connection.closed)
             raise self.failure from None  # the driver's message quotes values
         # The command's tag is the word of SQL, and for those that change rows their number.
         if cursor.rowcount != 0 and not (cursor.statusmessage or "").startswith("SELECT"):
@@ -85,7 +85,7 @@ class PostgresTransaction:
         return cursor
 
 
-def _told(error: psycopg.Error, statement: Statement, *, is_lost: bool) -> Exception:
+def _failure_of(error: psycopg.Error, statement: Statement, *, is_lost: bool) -> Exception:
     """The store's own word for a driver's error, except for conflicts and lost connections, which are tried again."""
     if is_lost and not isinstance(error, psycopg.OperationalError):  # such as a session that was idle for too long
         return psycopg.OperationalError("the server ended the session")

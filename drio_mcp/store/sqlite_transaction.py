@@ -55,11 +55,11 @@ class SqliteTransaction:
         try:
             return self._connection.execute(statement.sql, parameters)
         except sqlite3.Error as error:
-            self._failure = _told(error, statement)
+            self._failure = _failure_of(error, statement)
             raise self._failure from None
 
 
-def _told(error: sqlite3.Error, statement: Statement) -> Exception:
+def _failure_of(error: sqlite3.Error, statement: Statement) -> Exception:
     """The store's own word for a driver's error."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)  # the binding's own complaints have none
     if code in UNIQUE_VIOLATIONS:

@@ -13,8 +13,8 @@ from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.record.schemas import CreateAuthConnection, UpdateAuthConnection
 from drio_mcp.connections.record.sealing import unseal
 from drio_mcp.connections.record.secret_references import SecretReferences
-from drio_mcp.connections.removal.delete import Deletion
-from drio_mcp.connections.removal.undo import Removals
+from drio_mcp.connections.removal.delete import ConnectionDeletion
+from drio_mcp.connections.removal.undo import UndoableRemovals
 from drio_mcp.errors import ValidationFailed
 from drio_mcp.foundations import Foundations
 from drio_mcp.opaque import Secret, SystemRandomness
@@ -60,8 +60,8 @@ class Desk:
     vault: Vault
     providers: Providers
     connections: ConnectionCrud
-    deletion: Deletion
-    removals: Removals
+    deletion: ConnectionDeletion
+    removals: UndoableRemovals
     links: Links
     people: People
     apps: Apps

@@ -10,10 +10,11 @@ from drio_mcp.config import Settings
 from drio_mcp.connections.catalog.providers import Providers
 from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.crud import ConnectionCrud
-from drio_mcp.connections.record.history import Actor
+from drio_mcp.connections.record.history import Actor, Event
 from drio_mcp.connections.record.schemas import CreateAuthConnection
 from drio_mcp.connections.record.secret_references import SecretReferences
 from drio_mcp.connections.upstream.refresh import RefreshStep, TokenRefresh
+from drio_mcp.connections.upstream.refresh_decisions import RefreshDecisions
 from drio_mcp.connections.upstream.stored_tokens import ACCESS_TOKEN, REFRESH_TOKEN, StoredTokens
 from drio_mcp.connections.upstream.token_answers import TokenSet
 from drio_mcp.connections.upstream.token_endpoints import TokenEndpoints
@@ -36,6 +37,7 @@ class Engine:
     """The refreshing of one process, and what tests ask of its store."""
 
     db: Database
+    decisions: RefreshDecisions
     refresh: TokenRefresh
     tokens: StoredTokens
     unstored: UnstoredAnswers
@@ -68,7 +70,7 @@ class Engine:
         def keep(tx: Transaction) -> None:
             connection = repository.find(tx, view.auth.id)
             assert connection is not None
-            self.refresh.keep(tx, actor, connection, first)
+            self.decisions.keep(tx, actor, connection, first, Event.CONNECTED)
 
         await self.db.write(keep)
         return view.auth.id
@@ -105,13 +107,13 @@ def engine_on(
     unstored = UnstoredAnswers(folder / "strays", vault)
     foundations = Foundations(settings, clock, RANDOMNESS, db, keyring, vault, outbound)
     options: dict[str, object] = {"pause": pause, "on_step": on_step}
+    decisions = RefreshDecisions(foundations, tokens, TokenEndpoints(settings, providers, references, tokens))
     refresh = TokenRefresh(
         foundations,
-        tokens,
-        TokenEndpoints(settings, providers, references, tokens),
+        decisions,
         TokenClient(outbound, clock, RANDOMNESS),
         unstored,
         **{name: value for name, value in options.items() if value is not None},  # type: ignore[arg-type]
     )
     connections = ConnectionCrud(foundations, providers, references)
-    return Engine(db, refresh, tokens, unstored, connections, outbound)
+    return Engine(db, decisions, refresh, tokens, unstored, connections, outbound)

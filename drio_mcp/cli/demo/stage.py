@@ -104,7 +104,7 @@ class DemoServer(Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._telling = asyncio.create_task(self._story.tell())
-        self._telling.add_done_callback(self._told)
+        self._telling.add_done_callback(self._end_with_the_story)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self._telling is not None:
@@ -112,7 +112,7 @@ class DemoServer(Server):
             await asyncio.wait([self._telling])
         await super().shutdown(sockets)
 
-    def _told(self, telling: asyncio.Task[None]) -> None:
+    def _end_with_the_story(self, telling: asyncio.Task[None]) -> None:
         """Without its story the demonstration is over."""
         if not telling.cancelled() and (failure := telling.exception()) is not None:
             click.echo(f"drio-mcp: The demo cannot go on ({type(failure).__name__})", err=True)

@@ -18,7 +18,11 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class PlanProblem:
-    """Why there is no way yet: a diagnosis code, what happened, and what to do about it."""
+    """Why there is no way yet: a part of the plan, shown as it is.
+
+    There is no connection yet to which a `Fault` could happen, so the next step stands here and is not found out from
+    the connection.
+    """
 
     code: Code
     summary: str

@@ -31,7 +31,7 @@ class Diagnoses:
         examination = await self._examiner.examine(found.id, is_dry=True, is_thorough=True)
         if examination is None:
             raise NotFound("Auth connection not found")
-        return DiagnosisAnswer(diagnosis=self._told(actor, _with_forecast(_with_lacking(examination))))
+        return DiagnosisAnswer(diagnosis=self._diagnosis_for(actor, _with_forecast(_with_lacking(examination))))
 
     async def of(self, actor: Actor, connection: Connection, error: Fault) -> Diagnosis:
         """The diagnosis of a use that failed, with what is known without looking any further."""
@@ -39,13 +39,13 @@ class Diagnoses:
         evidence = DiagnosisEvidence(check="use", result="failed", detail=error.sentence)
         target = upstream.target if upstream is not None else None
         examination = Examination(connection, error.code, error.sentence, (evidence,), target=target)
-        return self._told(actor, examination)
+        return self._diagnosis_for(actor, examination)
 
     async def refusal(self, actor: Actor, connection: Connection, error: Fault) -> DrioError:
         """The same as an error: 503 for what mends itself, 409 for what somebody must mend (contract section 3)."""
         return refusal(await self.of(actor, connection, error), error)
 
-    def _told(self, actor: Actor, examination: Examination) -> Diagnosis:
+    def _diagnosis_for(self, actor: Actor, examination: Examination) -> Diagnosis:
         connection, code = examination.connection, examination.code
         connect = None
         is_forecast = examination.is_ok and examination.grant_ends_at is not None

@@ -5,14 +5,14 @@ from collections.abc import Collection
 from drio_mcp.clock import Clock
 from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.history import Actor, Event, record
-from drio_mcp.connections.removal.revocation import LeftBehind, UpstreamRevocation
+from drio_mcp.connections.removal.revocation import LeftAtProvider, UpstreamRevocation
 from drio_mcp.errors import PreconditionFailed
 from drio_mcp.store import Database, Transaction
 from drio_mcp.store import connections as table
 from drio_mcp.store.dry_run import decide
 
 
-class Deletion:
+class ConnectionDeletion:
     """Deletes connections at once."""
 
     def __init__(self, db: Database, clock: Clock, revocation: UpstreamRevocation) -> None:
@@ -39,7 +39,7 @@ class Deletion:
 
     def _delete(
         self, tx: Transaction, actor: Actor, app_id: str, id_or_key: str, if_match: Collection[str] | None
-    ) -> LeftBehind:
+    ) -> LeftAtProvider:
         repository.owner_of(tx, actor.user_id, app_id)
         repository.hold(tx, app_id)
         connection = repository.find_in(tx, app_id, id_or_key)

@@ -14,7 +14,7 @@ from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.history import Actor, Event, record
 from drio_mcp.connections.record.schemas import Status
 from drio_mcp.connections.record.status import after_refusal
-from drio_mcp.connections.removal.revocation import LeftBehind, UpstreamRevocation
+from drio_mcp.connections.removal.revocation import LeftAtProvider, UpstreamRevocation
 from drio_mcp.connections.upstream.stored_tokens import ACCESS_TOKEN, ORPHAN, REFRESH_TOKEN
 from drio_mcp.store import Transaction, apps, connections, token_sets
 from drio_mcp.store.connections import ConnectionRow
@@ -83,7 +83,7 @@ class Ownership:
         ended = connection.with_config(connection.config, status=status, last_error=last_error(code, SENTENCE))
         repository.store(tx, ended, now)
 
-    async def _take_back(self, left: Sequence[LeftBehind]) -> None:
+    async def _take_back(self, left: Sequence[LeftAtProvider]) -> None:
         """All of a part at once; the decision stands whatever providers say."""
         for outcome in await asyncio.gather(
             *(self._revocation.take_back(each, JOB) for each in left), return_exceptions=True

@@ -40,7 +40,7 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
-class LeftBehind:
+class LeftAtProvider:
     """What is left at the provider; either part may be missing."""
 
     grant: Grant | None
@@ -70,19 +70,19 @@ class UpstreamRevocation:
         self._endpoints = endpoints
         self._registrations = RegistrationClient(outbound, clock)
 
-    def gather(self, tx: Transaction, connection: Connection) -> LeftBehind:
+    def gather(self, tx: Transaction, connection: Connection) -> LeftAtProvider:
         """What to take back, read in the decision that deletes the connection; with it goes a client of its own."""
         left = self.gather_grant(tx, connection)
         with suppress(SealBroken):
             return replace(left, client=self._client(tx, connection))
         return left
 
-    def gather_grant(self, tx: Transaction, connection: Connection) -> LeftBehind:
+    def gather_grant(self, tx: Transaction, connection: Connection) -> LeftAtProvider:
         """What the person allowed alone, read in the decision that forgets its tokens."""
         grant = None
         with suppress(Fault, SealBroken):
             grant = self._grant(tx, connection)
-        return LeftBehind(grant, None, connection.row.app_id, connection.id)
+        return LeftAtProvider(grant, None, connection.row.app_id, connection.id)
 
     def _client(self, tx: Transaction, connection: Connection) -> tuple[str, Secret] | None:
         """A client that we got and that nobody else uses, with the way to deregister it."""
@@ -94,7 +94,7 @@ class UpstreamRevocation:
             tx.run(provider_clients.DELETE, id=used.row.id)
         return None if uri is None or token is None else (uri, token)
 
-    async def take_back(self, leaving: LeftBehind, actor: Actor) -> None:
+    async def take_back(self, leaving: LeftAtProvider, actor: Actor) -> None:
         """Revoke and deregister, as far as the provider goes along within some seconds, and note what came of it."""
         outcome: str = Code.TIMEOUT
         with suppress(TimeoutError):

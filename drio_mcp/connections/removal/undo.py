@@ -16,7 +16,7 @@ from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.crud import ConnectionCrud
 from drio_mcp.connections.record.history import Actor, Event, record
 from drio_mcp.connections.record.schemas import ConnectionPatch, Status
-from drio_mcp.connections.removal.delete import Deletion
+from drio_mcp.connections.removal.delete import ConnectionDeletion
 from drio_mcp.errors import Conflict, NotFound, PreconditionFailed
 from drio_mcp.outbound import acting_for
 from drio_mcp.store import Database, Transaction, removals
@@ -28,10 +28,10 @@ WINDOW_MS = 10 * MINUTE
 MOST_AT_ONCE = 100
 
 
-class Removals:
+class UndoableRemovals:
     """Removes connections, and brings back those whose time is not up."""
 
-    def __init__(self, db: Database, clock: Clock, connections: ConnectionCrud, deletion: Deletion) -> None:
+    def __init__(self, db: Database, clock: Clock, connections: ConnectionCrud, deletion: ConnectionDeletion) -> None:
         self._db = db
         self._clock = clock
         self._connections = connections

@@ -38,7 +38,7 @@ from drio_mcp.connections.upstream.error_words import parameters_meaning
 from drio_mcp.connections.upstream.person_action import asks_consent
 from drio_mcp.connections.upstream.provider_facts import from_callback, lacking
 from drio_mcp.connections.upstream.provider_rules import ProviderRules
-from drio_mcp.connections.upstream.refresh import TokenRefresh
+from drio_mcp.connections.upstream.refresh_decisions import RefreshDecisions
 from drio_mcp.connections.upstream.registrations import ProviderRegistrations
 from drio_mcp.connections.upstream.token_answers import Refusal, TokenSet
 from drio_mcp.connections.upstream.token_endpoints import TokenEndpoints
@@ -103,7 +103,7 @@ class ProviderConsent:
         registrations: ProviderRegistrations,
         endpoints: TokenEndpoints,
         token_client: TokenClient,
-        refresh: TokenRefresh,
+        decisions: RefreshDecisions,
     ) -> None:
         self._db = foundations.db
         self._clock = foundations.clock
@@ -113,7 +113,7 @@ class ProviderConsent:
         self._registrations = registrations
         self._endpoints = endpoints
         self._token_client = token_client
-        self._refresh = refresh
+        self._decisions = decisions
 
     async def begin(self, actor: Actor, connection_id: str, browser_key: str) -> str:
         """The provider's URL to send the person to. `browser_key` is a secret that only this browser shows again.
@@ -297,7 +297,7 @@ class ProviderConsent:
         self._hold(tx, connection_id, actor.user_id)
         connection = self._unchanged(tx, connection_id, actor.user_id, asked)
         connection = connection.with_row(provider_client_id=asked.provider_client_id)
-        self._refresh.keep(tx, actor, connection, tokens, Event.CONNECTED)
+        self._decisions.keep(tx, actor, connection, tokens, Event.CONNECTED)
         note_answer(tx, connection, tokens, way_of(connection))
 
     def _unchanged(self, tx: Transaction, connection_id: str, user_id: str, asked: ConsentRequest) -> Connection:

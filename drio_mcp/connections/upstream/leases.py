@@ -28,7 +28,7 @@ HOLDER = re.compile(r"[A-Za-z0-9_-]{1,120}")
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class HeldLease:
     """Somebody has the lease of a set: who, its fence, and how long it still holds by the time of day, which
     may have been set since (milliseconds)."""
 
@@ -88,7 +88,7 @@ class Leases:
             os.close(self._lock)
             self._lock = None
 
-    def how_ended(self, lease: Taken) -> Ended | None:
+    def how_ended(self, lease: HeldLease) -> Ended | None:
         """How a lease ended that is still written down; None while it holds, as far as anybody knows."""
         if lease.by == self._holder or self._is_dead(lease.by):
             # Of our own attempts one at a time is under way, and it is not this one: it could not be given back.
@@ -99,12 +99,12 @@ class Leases:
         del self._seen[lease.set_id]
         return Ended(lease.set_id, lease.fence, is_death=False)
 
-    def longest(self, lease: Taken) -> int:
+    def longest(self, lease: HeldLease) -> int:
         """How much longer the lease may hold, at most (milliseconds)."""
         seen = self._left(lease)
         return min(lease.left, seen) if lease.left > 0 else seen
 
-    def _left(self, lease: Taken) -> int:
+    def _left(self, lease: HeldLease) -> int:
         now = self._clock.monotonic()
         fence, since = self._seen.get(lease.set_id, (lease.fence, now))
         if fence != lease.fence:

@@ -10,7 +10,6 @@ from drio_mcp.clock import MINUTE, SECOND
 from drio_mcp.connections.diagnosis_codes import CLIENT_REFUSED, Code, Fault
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.due_work import Due, DueWork, Schedule
-from drio_mcp.connections.record.history import Actor, Event
 from drio_mcp.connections.record.status import BROKEN_GRANT
 from drio_mcp.connections.upstream.client_findings import CLIENT_ENDED
 from drio_mcp.connections.upstream.leases import LEASE_MS, NOTHING_ENDED, Leases
@@ -23,9 +22,7 @@ from drio_mcp.connections.upstream.refresh_decisions import (
     pack,
     seconds_until,
 )
-from drio_mcp.connections.upstream.stored_tokens import StoredTokens
 from drio_mcp.connections.upstream.token_answers import Refusal, TokenSet
-from drio_mcp.connections.upstream.token_endpoints import TokenEndpoints
 from drio_mcp.connections.upstream.token_requests import TokenClient
 from drio_mcp.connections.upstream.unstored_answers import UnstoredAnswers
 from drio_mcp.errors import Unavailable
@@ -70,8 +67,7 @@ class TokenRefresh:
     def __init__(
         self,
         foundations: Foundations,
-        tokens: StoredTokens,
-        endpoints: TokenEndpoints,
+        decisions: RefreshDecisions,
         client: TokenClient,
         unstored: UnstoredAnswers,
         *,
@@ -80,7 +76,7 @@ class TokenRefresh:
     ) -> None:
         self._db = foundations.db
         self._clock = foundations.clock
-        self._decisions = RefreshDecisions(foundations, tokens, endpoints)
+        self._decisions = decisions
         self._client = client
         self._unstored = unstored
         self._leases = Leases(foundations.settings.data_dir / "refreshers", self._clock, self._decisions.holder)
@@ -92,12 +88,6 @@ class TokenRefresh:
         """Told which connection's client was refused; answers whether that is gone for good, and another took over."""
         schedule = Schedule(self._db, self._clock, token_sets.CLAIM_DUE, token_sets.POSTPONE, CLAIMED_MS)
         self._due = DueWork("refresh upstream tokens", schedule, self._refresh_one)
-
-    def keep(
-        self, tx: Transaction, actor: Actor, connection: Connection, tokens: TokenSet, event: Event = Event.CONNECTED
-    ) -> Connection:
-        """Store the tokens of a new consent, inside the caller's decision."""
-        return self._decisions.keep(tx, actor, connection, tokens, event)
 
     def present(self, tx: Transaction, connection: Connection, origin: str | None = None) -> AccessToken | None:
         """The token that may be used as it is at `origin` (None: handed to its owner), inside the caller's decision;

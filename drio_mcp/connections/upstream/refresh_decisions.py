@@ -14,7 +14,7 @@ from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.history import Actor, Event
 from drio_mcp.connections.record.status import BROKEN_GRANT, passes_at_refresh
-from drio_mcp.connections.upstream.leases import LEASE_MS, NOTHING_ENDED, Ended, Taken
+from drio_mcp.connections.upstream.leases import LEASE_MS, NOTHING_ENDED, Ended, HeldLease
 from drio_mcp.connections.upstream.refresh_times import due_at, grant_end, is_ending
 from drio_mcp.connections.upstream.stored_tokens import ACCESS_TOKEN, ORPHAN, REFRESH_TOKEN, StoredTokens
 from drio_mcp.connections.upstream.token_answers import Refusal, TokenSet
@@ -129,7 +129,7 @@ class RefreshDecisions:
         seen: int | None,
         unstored: UnstoredAnswer | None,
         ended: Ended = NOTHING_ENDED,
-    ) -> Attempt | Taken | Current | Fault:
+    ) -> Attempt | HeldLease | Current | Fault:
         """The lease, or why there is none. `seen` is the generation that is wanted to be the last one, `ended` somebody
         else's lease that is known to have ended."""
         connection = repository.find(tx, connection_id)
@@ -196,7 +196,7 @@ class RefreshDecisions:
 
     def _lease(
         self, tx: Transaction, connection: Connection, row: TokenSetRow, unstored: UnstoredAnswer | None, ended: Ended
-    ) -> Lease | Taken | Current:
+    ) -> Lease | HeldLease | Current:
         now = self._clock.now()
         fence = tx.one(
             token_sets.TAKE_LEASE,
@@ -210,7 +210,7 @@ class RefreshDecisions:
             retaken_by=self.holder if unstored is not None and unstored.set_id == row.set_id else None,
         )
         if fence is None:
-            return Taken(row.lease_by or "", row.set_id, row.lease_fence, (row.lease_until or now) - now)
+            return HeldLease(row.lease_by or "", row.set_id, row.lease_fence, (row.lease_until or now) - now)
         held = Lease(row.set_id, row.generation, fence)
         return Current() if self._adopt(tx, connection, held, unstored) else held
 

@@ -98,7 +98,11 @@ class TokenSet:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why there are no tokens. `retry_after` is in seconds, where the provider named it."""
+    """An answer of a provider without tokens, read and kept as a value: it is weighed (asked again, stored, told to
+    others) before somebody is told, by the `Fault` that is raised in the end.
+
+    `status` is the answer's, None where none came; `retry_after` is in seconds, where the provider named it.
+    """
 
     code: Code
     sentence: str

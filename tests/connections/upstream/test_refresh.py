@@ -284,7 +284,7 @@ async def test_a_late_answer_is_kept_while_a_successor_is_at_it(any_bench: Bench
     assert second.refresh_token is not None
     refused = await bench.engine.refresh._client.refresh(second.endpoint, second.refresh_token)
     assert isinstance(refused, Refusal)
-    adopted = await bench.engine.db.write(bench.engine.refresh._decisions.refused, second, refused)
+    adopted = await bench.engine.db.write(bench.engine.decisions.refused, second, refused)
     assert adopted
     assert (await bench.status())[0] == "valid"
 

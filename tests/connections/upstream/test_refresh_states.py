@@ -12,8 +12,9 @@ import pytest
 from drio_mcp.clock import SECOND
 from drio_mcp.connections.diagnosis_codes import Code, Fault
 from drio_mcp.connections.record import repository
+from drio_mcp.connections.record.history import Event
 from drio_mcp.connections.upstream import refresh as refresh_module
-from drio_mcp.connections.upstream.leases import LEASE_MS, Ended, Leases, Taken
+from drio_mcp.connections.upstream.leases import LEASE_MS, Ended, HeldLease, Leases
 from drio_mcp.connections.upstream.refresh_decisions import pack
 from drio_mcp.connections.upstream.refusal_brake import RefusalBrake
 from drio_mcp.connections.upstream.token_answers import TokenSet
@@ -51,7 +52,7 @@ async def new_consent(bench: Bench, name: str) -> None:
     def keep(tx: Transaction) -> None:
         connection = repository.find(tx, bench.connection_id)
         assert connection is not None
-        bench.engine.refresh.keep(tx, bench.actor, connection, tokens)
+        bench.engine.decisions.keep(tx, bench.actor, connection, tokens, Event.CONNECTED)
 
     await bench.engine.db.write(keep)
 
@@ -203,19 +204,19 @@ async def test_a_process_is_known_to_live_and_to_be_dead(tmp_path: Path) -> None
     clock = FakeClock()
     here, there = Leases(tmp_path, clock, "here"), Leases(tmp_path, clock, "there")
     there.announce()
-    lease = Taken("there", "set_1", 7, LEASE_MS)
+    lease = HeldLease("there", "set_1", 7, LEASE_MS)
     clock.set_forward(hours=1000)
     assert here.how_ended(lease) is None
     assert there._lock is not None
     os.close(there._lock)  # as the system does when a process dies
     assert here.how_ended(lease) == Ended("set_1", 7, is_death=True)
-    nobody = Taken("elsewhere", "set_2", 3, LEASE_MS)
+    nobody = HeldLease("elsewhere", "set_2", 3, LEASE_MS)
     assert here.how_ended(nobody) is None
     clock.advance(milliseconds=LEASE_MS - 1)
     assert here.how_ended(nobody) is None
-    assert here.how_ended(Taken("elsewhere", "set_2", 4, LEASE_MS)) is None, "another attempt: seen anew"
+    assert here.how_ended(HeldLease("elsewhere", "set_2", 4, LEASE_MS)) is None, "another attempt: seen anew"
     clock.advance(milliseconds=LEASE_MS)
-    assert here.how_ended(Taken("elsewhere", "set_2", 4, 0)) == Ended("set_2", 4, is_death=False)
+    assert here.how_ended(HeldLease("elsewhere", "set_2", 4, 0)) == Ended("set_2", 4, is_death=False)
 
 
 async def test_a_token_from_the_future_is_refreshed(bench: Bench) -> None:

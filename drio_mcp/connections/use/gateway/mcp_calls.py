@@ -105,17 +105,17 @@ class McpCalls:
         require_usable(connection)
         credential = at_hand or await self._credentials.get(connection, origin_of(url))
         try:
-            return await self._told(subject, work(ConnectedServer(connection.id, url, credential)))
+            return await self._or_fault(subject, work(ConnectedServer(connection.id, url, credential)))
         except Refused as error:
             if error.response.status != 401 or not await self._credentials.refresh(connection, credential):
                 raise await self._fault(subject, credential, error.response) from None
         credential = await self._credentials.get(connection, origin_of(url))
         try:
-            return await self._told(subject, work(ConnectedServer(connection.id, url, credential)))
+            return await self._or_fault(subject, work(ConnectedServer(connection.id, url, credential)))
         except Refused as error:
             raise await self._fault(subject, credential, error.response) from None
 
-    async def _told(self, subject: Subject, answer: Awaitable[T]) -> T:
+    async def _or_fault(self, subject: Subject, answer: Awaitable[T]) -> T:
         try:
             return await answer
         except OutboundError as error:
