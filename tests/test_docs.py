@@ -127,3 +127,11 @@ def test_where_the_program_comes_from_is_said_in_one_place() -> None:
     """Who moves it changes one line."""
     texts = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "llms.txt", ROOT / "bench" / "README.md"]
     assert [path.name for path in texts if "git clone" in path.read_text(encoding="utf-8")] == ["deployment.md"]
+
+
+def test_the_architecture_names_what_there_is() -> None:
+    """Each path on the page, from the repository's root or below `drio_mcp/`: who follows one finds it."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"(?<![\w./])[a-z_]+(?:/[a-z_]+)*(?:\.py|/(?![\w(]))", page))
+    assert {"drio_mcp/services.py", "connections/record/status.py", "tools/", "config.py"} <= named
+    assert not {path for path in named if not ((ROOT / path).exists() or (ROOT / "drio_mcp" / path).exists())}
