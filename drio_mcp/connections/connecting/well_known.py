@@ -65,7 +65,7 @@ def check_resource(document: Any, target: str) -> tuple[str, tuple[str, ...], tu
     if not _covers(resource, target):
         raise Unbelievable("metadata_invalid", "The resource metadata speaks for another resource than this URL")
     named = read_strings(document.get("authorization_servers"))
-    issuers = tuple(each for each in named if _is_web_url(each))[:MOST_SERVERS]
+    issuers = tuple(each for each in named if _has_web_host(each))[:MOST_SERVERS]
     if named and not issuers:
         raise Unbelievable("metadata_invalid", "The resource metadata names no authorization server by a readable URL")
     return resource, issuers, read_strings(document.get("scopes_supported"))
@@ -145,7 +145,7 @@ def _covers(resource: str, target: str) -> bool:
     return (ours.path.rstrip("/") + "/").startswith(above) and theirs.query in {"", ours.query}
 
 
-def _is_web_url(text: str) -> bool:
+def _has_web_host(text: str) -> bool:
     parts = read_url(text)
     return parts is not None and parts.scheme in {"http", "https"} and bool(parts.hostname)
 

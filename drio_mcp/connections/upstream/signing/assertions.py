@@ -55,7 +55,7 @@ class Assertion:
         """
         key = read_key(self.private_key, self.passphrase)
         values = {name: value.upper() if name in self.rules.upper else value for name, value in self.values.items()}
-        values |= {"key_fingerprint": fingerprint(key), "token_id": token_id}
+        values |= {"key_fingerprint": key_fingerprint(key), "token_id": token_id}
         issued_at = now // SECOND - self.rules.backdated_seconds
         told = {name: templates.filled(text, values) for name, text in self.rules.claims.items()}
         claims = {name: value for name, value in told.items() if value is not None}
@@ -84,7 +84,7 @@ def read_key(pem: Secret, passphrase: Secret | None) -> PrivateKey:
     raise Fault(Code.KEY_REJECTED, UNREADABLE)
 
 
-def fingerprint(key: PrivateKey) -> str:
+def key_fingerprint(key: PrivateKey) -> str:
     """`SHA256:` and the hash of the public key's DER form in base64, as Snowflake writes it."""
     public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return "SHA256:" + base64.b64encode(hashlib.sha256(public).digest()).decode("ascii")

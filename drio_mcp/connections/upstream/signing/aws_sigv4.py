@@ -52,7 +52,7 @@ class AwsSigner:
         """The headers that make it a call of the key's owner."""
         service = request.service or self.key.service
         is_plain = service in TAKES_UNSIGNED
-        path = respelled(request.path) if is_plain else normalized(respelled(request.path))
+        path = respelled(request.path) if is_plain else normalized_path(respelled(request.path))
         query = "&".join(f"{name}={value}" for name, value in parameters(request.query))
         moment = datetime.fromtimestamp(self.clock.now() / SECOND, UTC).strftime("%Y%m%dT%H%M%SZ")
         payload = UNSIGNED_PAYLOAD if request.body is None else hashlib.sha256(request.body).hexdigest()
@@ -101,7 +101,7 @@ def signature_of(secret: Secret, canonical: str, moment: str, scope: str) -> str
     return hmac.digest(key, string_to_sign(canonical, moment, scope).encode(), "sha256").hex()
 
 
-def normalized(path: str) -> str:
+def normalized_path(path: str) -> str:
     """A path without empty segments and steps (RFC 3986 section 5.2.4), as all services but S3 read it."""
     kept: list[str] = []
     for segment in path.split("/"):

@@ -18,7 +18,7 @@ from joserfc.jwk import ECKey, RSAKey
 
 from drio_mcp.connections.catalog.schema import AssertionRules
 from drio_mcp.connections.diagnosis_codes import Fault
-from drio_mcp.connections.upstream.signing.assertions import Assertion, fingerprint, read_key, sign
+from drio_mcp.connections.upstream.signing.assertions import Assertion, key_fingerprint, read_key, sign
 from drio_mcp.opaque import Secret
 from tests.conftest import FakeClock
 
@@ -101,14 +101,14 @@ def test_the_fingerprint_names_the_public_key(clock: FakeClock) -> None:
     """Snowflake, "Using key pair authentication": `SHA256:` and the hash of the public key, capitals elsewhere."""
     rules = AssertionRules(claims={"iss": "{account}.{client_id}.{key_fingerprint}"}, upper=("account", "client_id"))
     _, claims = claims_of(Assertion(rules, {"account": "org-acme", "client_id": "ada"}, pem(KEY)).signed(0, ""))
-    assert claims["iss"] == f"ORG-ACME.ADA.{fingerprint(KEY)}"
-    assert fingerprint(KEY).startswith("SHA256:")
+    assert claims["iss"] == f"ORG-ACME.ADA.{key_fingerprint(KEY)}"
+    assert key_fingerprint(KEY).startswith("SHA256:")
 
 
 @pytest.mark.parametrize("form", [PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL])
 def test_a_key_with_a_passphrase_opens_with_it_and_with_no_other(form: PrivateFormat) -> None:
     sealed = pem(KEY, b"open sesame", form)
-    assert fingerprint(read_key(sealed, Secret("open sesame"))) == fingerprint(KEY)
+    assert key_fingerprint(read_key(sealed, Secret("open sesame"))) == key_fingerprint(KEY)
     for other in (None, Secret("shut sesame")):
         with pytest.raises(Fault, match="key_rejected"):
             read_key(sealed, other)

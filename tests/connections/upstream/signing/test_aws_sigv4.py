@@ -11,7 +11,7 @@ from drio_mcp.connections.upstream.signing.aws_sigv4 import (
     AwsKey,
     AwsSigner,
     canonical_request,
-    normalized,
+    normalized_path,
     parameters,
     signature_of,
     string_to_sign,
@@ -39,7 +39,7 @@ def test_the_suite(case: dict[str, Any]) -> None:
         headers.append(("X-Amz-Content-Sha256", payload))
     spelled = "&".join(f"{name}={value}" for name, value in parameters(query))
     canonical = canonical_request(
-        case["method"], normalized(path) if case["normalize"] else path, spelled, [tuple(each) for each in headers]
+        case["method"], normalized_path(path) if case["normalize"] else path, spelled, [tuple(each) for each in headers]
     )
     assert f"{canonical}\n{payload}" == case["canonical"]
     assert string_to_sign(case["canonical"], MOMENT, SCOPE) == case["string_to_sign"]
