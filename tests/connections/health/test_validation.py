@@ -155,8 +155,7 @@ async def test_what_is_no_refusal_is_no_proof_either(tmp_path: Path, clock: Fake
 
 
 async def test_without_an_address_nothing_follows(tmp_path: Path, clock: FakeClock) -> None:
-    async with keyed(tmp_path, clock) as scene:
-        await scene.patch(config={"apiBaseUrl": None})
+    async with keyed(tmp_path, clock, config={"apiBaseUrl": None}) as scene:
         before = await scene.here.get(scene.auth)
         answer = await validate(scene)
     assert (answer.check.ok, answer.check.code) == (False, "missing_configuration")
