@@ -243,7 +243,7 @@ class Examiner:
             return
         is_clients = case.subject.kind in SELF_GRANTED  # whose grant is made anew each time
         if (case.is_thorough or is_clients) and (case.tokens is None or case.tokens.is_refreshable):
-            await self._credentials.refresh_now(case.connection.id)
+            await self._credentials.token_refresh.refresh(case.connection.id)
             case.passed("client", "The token endpoint knows our client, and issued a new token")
         case.credential = await self._credentials.get(case.connection, origin)
         await self._refresh(case)
@@ -341,7 +341,7 @@ class Examiner:
         if row is None or not row.is_refreshable or (case.is_dry and not case.is_thorough):
             return replace(refused, code=Code.REAUTHORIZATION_REQUIRED)
         if not case.is_thorough:  # else it is fresh already
-            await self._credentials.refresh_now(case.connection.id, seen=row.generation)
+            await self._credentials.token_refresh.refresh(case.connection.id, seen=row.generation)
             case.credential = await self._credentials.get(case.connection, self._origin(case))
             await self._refresh(case)
             again = await self._ask(case)

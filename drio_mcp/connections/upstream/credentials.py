@@ -128,7 +128,8 @@ class Credentials:
         self._randomness: Randomness = foundations.randomness
         self._references = references
         self._tokens = tokens
-        self._refresh = refresh
+        self.token_refresh = refresh
+        """For whoever wants a token refreshed, or waits for one."""
         self._brake = brake
 
     def within(self, tx: Transaction, connection: Connection, origin: str) -> Credential | None:
@@ -142,7 +143,7 @@ class Credentials:
             raise Fault(Code.ORIGIN_CHANGED, "The address is not at an origin to which the credential may be sent")
         if kind not in ISSUED:
             return self._static(tx, connection, kind, origin)
-        token = self._refresh.present(tx, connection, origin)
+        token = self.token_refresh.present(tx, connection, origin)
         return None if token is None else self._issued(connection, token)
 
     async def get(self, connection: Connection, origin: str, *, refresh: bool = True) -> Credential:
@@ -151,22 +152,18 @@ class Credentials:
             token = await self._db.read(self._present_token, connection, origin)
             return self._issued(connection, replace(token, generation=None))
         found = await self._db.read(self.within, connection, origin)
-        return found or self._issued(connection, await self._refresh.access_token(connection.id, origin))
+        return found or self._issued(connection, await self.token_refresh.access_token(connection.id, origin))
 
     async def refresh(self, connection: Connection, credential: Credential) -> bool:
         """Refresh a token that was refused; False where there is none to refresh. Raises `Fault`."""
         if credential.generation is None or not self._brake.may_refresh(connection.id, credential.generation):
             return False
-        await self._refresh.refresh(connection.id, seen=credential.generation)
+        await self.token_refresh.refresh(connection.id, seen=credential.generation)
         return True
 
     def accepted(self, connection: Connection) -> None:
         """The API took the credential."""
         self._brake.accepted(connection.id)
-
-    async def refresh_now(self, connection_id: str, *, seen: int | None = None) -> None:
-        """Refresh the token; with `seen`, only while that generation is the present one. Raises `Fault`."""
-        await self._refresh.refresh(connection_id, seen=seen)
 
     def token_within(self, tx: Transaction, connection: Connection, *, refresh: bool) -> AccessToken | None:
         """The token to hand to its owner, for the types that have one; None where it must be refreshed first.
@@ -180,11 +177,7 @@ class Credentials:
         if kind not in ISSUED:
             sentence = "A connection of this type has no token to hand out; call the API through its proxy"
             raise Fault(Code.UNSUPPORTED_AUTH, sentence)
-        return self._refresh.present(tx, connection) if refresh else self._present_token(tx, connection)
-
-    async def refreshed_token(self, connection_id: str) -> AccessToken:
-        """The token after a refresh, if that is needed. Raises `Fault`."""
-        return await self._refresh.access_token(connection_id)
+        return self.token_refresh.present(tx, connection) if refresh else self._present_token(tx, connection)
 
     def _present_token(self, tx: Transaction, connection: Connection, origin: str | None = None) -> AccessToken:
         row = tx.one(token_sets.FIND, connection_id=connection.id)

@@ -48,7 +48,7 @@ class HandOut:
             if isinstance(token, Fault):
                 raise token
             if token is None:
-                token = await self._credentials.refreshed_token(connection.id)
+                token = await self._credentials.token_refresh.access_token(connection.id)
             granted = token.scopes or tuple(json.loads(connection.row.grants))
             _require_scopes(connection, request.scopes or (), granted)
         except Fault as error:
@@ -73,7 +73,7 @@ class HandOut:
             require_usable(connection)
             await self._require_refreshable(connection)
             if not dry_run:
-                await self._credentials.refresh_now(connection.id)
+                await self._credentials.token_refresh.refresh(connection.id)
         except Fault as error:
             raise await self._refused(actor, connection, Event.REFRESH_REQUESTED, error, dry_run) from None
         if not dry_run:

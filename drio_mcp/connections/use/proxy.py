@@ -186,7 +186,7 @@ class Proxy:
         subject = opened.subject
         try:
             if opened.is_untold:
-                await self._credentials.refreshed_token(subject.connection.id)
+                await self._credentials.token_refresh.access_token(subject.connection.id)
                 opened = await self._db.read(self._open, actor, app_id, id_or_key, call)
             async with self._send(opened, call) as (answer, credential):
                 if answer.status not in STATUSES:
