@@ -135,11 +135,11 @@ class GuardedNetwork(httpcore2.AsyncNetworkBackend):
             async with asyncio.timeout(seconds):
                 addresses = await self._resolver.resolve(host, port)
         except TimeoutError:
-            raise OutboundError("dns_failure", "The name server did not answer in time") from None
+            raise OutboundError("dns_failure", f"The name server did not answer in time for {host}") from None
         except (OSError, UnicodeError):
-            raise OutboundError("dns_failure", "The host name could not be found") from None
+            raise OutboundError("dns_failure", f"The host name {host} could not be found") from None
         if not addresses:
-            raise OutboundError("dns_failure", "The host name has no address")
+            raise OutboundError("dns_failure", f"The host name {host} has no address")
         return addresses
 
     async def connect_unix_socket(

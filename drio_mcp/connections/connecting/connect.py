@@ -15,7 +15,7 @@ from drio_mcp.connections.config_types import ConfigType
 from drio_mcp.connections.connecting.discovery import Discoverer
 from drio_mcp.connections.connecting.draft import Draft, draft_of
 from drio_mcp.connections.connecting.links import Links
-from drio_mcp.connections.connecting.plan import Evidence, Plan
+from drio_mcp.connections.connecting.plan import ONE_CLICK, Evidence, Plan
 from drio_mcp.connections.connecting.target import ConnectTarget, catalog_plan, one_click_server, read_target
 from drio_mcp.connections.diagnosis_codes import NEXT_STEPS, Fault
 from drio_mcp.connections.fields import origin_of
@@ -45,7 +45,6 @@ from drio_mcp.store.dry_run import decide
 from drio_mcp.store.upstreams import UpstreamRow
 
 ALLOW = ("Open the link and allow access",)
-ONE_CLICK = frozenset({Method.CLIENT_METADATA_DOCUMENT, Method.DYNAMIC_REGISTRATION})
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +227,7 @@ class Connector:
     def _mend(self, tx: Transaction, actor: Actor, before: Connection, draft: Draft) -> Connection:
         assert draft.body.config is not None
         written = before.config.keys() & ConfigInput.model_fields.keys() - {"type", *READ_ONLY_CONFIG}
-        cleared = dict.fromkeys(written) | draft.body.config.model_dump(exclude_unset=True)
+        cleared = dict.fromkeys(written) | draft.body.config.model_dump(exclude_unset=True, by_alias=False)
         before = before.with_row(provider_key=draft.body.provider_key)
         return self._connections.change(tx, actor, before, ConnectionPatch(config=ConfigInput(**cleared)))
 

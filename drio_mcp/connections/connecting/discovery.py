@@ -15,7 +15,7 @@ from drio_mcp.config import Settings
 from drio_mcp.connections.config_types import ConfigType
 from drio_mcp.connections.connecting.catalog_lookup import ProviderHint
 from drio_mcp.connections.connecting.openapi_security import PLACES, ApiSecurity, is_openapi, read_security
-from drio_mcp.connections.connecting.plan import KeyScheme, Plan, PlanProblem, ServerMetadata, problem
+from drio_mcp.connections.connecting.plan import ONE_CLICK, KeyScheme, Plan, PlanProblem, ServerMetadata, problem
 from drio_mcp.connections.connecting.survey import Look, Survey
 from drio_mcp.connections.connecting.well_known import (
     Unbelievable,
@@ -32,6 +32,8 @@ from drio_mcp.outside import join_url, read_url
 
 SECONDS = 10.0
 MAX_SERVERS = 3
+NOT_SPOKEN = frozenset({"negotiate", "ntlm", "kerberos", "digest", "mutual", "hoba", "scram-sha-1", "scram-sha-256"})
+"""Schemes of challenges (RFC 9110 section 11) for which no key that a person enters helps."""
 _LIES = {"metadata_invalid", "issuer_mismatch"}
 _DEAD = {"address_blocked", "dns_failure", "tls_failure", "endpoint_unreachable"}
 """Ends of a call after which there is no point in telling of the other paths of the same host."""
@@ -165,10 +167,18 @@ class _Search:
         challenge = find_challenge(self._first.challenges, "bearer")
         asked = challenge.parameters.get("scope", "").split() if challenge is not None else []
         scopes = tuple(asked) or resource.scopes
+        usable: Plan | None = None
         for issuer in resource.issuers[:MAX_SERVERS]:
             server = await self._server_of(issuer)
-            if server is not None:
-                return self._with_server(server, ConfigType.MCP_OAUTH, resource.name, scopes)
+            if server is None:
+                continue
+            plan = self._with_server(server, ConfigType.MCP_OAUTH, resource.name, scopes)
+            if plan.problem is None and plan.method in ONE_CLICK:
+                return plan
+            if usable is None or (usable.problem is not None and plan.problem is None):
+                usable = plan  # one at which a client is made by hand, where no other spares that
+        if usable is not None:
+            return replace(usable, evidence=tuple(look.evidence for look in self._looks))
         plan = self._end(Method.PRESET, ConfigType.MCP_OAUTH, _BY_HAND)
         if all(look.code is None for look in self._looks):
             fault = problem("metadata_invalid", "The resource names an authorization server that shows no metadata")
@@ -204,6 +214,9 @@ class _Search:
         scopes: tuple[str, ...] = (),
         method: Method | None = None,
     ) -> Plan:
+        if server.unsupported is not None:
+            fault = problem("unsupported_auth", f"The authorization server {server.unsupported}")
+            return replace(self._end(Method.PRESET, config_type), resource=resource, scopes=scopes, problem=fault)
         if server.authorization_endpoint is None:
             return replace(
                 self._end(Method.PRESET, ConfigType.OAUTH_CLIENT_CREDENTIALS, _OWN_CLIENT), server=server, scopes=scopes
@@ -257,6 +270,11 @@ class _Search:
             if find_challenge(self._first.challenges, scheme) is not None:
                 plan = replace(self._end(Method.API_KEY, scheme, _ENTER_KEY), key=KeyScheme(scheme))
                 return plan if self._lie is not None else replace(plan, problem=None)
+        schemes = {each.scheme.lower() for each in self._first.challenges}
+        if self._first.status == 401 and schemes and schemes <= NOT_SPOKEN:
+            named = ", ".join(sorted(each.capitalize() for each in schemes))
+            fault = problem("unsupported_auth", f"It asks for {named}, which is not spoken here")
+            return replace(self._end(Method.API_KEY, ConfigType.BEARER), problem=fault, takes_key=False)
         return self._end(Method.API_KEY, ConfigType.BEARER, "If you have a key for it, enter it on the page")
 
     def _end(self, method: Method, config_type: ConfigType, *steps: str) -> Plan:

@@ -11,7 +11,7 @@ from drio_mcp.connections.catalog.providers import GENERICS, Providers
 from drio_mcp.connections.config_types import SELF_GRANTED, ConfigType
 from drio_mcp.connections.connecting.plan import Plan, problem
 from drio_mcp.connections.diagnosis_codes import Code, last_error
-from drio_mcp.connections.fields import is_scope, origin_of
+from drio_mcp.connections.fields import MOST_SCOPES, is_scope, origin_of
 from drio_mcp.connections.record.answers import Method
 from drio_mcp.connections.record.schemas import ConfigInput, NewConnection, Status
 from drio_mcp.connections.record.status import at_start
@@ -59,7 +59,7 @@ def _config(plan: Plan, scopes: tuple[str, ...] | None) -> dict[str, Any]:
         config |= _endpoints(plan)
         wanted = tuple(scope for scope in plan.scopes if is_scope(scope)) if scopes is None else scopes
         if wanted:
-            config["scopes"] = wanted
+            config["scopes"] = wanted if scopes is not None else wanted[:MOST_SCOPES]
     if plan.key is not None and plan.key.name is not None:
         is_query = plan.key.type is ConfigType.API_KEY_QUERY
         config["query_param_name" if is_query else "header_name"] = plan.key.name
@@ -98,6 +98,9 @@ def _standing(plan: Plan) -> tuple[Status, str | None]:
         None if fault is None else fault.code,
         plan.config_type,
         has_client=plan.method in {Method.CLIENT_METADATA_DOCUMENT, Method.DYNAMIC_REGISTRATION},
-        can_be_entered=plan.config_type not in SERVED and fault is not None and fault.code is Code.UNSUPPORTED_AUTH,
+        can_be_entered=plan.takes_key
+        and plan.config_type not in SERVED
+        and fault is not None
+        and fault.code is Code.UNSUPPORTED_AUTH,
     )
     return status, None if fault is None else last_error(fault.code, fault.summary)

@@ -6,6 +6,9 @@ from drio_mcp.connections.config_types import ConfigType
 from drio_mcp.connections.diagnosis_codes import NEXT_STEPS, Code
 from drio_mcp.connections.record.answers import Method
 
+ONE_CLICK = frozenset({Method.CLIENT_METADATA_DOCUMENT, Method.DYNAMIC_REGISTRATION})
+"""The ways for which nobody has to make a client at the provider."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -14,6 +17,9 @@ class Evidence:
     url: str
     status: int | None
     finding: str
+
+
+CLIENT_AUTHENTICATION = frozenset({"none", "client_secret_basic", "client_secret_post"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,19 @@ class ServerMetadata:
     """Empty where it says nothing about PKCE, which is then tried (RFC 7636 section 5)."""
     sends_iss: bool = False
     takes_metadata_documents: bool = False
+    response_types: tuple[str, ...] = ()
+
+    @property
+    def unsupported(self) -> str | None:
+        """What keeps our client from this server, as the end of a sentence; None where nothing does."""
+        if self.code_challenge_methods and "S256" not in self.code_challenge_methods:
+            return "offers PKCE with the method plain only (RFC 7636), which protects no code"
+        types = {part for each in self.response_types for part in each.split()}
+        if types and "code" not in types and self.authorization_endpoint is not None:
+            return "issues tokens without a code only (the implicit grant), which is not used here (RFC 9700)"
+        if not CLIENT_AUTHENTICATION & set(self.token_endpoint_auth_methods):
+            return "wants clients to authenticate in none of the ways that are used here: by none, basic or post"
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +97,8 @@ class Plan:
     scopes: tuple[str, ...] = ()
     api_base_url: str | None = None
     problem: PlanProblem | None = None
+    takes_key: bool = True
+    """Whether a key that the person has may help where nothing else was found."""
     is_mcp: bool = False
     """Whether an MCP server was found at the target."""
 

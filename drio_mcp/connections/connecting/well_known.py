@@ -1,5 +1,6 @@
 """Well-known documents: where they are, and which of them may be believed (RFC 9728, RFC 8414, OpenID Discovery)."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -13,6 +14,10 @@ AUTHORIZATION_SERVER = "oauth-authorization-server"
 OPENID_CONFIGURATION = "openid-configuration"
 
 MOST_SERVERS = 20
+
+LONGEST_SHOWN = 100
+ADDRESS = re.compile(r"[A-Za-z0-9\-._~:/\[\]@%]+")
+"""What an issuer consists of (RFC 8414 section 2: neither query nor fragment)."""
 
 _ENDPOINTS = (
     "authorization_endpoint",
@@ -81,8 +86,10 @@ def check_server(document: Any, issuer: str, check_endpoint: Callable[[str], Any
     if not isinstance(document, dict) or not isinstance(document.get("issuer"), str):
         raise Unbelievable("metadata_invalid", "The authorization server's metadata has no issuer")
     if not is_same_issuer(document["issuer"], issuer):
+        theirs = bounded(document["issuer"])
         raise Unbelievable(
-            "issuer_mismatch", "The authorization server's metadata names another issuer than its own URL"
+            "issuer_mismatch",
+            f"The authorization server's metadata names another issuer ({theirs}) than its own URL ({bounded(issuer)})",
         )
     endpoints = {name: _endpoint(document, name, check_endpoint) for name in _ENDPOINTS}
     if endpoints["token_endpoint"] is None:
@@ -100,6 +107,7 @@ def check_server(document: Any, issuer: str, check_endpoint: Callable[[str], Any
         token_endpoint_auth_methods=methods or ("client_secret_basic",),
         code_challenge_methods=read_strings(document.get("code_challenge_methods_supported")),
         sends_iss=document.get("authorization_response_iss_parameter_supported") is True,
+        response_types=_strings(document, "response_types_supported"),
         takes_metadata_documents=document.get("client_id_metadata_document_supported") is True,
     )
 
@@ -110,6 +118,14 @@ def is_same_issuer(published: str, expected: str) -> bool:
     return published == expected or (
         published.rstrip("/") == expected.rstrip("/") and urlsplit(expected).path in {"", "/"}
     )
+
+
+def bounded(url: str) -> str:
+    """An address of somebody else as a sentence may hold it: nothing but an address, and not all of a long one."""
+    parts = read_url(url)
+    if parts is None or parts.scheme not in {"http", "https"} or not ADDRESS.fullmatch(url[:LONGEST_SHOWN]):
+        return "no web address"
+    return url if len(url) <= LONGEST_SHOWN else f"{url[:LONGEST_SHOWN]}…"
 
 
 def _endpoint(document: dict[str, Any], name: str, check: Callable[[str], Any]) -> str | None:

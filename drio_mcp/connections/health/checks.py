@@ -22,7 +22,7 @@ from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.next_step import waiting_code
 from drio_mcp.connections.record.status import error_of
 from drio_mcp.connections.upstream.credentials import ISSUED, Credential, Credentials, require_usable
-from drio_mcp.connections.upstream.person_action import asks_consent
+from drio_mcp.connections.upstream.person_action import asks_consent, is_discovery_failed
 from drio_mcp.connections.upstream.provider_rules import ProviderRules
 from drio_mcp.connections.upstream.refresh_times import ends_soon
 from drio_mcp.connections.upstream.scopes import missing_scopes
@@ -167,6 +167,10 @@ class Examiner:
         case.passed("enabled", "The connection is enabled")
 
     async def _complete(self, case: Case) -> None:
+        left = error_of(case.connection)
+        if left is not None and case.subject.kind not in ISSUED and is_discovery_failed(case.connection):
+            await self._reach(case)
+            raise Fault(left, self._left(case, left))
         require_usable(case.connection)
         case.passed("configuration", f"Everything that the type {case.subject.kind} needs is set")
 
@@ -319,8 +323,6 @@ class Examiner:
             if told is not None:
                 introspected, evidence = told
                 case.evidence.append(evidence)
-                if introspected.code is not Code.OK:
-                    return introspected
         probe = self._prober.choose(case.subject)
         if probe is None or case.credential is None:
             return introspected
@@ -330,6 +332,11 @@ class Examiner:
             case.note("tools", "failed", f"{each.code}: {each.sentence}")
         if CHECK_OF.get(verdict.code) != "address":
             case.passed("address", f"{probe.origin} can be reached")
+        if introspected is not None and introspected.code is not Code.OK:
+            if verdict.code is not Code.OK or not verdict.is_proof:
+                return introspected if verdict.code is Code.OK else verdict
+            case.overrule("introspection", "the API takes the token, and has the last word")
+            return verdict
         if introspected is not None and verdict.code is Code.OK:
             scopes = verdict.scopes if verdict.scopes is not None else introspected.scopes
             return replace(verdict, scopes=scopes, expires_at=introspected.expires_at)

@@ -71,6 +71,15 @@ class Case:
             self.evidence = [each for each in self.evidence if each.check != check]
             self.note(check, "failed", detail)
 
+    def overrule(self, check: str, why: str) -> None:
+        """Let what a check told count for nothing."""
+        self.evidence = [
+            each.model_copy(update={"result": "skipped", "detail": f"{each.detail}; {why}"})
+            if each.check == check
+            else each
+            for each in self.evidence
+        ]
+
     def skipped(self, check: str, detail: str) -> None:
         """Add that it was skipped, unless it has told something already: each check stands there once."""
         if not any(each.check == check for each in self.evidence):

@@ -36,6 +36,7 @@ from drio_mcp.outside import read_number
 from drio_mcp.store.upstreams import UpstreamRow
 
 SECONDS = 10.0
+REFUSED = frozenset({Code.KEY_REJECTED, Code.PERMISSION_DENIED})
 MOST_REMEMBERED = 10_000
 """Requests of which it is known that they are refused without a credential."""
 UNKNOWN_PLACE = "Nothing to check against: config.apiBaseUrl should name the API's address"
@@ -150,6 +151,8 @@ class Prober:
         )
         if verdict.code is Code.OK and not verdict.is_proof and credential.values:
             verdict = await self._compare(probe, verdict)
+        if verdict.code in REFUSED and not probe.is_api and credential.values and isinstance(answer, OutboundResponse):
+            verdict = await self._refused_to_all(probe, answer, verdict)
         return replace(verdict, lacking=lacking), _evidence(probe, answer, verdict)
 
     async def _list_tools(
@@ -216,6 +219,17 @@ class Prober:
             f"{verdict.sentence}; it makes no difference between the request with and without the credential",
             is_proof=False,
         )
+
+    async def _refused_to_all(self, probe: Probe, answer: OutboundResponse, verdict: Verdict) -> Verdict:
+        """Of the root of an API: one that refuses everybody alike says nothing about the credential."""
+        if urlsplit(probe.url).path not in {"", "/"}:
+            return verdict
+        other = await self._request(probe, None)
+        is_alike = isinstance(other, OutboundResponse) and (other.status, other.body) == (answer.status, answer.body)
+        if not is_alike:
+            return verdict
+        sentence = f"{probe.what} refuses everybody alike (status {answer.status}), so that nothing follows for the"
+        return Verdict(Code.OK, f"{sentence} credential", is_proof=False)
 
     async def _is_guarded(self, probe: Probe) -> bool:
         """Whether the API refuses the request without a credential. Jobs ask that once an hour of each request, since

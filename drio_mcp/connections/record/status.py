@@ -101,6 +101,9 @@ def after_change(
     if status is Status.VALID and (blocking := _blocking(before, after, is_claimed=wanted is Status.VALID)):
         return Status.DRAFT, last_error(Code.MISSING_CONFIGURATION, still_needed(*blocking))
     error = _still_true(error, after)
+    is_refused = error is not None and error.partition(":")[0] == Code.REGISTRATION_REFUSED
+    if is_refused and "client_id" in after.config and not lacking(after):
+        return unless_disabled(after, Status.PENDING), None
     if error is not None and has_new_secret and not lacking(after) and error.partition(":")[0] in MENDED_BY_ENTRY:
         return status, None
     return status, error

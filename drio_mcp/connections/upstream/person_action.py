@@ -89,5 +89,4 @@ def is_mended_on_page(connection: Connection, code: Code, sentence: str) -> bool
 def is_discovery_failed(connection: Connection) -> bool:
     """Whether it ended with its discovery, so that no click helps: only looking again, or entering it all by hand."""
     error = error_of(connection)
-    is_hopeless = error in NEXT_STEPS and error is not Code.UNSUPPORTED_AUTH
-    return is_hopeless and connection.row.status == Status.INVALID and not connection.secrets
+    return error in NEXT_STEPS and connection.row.status == Status.INVALID and not connection.secrets

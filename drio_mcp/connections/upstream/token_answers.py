@@ -6,6 +6,7 @@ ends the connection, the other passes.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -38,6 +39,8 @@ LATEST = 10_000_000_000
 CLIENT_ERRORS = frozenset({"invalid_client", "unauthorized_client", "invalid_client_id"})
 SECRET_ERRORS = frozenset({"bad_client_secret", "incorrect_client_credentials", "invalid_client_secret"})
 LOST_CLIENT_ERRORS = frozenset({"deleted_client", "client_not_found", "application_not_found", "bad_client_id"})
+LOST_CLIENT = re.compile(r"(client|application)\b.{0,200}\b(was|were|is) (not found|deleted)", re.DOTALL)
+"""How descriptions of `invalid_client` say that it was the id (Google, Entra ID)."""
 GRANT_ERRORS = frozenset(
     {
         "invalid_grant",
@@ -321,9 +324,9 @@ def _unnamed_refusal(status: int, error: str | None, *, is_refresh: bool) -> Ref
 
 def _client_refusal(body: Mapping[str, Any], error: str | None, status: int, has_client_secret: bool) -> Refusal:
     """`invalid_client` (RFC 6749 section 5.2): which it was, our id or our secret, only the description can tell."""
-    if not has_client_secret or error in LOST_CLIENT_ERRORS:
-        return Refusal(Code.CLIENT_UNKNOWN, SENTENCES[Code.CLIENT_UNKNOWN], status)
     description = str(body.get("error_description") or "").lower()
+    if not has_client_secret or error in LOST_CLIENT_ERRORS or LOST_CLIENT.search(description):
+        return Refusal(Code.CLIENT_UNKNOWN, SENTENCES[Code.CLIENT_UNKNOWN], status)
     if "expired" in description:
         return Refusal(Code.CLIENT_SECRET_EXPIRED, SENTENCES[Code.CLIENT_SECRET_EXPIRED], status)
     return Refusal(Code.CLIENT_SECRET_WRONG, SENTENCES[Code.CLIENT_SECRET_WRONG], status)

@@ -75,6 +75,8 @@ async def list_tools(wire: Wire, server: McpPeer, mask: Callable[[str], str], se
                 raise OutboundError("timeout", f"The list did not end within {seconds:g} seconds")
             request = RpcRequest("tools/list", {} if cursor is None else {"cursor": cursor})
             page = (await wire.request(server, request, left)).result
+            if not isinstance(page.get("tools"), list):
+                raise OutboundError("malformed_response", "The answer to tools/list holds no array of tools")
         except RpcError as error:
             if error.code == METHOD_NOT_FOUND and cursor is None:
                 return Listing(())
@@ -108,11 +110,7 @@ class _Gathering:
 
     def add(self, page: Mapping[str, Any]) -> str | None:
         """Take a page, and give the cursor of the next one."""
-        tools = page.get("tools")
-        if not isinstance(tools, list):
-            self.lack(Code.MALFORMED_RESPONSE, "A page of the list holds no array of tools")
-            return None
-        for each in tools:
+        for each in page["tools"]:
             self._add(each)
         ttl, cursor = page.get("ttlMs"), page.get("nextCursor")
         if isinstance(ttl, int) and not isinstance(ttl, bool) and ttl >= 0:
