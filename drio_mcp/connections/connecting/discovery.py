@@ -221,9 +221,6 @@ class _Search:
             return replace(
                 self._end(Method.PRESET, ConfigType.OAUTH_CLIENT_CREDENTIALS, _OWN_CLIENT), server=server, scopes=scopes
             )
-        if server.code_challenge_methods and "S256" not in server.code_challenge_methods:
-            plan = self._end(Method.PRESET, config_type, _BY_HAND)
-            return replace(plan, resource=resource, scopes=scopes, problem=problem("unsupported_auth", _ONLY_PLAIN))
         chosen = method or self._method(server)
         hint_key = self._hint.key if self._hint is not None else None
         plan = self._end(chosen, config_type, *_STEPS[chosen])
@@ -305,7 +302,6 @@ class _Search:
         return next((look for look in self._looks if look.code in _LIES), None)
 
 
-_ONLY_PLAIN = "The authorization server takes no code challenge by S256 (PKCE, RFC 7636), which is needed here"
 _BY_HAND = "Enter the provider's endpoints by hand"
 _OWN_CLIENT = "Register a client at the provider and enter its id and secret on the page"
 _ENTER_KEY = "Enter the key on the page; it is tested there"

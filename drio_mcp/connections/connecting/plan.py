@@ -63,7 +63,7 @@ class ServerMetadata:
     def unsupported(self) -> str | None:
         """What keeps our client from this server, as the end of a sentence; None where nothing does."""
         if self.code_challenge_methods and "S256" not in self.code_challenge_methods:
-            return "offers PKCE with the method plain only (RFC 7636), which protects no code"
+            return "takes no code challenge by S256 (PKCE, RFC 7636), which is needed here"
         types = {part for each in self.response_types for part in each.split()}
         if types and "code" not in types and self.authorization_endpoint is not None:
             return "issues tokens without a code only (the implicit grant), which is not used here (RFC 9700)"
