@@ -107,7 +107,7 @@ def check_server(document: Any, issuer: str, check_endpoint: Callable[[str], Any
         token_endpoint_auth_methods=methods or ("client_secret_basic",),
         code_challenge_methods=read_strings(document.get("code_challenge_methods_supported")),
         sends_iss=document.get("authorization_response_iss_parameter_supported") is True,
-        response_types=_strings(document, "response_types_supported"),
+        response_types=read_strings(document.get("response_types_supported")),
         takes_metadata_documents=document.get("client_id_metadata_document_supported") is True,
     )
 
