@@ -3,6 +3,8 @@
 Contract section 3, `connect.url`: one form, one button that goes on, and at the end a page of ours with the result.
 """
 
+import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,12 +12,13 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
+from drio_mcp.connections.config_types import ConfigType
 from drio_mcp.connections.connecting.links import LinkView, OriginsMoved
 from drio_mcp.connections.diagnosis_codes import Fault
 from drio_mcp.connections.record.clients import CONSENTED
 from drio_mcp.connections.record.schemas import AuthConnection, Status
 from drio_mcp.connections.record.status import WORKING
-from drio_mcp.errors import NotFound, ValidationFailed
+from drio_mcp.errors import DrioError, NotFound, ValidationFailed
 from drio_mcp.middleware.context import services_of
 from drio_mcp.pages.browser import Browser, open_browser
 from drio_mcp.pages.forms import check_own, problems_by_field, read_form
@@ -25,6 +28,8 @@ from drio_mcp.pages.rendering import page
 from drio_mcp.pages.sentences import last_error_of, sentence_for, service_of
 from drio_mcp.pages.signed_in import actor_of
 
+ASKING_SECONDS = 10.0
+"""How long a person waits at most for what their MCP server says to the new token."""
 ENDED = (
     "It was used already, is older than 30 minutes, or belongs to another account. Your assistant can give you a new "
     "one; what you entered before is kept."
@@ -61,7 +66,17 @@ async def come_back(request: Request) -> Response:
         auth = await services_of(request).provider_consent.finish(actor_of(browser), callback, browser.csrf, parameters)
     except NotFound:
         return _message(browser, 403, "This answer does not belong here", NOT_OURS)
+    if auth.config.type is ConfigType.MCP_OAUTH and auth.status is Status.VALID:
+        await _ask_server(browser, auth)
     return browser.redirect(f"/connect/result/{auth.id}")
+
+
+async def _ask_server(browser: Browser, auth: AuthConnection) -> None:
+    """Whether the MCP server takes what was just issued, before the page says that all is well."""
+    validation = services_of(browser.request).validation
+    with suppress(TimeoutError, DrioError):  # what could not be asked is looked at by the job, soon
+        async with asyncio.timeout(ASKING_SECONDS):
+            await validation.validate(actor_of(browser), auth.app_id, auth.id)
 
 
 async def result(request: Request) -> Response:

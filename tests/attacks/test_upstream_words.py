@@ -11,7 +11,7 @@ from drio_mcp.connections.record.answers import Diagnosis, ValidationAnswer
 from tests.conftest import FakeClock
 from tests.connections.broken import Scene, keyed, machine, mcp, oauth
 from tests.connections.place import place_at
-from tests.upstreams import AuthorizationServer, McpServer, Site, answers, redirects, upstream
+from tests.upstreams import AuthorizationServer, KeyedApi, McpServer, Site, answers, redirects, upstream
 
 
 async def refresh(scene: Scene) -> str:
@@ -265,3 +265,36 @@ async def test_a_client_of_ones_own_goes_on_to_consent_after_a_refused_registrat
             assert (told.code, told.actor) == ("awaiting_consent", "person")
             assert told.next_step.url is not None
             assert (await here.consent(auth)).status == "valid"
+
+
+async def test_a_challenge_names_the_scopes_of_the_next_link(tmp_path: Path, clock: FakeClock) -> None:
+    """RFC 6750 section 3.1 in the middle of a connection's life."""
+    challenge = {"WWW-Authenticate": 'Bearer error="insufficient_scope", scope="read admin"'}
+    async with mcp(tmp_path, clock) as scene:
+        scene.provider.faults.at("mcp", answers(403, {}, challenge))
+        checked = await validate(scene)
+        assert checked.check.code == "scope_missing"
+        assert "admin" in checked.check.message
+        told = await diagnose(scene)
+        assert (told.code, told.actor) == ("scope_missing", "person")
+        assert "admin" in await scene.here.begin(scene.auth)
+
+
+async def test_an_mcp_server_that_moved_to_another_authorization_server(tmp_path: Path, clock: FakeClock) -> None:
+    """Its metadata is read again, and a new consent offered."""
+    old, new = AuthorizationServer(registration="open"), AuthorizationServer(registration="open")
+    with upstream(old) as first, upstream(new) as second:
+        server = McpServer(accepts=old.accepts, authorization_servers=(first.origin,))
+        with upstream(server) as provider:
+            async with place_at(tmp_path, clock, provider, first, second) as here:
+                auth = await here.consent((await here.connect(target=server.url)).auth)
+                assert auth.status == "valid"
+                server.accepts, server.authorization_servers = new.accepts, (second.origin,)
+                scene = Scene(here, auth, provider, new, server, KeyedApi())
+                await validate(scene)
+                again = await here.connect(target=server.url)
+                assert again.auth.id == auth.id
+                assert again.connect is not None
+                assert again.auth.config.token_endpoint == f"{second.origin}/token"
+                assert (await here.consent(again.auth)).status == "valid"
+                assert (await validate(scene)).check.ok

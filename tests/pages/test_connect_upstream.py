@@ -17,7 +17,7 @@ from drio_mcp.connections.record.schemas import AuthConnection, UpdateAuthConnec
 from drio_mcp.pages.provider_scopes import scope_in_words
 from tests.conftest import FakeClock
 from tests.pages.conftest import PASSWORD, Site, Visitor, form_to, forms_of, make_site
-from tests.upstreams import AuthorizationServer, McpServer, Upstream, allow, deny, upstream
+from tests.upstreams import AuthorizationServer, McpServer, Upstream, allow, answers, deny, upstream
 
 
 @dataclass(slots=True)
@@ -52,7 +52,7 @@ MakeStage = Callable[..., Any]
 def stage(tmp_path: Path, clock: FakeClock) -> MakeStage:
     @asynccontextmanager
     async def make(server: AuthorizationServer, **wish: Any) -> AsyncIterator[Stage]:
-        mcp = McpServer()
+        mcp = McpServer(accepts=server.accepts)
         with upstream(server, mcp) as provider:
             site = make_site(tmp_path, clock, outbound_allow=(provider.host_port,))
             async with site.services.running():
@@ -245,3 +245,15 @@ async def test_our_document_is_served_to_everybody(site: Site) -> None:
 )
 def test_scopes_are_told_in_words_as_far_as_they_speak(scope: str, words: str) -> None:
     assert scope_in_words(scope) == words
+
+
+async def test_an_mcp_server_that_refuses_its_token_is_not_called_connected(stage: MakeStage) -> None:
+    """The token endpoint issued a token; the server itself is asked before the page says that all is well."""
+    async with stage(open_server()) as here:
+        url = (await here.go()).headers["location"]
+        refusal = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+        here.provider.faults.at("mcp", answers(401, {"error": "invalid_token"}, refusal))
+        result = await here.come_back(await allow(url))
+        assert "Connected" not in result.text
+        after = await here.now()
+        assert (after.status, (after.last_error or "").partition(":")[0]) == ("invalid", "key_rejected")

@@ -99,7 +99,7 @@ class Connector:
         """
         wanted = read_target(body, self._providers)
         found = await self._db.read(self._find, actor, app_id, wanted)
-        if found is not None and not await self._db.read(_came_to_nothing, found):
+        if found is not None and not await self._is_to_be_found_anew(found):
             outcome = await decide(self._db, dry_run, lambda tx: self._again(tx, actor, app_id, found.id, wanted))
         else:
             draft = draft_of(await self._plan(app_id, wanted), self._providers, wanted.name, wanted.scopes)
@@ -135,6 +135,16 @@ class Connector:
             raise refusal(diagnosis_of(now, error.code, error.sentence, connect=link), error) from None
         connect = await self._links.create(actor.user_id, after.id) if needs_person(after) else None
         return ConnectionAnswer(auth=after.read(self._providers), connect=connect)
+
+    async def _is_to_be_found_anew(self, found: Connection) -> bool:
+        """Whether discovery failed before, or leads elsewhere now: an MCP server may name other authorization servers
+        than the one that its connection was allowed at."""
+        if await self._db.read(_came_to_nothing, found):
+            return True
+        upstream = await self._db.read(lambda tx: tx.one(upstreams.FIND, connection_id=found.id))
+        if not _may_have_moved(found) or upstream is None or upstream.target is None:
+            return False
+        return _has_moved(found, await self._discoverer.discover(upstream.target))
 
     async def _plan(self, app_id: str, wanted: ConnectTarget) -> Plan:
         """The best way. At a provider's own MCP server a click is enough, where its API wants a client made by hand.
@@ -213,7 +223,7 @@ class Connector:
         """Make the connection, or make anew what came to nothing; of two calls at once the second finds it made."""
         repository.hold(tx, app_id)
         before = self._find(tx, actor, app_id, wanted)
-        if before is not None and not _came_to_nothing(tx, before):
+        if before is not None and not (_came_to_nothing(tx, before) or _has_moved(before, draft.plan)):
             return self._again(tx, actor, app_id, before.id, wanted)
         if before is None:
             made = self._connections.add(tx, actor, app_id, draft.body)
@@ -268,6 +278,17 @@ def _came_to_nothing(tx: Transaction, connection: Connection) -> bool:
     upstream = tx.one(upstreams.FIND, connection_id=connection.id)
     is_stuck = connection.row.status in {Status.INVALID, Status.DRAFT} and error_of(connection) in NEXT_STEPS
     return is_stuck and not connection.secrets and upstream is not None and upstream.server == "{}"
+
+
+def _may_have_moved(connection: Connection) -> bool:
+    is_broken = connection.row.status in {Status.INVALID, Status.NEEDS_REAUTH}
+    return is_broken and connection.config["type"] == ConfigType.MCP_OAUTH and "token_endpoint" in connection.config
+
+
+def _has_moved(connection: Connection, plan: Plan) -> bool:
+    server = plan.server if plan.problem is None else None
+    used = connection.config.get("token_endpoint")
+    return _may_have_moved(connection) and server is not None and server.token_endpoint != used
 
 
 def _upstream(plan: Plan) -> UpstreamRow:

@@ -153,6 +153,7 @@ class Examiner:
             grant_ends_at=_soon(tokens, self._clock.now()),
             is_conclusive=case.is_conclusive,
             target=case.subject.upstream.target if case.subject.upstream is not None else None,
+            wanted=case.verdict.wanted if case.verdict is not None else (),
             lacking=case.verdict.lacking if case.verdict is not None else (),
         )
 

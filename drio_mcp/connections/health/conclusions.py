@@ -3,8 +3,10 @@
 import json
 
 from drio_mcp.connections.diagnosis_codes import Code, last_error
+from drio_mcp.connections.fields import MOST_SCOPES
 from drio_mcp.connections.health.findings import Examination
 from drio_mcp.connections.record import repository
+from drio_mcp.connections.record.clients import CONSENTED
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.history import Actor, Event, record_work
 from drio_mcp.connections.record.schemas import Status
@@ -29,7 +31,7 @@ def conclude(
     row = before.row
     if before.config != seen.config or before.row.secret_ref != seen.row.secret_ref:
         return before
-    after = _after(tx, before, examination, now)
+    after = _with_wanted(_after(tx, before, examination, now), examination.wanted)
     is_changed = (after.row.status, after.row.last_error) != (row.status, row.last_error)
     if event is not None or is_changed:
         detail = None if examination.is_ok else examination.sentence
@@ -51,6 +53,19 @@ def _after(tx: Transaction, before: Connection, examination: Examination, now: i
     if code is Code.AWAITING_CONSENT and status == row.status:
         error = row.last_error  # it waits as before
     return before.with_row(status=status, last_error=error, grants=granted)
+
+
+def _with_wanted(connection: Connection, wanted: tuple[str, ...]) -> Connection:
+    """The connection with the scopes that were named as lacking among those that the next consent asks for."""
+    config = connection.config
+    if not wanted or config["type"] not in CONSENTED:
+        return connection
+    scopes = tuple(dict.fromkeys([*config.get("scopes", ()), *wanted]))[:MOST_SCOPES]
+    return (
+        connection
+        if scopes == tuple(config.get("scopes", ()))
+        else connection.with_config({**config, "scopes": list(scopes)})
+    )
 
 
 def _ends_soon(tx: Transaction, examination: Examination, now: int) -> bool:

@@ -30,6 +30,8 @@ class Examination:
     grant_ends_at: int | None = None
     """When the person has to allow it again, whatever is renewed until then; where that is soon."""
     is_conclusive: bool = True
+    wanted: tuple[str, ...] = ()
+    """Scopes that the other side named as lacking: the next consent asks for them too."""
     target: str | None = None
     lacking: tuple[LeftOut, ...] = ()
     """What was left out of an MCP server's list of tools."""

@@ -13,6 +13,7 @@ from typing import Any
 from drio_mcp.connections.catalog.schema import ErrorWord
 from drio_mcp.connections.connecting.www_authenticate import find_challenge, parse_challenges
 from drio_mcp.connections.diagnosis_codes import Code
+from drio_mcp.connections.fields import MOST_SCOPES, is_scope
 from drio_mcp.connections.upstream.error_words import meaning_of
 from drio_mcp.connections.upstream.mcp.tools import LeftOut
 from drio_mcp.outbound import OutboundResponse
@@ -47,6 +48,8 @@ class Verdict:
     is_proof: bool = True
     lacking: tuple[LeftOut, ...] = ()
     """What was left out of an MCP server's list; it does the rest no harm."""
+    wanted: tuple[str, ...] = ()
+    """The scopes that a challenge names (RFC 6750 section 3.1)."""
     answered_at: int | None = None
     """The provider's own time of a refusal (RFC 9110 section 6.6.1), in milliseconds."""
 
@@ -105,6 +108,11 @@ def _forbidden(answer: OutboundResponse, what: str) -> Verdict:
     if answer.headers.get("retry-after") or answer.headers.get("x-ratelimit-remaining") == "0":
         return Verdict(Code.RATE_LIMITED, f"{what} asked us to slow down (status 403)")
     if "insufficient_scope" in _challenge_text(answer):
+        challenge = find_challenge(parse_challenges(answer.headers.get_list("www-authenticate")), "bearer")
+        named = [] if challenge is None else challenge.parameters.get("scope", "").split()
+        wanted = tuple(scope for scope in dict.fromkeys(named) if is_scope(scope))[:MOST_SCOPES]
+        if wanted:
+            return Verdict(Code.SCOPE_MISSING, f"{what} asks for more: {', '.join(wanted)}"[:500], wanted=wanted)
         return Verdict(Code.SCOPE_MISSING, f"{what} asks for a scope that was not granted (status 403)")
     if UNAUTHORIZED.search(_error_text(answer)) and not FORBIDDEN.search(_error_text(answer)):
         return Verdict(Code.KEY_REJECTED, f"{what} refused the credential (status 403)")
