@@ -298,3 +298,18 @@ async def test_an_mcp_server_that_moved_to_another_authorization_server(tmp_path
                 assert again.auth.config.token_endpoint == f"{second.origin}/token"
                 assert (await here.consent(again.auth)).status == "valid"
                 assert (await validate(scene)).check.ok
+
+
+async def test_less_than_was_asked_is_told_at_once(tmp_path: Path, clock: FakeClock) -> None:
+    """At consent and at refresh."""
+    async with mcp(tmp_path, clock, connected=False, grants_only=("read",)) as scene:
+        after = await scene.here.consent(scene.auth)
+        assert (after.last_error or "").startswith("scope_missing: ")
+        assert "write" in (after.last_error or "")
+    (tmp_path / "other").mkdir()
+    async with mcp(tmp_path / "other", clock) as scene:
+        for family in scene.server.families:
+            family.scope = "read"
+        await refresh(scene)
+        after = await scene.here.get(scene.auth)
+        assert (after.last_error or "").startswith("scope_missing: ")

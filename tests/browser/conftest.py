@@ -14,7 +14,8 @@ from tests.upstreams import AuthorizationServer, KeyedApi, McpServer, Upstream, 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-MCP = McpServer()
+SERVER = AuthorizationServer(registration="open")
+MCP = McpServer(accepts=SERVER.accepts)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -26,7 +27,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 @pytest.fixture(scope="session")
 def provider() -> Iterator[Upstream]:
     """An MCP server whose authorization server registers everybody, and an API behind a key."""
-    with upstream(AuthorizationServer(registration="open"), MCP, KeyedApi()) as started:
+    with upstream(SERVER, MCP, KeyedApi()) as started:
         yield started
 
 

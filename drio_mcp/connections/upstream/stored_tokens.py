@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from drio_mcp.clock import Clock
 from drio_mcp.connections.catalog.providers import Providers
-from drio_mcp.connections.diagnosis_codes import Fault, last_error
+from drio_mcp.connections.diagnosis_codes import Code, Fault, last_error
 from drio_mcp.connections.record import repository, sealing
 from drio_mcp.connections.record.clients import ClientInUse
 from drio_mcp.connections.record.connection import Connection
@@ -25,6 +25,7 @@ from drio_mcp.connections.upstream.client_findings import (
 )
 from drio_mcp.connections.upstream.provider_rules import ProviderRules
 from drio_mcp.connections.upstream.refresh_times import ends_soon, grant_end_after_refresh
+from drio_mcp.connections.upstream.scopes import missing_scopes
 from drio_mcp.connections.upstream.token_answers import Refusal, TokenSet
 from drio_mcp.opaque import Secret
 from drio_mcp.store import Transaction, token_sets
@@ -164,11 +165,15 @@ class StoredTokens:
         now, row = self._clock.now(), connection.row
         asked = tuple(connection.config.get("scopes", ()))
         granted = tokens.scopes if tokens.scopes is not None else asked  # RFC 6749 section 5.1: absent means as asked
+        lacking = missing_scopes(asked, granted, self.rules(connection).entry.scope_rules)
+        status = Status.EXPIRING if ends_soon(grant_ends_at, now) else Status.VALID
+        if lacking:  # it works in part, and whoever waits for it is told at once
+            status = Status.DEGRADED
         working = connection.with_row(
-            status=unless_disabled(connection, Status.EXPIRING if ends_soon(grant_ends_at, now) else Status.VALID),
+            status=unless_disabled(connection, status),
             grants=json.dumps(list(granted)),
             last_validated_at=now,
-            last_error=None,
+            last_error=last_error(Code.SCOPE_MISSING, f"Not granted: {', '.join(lacking)}"[:500]) if lacking else None,
         )
         record_work(tx, actor, row.app_id, row.id, event, now)
         note_client_works(tx, connection.client)
