@@ -8,7 +8,6 @@ from drio_mcp.api.requests import DryRun, read_body, read_query
 from drio_mcp.api.responses import json_response, not_modified
 from drio_mcp.connections.record.crud import View
 from drio_mcp.connections.record.history import Actor
-from drio_mcp.connections.record.next_step import while_waiting
 from drio_mcp.connections.record.schemas import (
     ConnectionAnswer,
     ConnectionDeleted,
@@ -34,8 +33,7 @@ async def get_auth_connection(request: Request) -> Response:
     view = await services_of(request).connections.get(user_id, app_id, auth_id)
     if is_known(request, view.etag):
         return not_modified(tag(view.etag))
-    step = while_waiting(view.auth) if seconds else None
-    return json_response(ConnectionAnswer(auth=view.auth, next_step=step), 200, tag(view.etag))
+    return json_response(ConnectionAnswer(auth=view.auth), 200, tag(view.etag))
 
 
 async def create_auth_connection(request: Request) -> Response:

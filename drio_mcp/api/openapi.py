@@ -185,6 +185,8 @@ def _responses(operation: Operation, references: References) -> dict[str, Any]:
         example = ANSWERS.get(own_name(operation.name))
         answer["content"] = {JSON: content if example is None else {**content, "example": example}}
     responses = {str(status): answer for status in operation.statuses}
+    if "If-None-Match" in operation.request_headers:  # RFC 9110 section 15.4.5: without a body
+        responses["304"] = {"description": "Nothing has changed since that version"}
     responses |= {str(status): {"description": text, "content": envelope} for status, text in ERRORS.items()}
     return responses | {"default": {"description": "Any other failure", "content": envelope}}
 

@@ -357,7 +357,7 @@ class ConnectionAnswer(Model):
     auth: AuthConnection
     connect: Connect | None = _set()
     next_step: NextStep | None = _set()
-    """What comes next where somebody asked to wait and it waits for its person still."""
+    """A tool's alone, where a model asked to wait and it waits for its person still: what comes next."""
     dry_run: bool | None = _set()
 
 
