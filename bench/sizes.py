@@ -108,7 +108,7 @@ def fill(tx: Transaction, services: Services, actor: Actor, connection_id: str) 
         refresh_token=Secret("r" * REFRESH_TOKEN_BYTES),
         scopes=("contacts:read", "contacts:write"),
     )
-    services.token_refresh.keep(tx, actor, Connection.of(row, frozenset()), tokens)
+    services.refresh_decisions.keep(tx, actor, Connection.of(row, frozenset()), tokens)
     server, evidence = json.dumps({"issuer": "x" * METADATA_BYTES}), json.dumps([{"finding": "x" * EVIDENCE_BYTES}])
     target = "https://mcp.example.com/mcp"
     upstreams.put(tx, connection_id, upstreams.UpstreamRow(target, "dynamic_registration", target, server, evidence))

@@ -300,19 +300,19 @@ class Services:
 
     @cached_property
     def provider_consent(self) -> ProviderConsent:
-        registrations, decisions = self.provider_registrations, self._refresh_decisions
+        registrations, decisions = self.provider_registrations, self.refresh_decisions
         return ProviderConsent(
             self.foundations, self.providers, registrations, self._token_endpoints, self._token_client, decisions
         )
 
     @cached_property
-    def _refresh_decisions(self) -> RefreshDecisions:
+    def refresh_decisions(self) -> RefreshDecisions:
         return RefreshDecisions(self.foundations, self._stored_tokens, self._token_endpoints)
 
     @cached_property
     def token_refresh(self) -> TokenRefresh:
         unstored = UnstoredAnswers(self.settings.data_dir / "strays", self.vault)
-        refresh = TokenRefresh(self.foundations, self._refresh_decisions, self._token_client, unstored)
+        refresh = TokenRefresh(self.foundations, self.refresh_decisions, self._token_client, unstored)
         refresh.on_client_refused = self.provider_registrations.replace_lost
         return refresh
 
