@@ -160,8 +160,8 @@ CASES = [
     # The connection itself
     Broken("disabled by its status", GOOD_KEY, patched(status="disabled"), "disabled", "owner", UPDATE),
     Broken("disabled in its configuration", GOOD_KEY, patched(config={"enabled": False}), "disabled", "owner", UPDATE),
-    Broken("without a header's name", partial(keyed, status="draft"), patched(config={"headerName": None, "apiKey": KEY}),
-           "missing_configuration", "owner", UPDATE, says="config.headerName"),
+    Broken("without a header's name", partial(keyed, status="draft"),
+           patched(config={"headerName": None, "apiKey": KEY}), "missing_configuration", "owner", UPDATE, says="config.headerName"),
     Broken("without an address to check", GOOD_KEY, patched(config={"apiBaseUrl": None, "apiKey": KEY}),
            "missing_configuration", "owner", UPDATE, says="config.apiBaseUrl"),
     Broken("without its key", BARE_KEY, nothing, "awaiting_consent", "person", has_link=True, says="config.apiKey"),
