@@ -20,7 +20,7 @@ from rich.table import Table
 from bench import servers
 from drio_mcp.config import Settings
 from drio_mcp.connections.record.connection import Connection
-from drio_mcp.connections.record.history import Actor
+from drio_mcp.connections.record.history import Actor, Event
 from drio_mcp.connections.record.schemas import CreateAuthConnection
 from drio_mcp.connections.upstream.token_answers import TokenSet
 from drio_mcp.models import DEFAULT_SCOPES
@@ -108,7 +108,7 @@ def fill(tx: Transaction, services: Services, actor: Actor, connection_id: str) 
         refresh_token=Secret("r" * REFRESH_TOKEN_BYTES),
         scopes=("contacts:read", "contacts:write"),
     )
-    services.refresh_decisions.keep(tx, actor, Connection.of(row, frozenset()), tokens)
+    services.refresh_decisions.keep(tx, actor, Connection.of(row, frozenset()), tokens, Event.CONNECTED)
     server, evidence = json.dumps({"issuer": "x" * METADATA_BYTES}), json.dumps([{"finding": "x" * EVIDENCE_BYTES}])
     target = "https://mcp.example.com/mcp"
     upstreams.put(tx, connection_id, upstreams.UpstreamRow(target, "dynamic_registration", target, server, evidence))
