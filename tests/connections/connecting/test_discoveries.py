@@ -28,6 +28,7 @@ async def test_two_connections_of_one_server_share_what_was_found(tmp_path: Path
     with upstream(server, mcp) as provider:
         async with place_at(tmp_path, clock, provider) as here:
             first = await here.connect(target=mcp.url)
+            clock.advance(seconds=1)
             second = await here.connect(target=mcp.url, name="Another")
             assert first.auth.id != second.auth.id
             assert await count(here) == 1
