@@ -108,10 +108,10 @@ class ProviderRegistrations:
         if "registration_endpoint" not in connection.config:
             return connection
         if client is not None and client.row.origin == Origin.CLIENT_METADATA_DOCUMENT:
-            return await self._register(actor, connection_id) if is_refused else connection
+            return await self._register(actor, connection_id, client) if is_refused else connection
         if client is not None and not await self._is_lost(client, is_refused=is_refused):
             return connection
-        return await self._register(actor, connection_id)
+        return await self._register(actor, connection_id, client)
 
     async def check(self, connection_id: str) -> None:
         """Raises `Fault` where no client could be registered, without asking anybody."""
@@ -129,7 +129,7 @@ class ProviderRegistrations:
             if not await self._is_lost(client, is_refused=is_refused, is_fresh_too=True):
                 await self._update(client.row.id, asked.connection.config.get("scopes", ()))
                 return await self._db.write(self._note_registered, actor, connection_id)
-        return await self._register(actor, connection_id)
+        return await self._register(actor, connection_id, client)
 
     async def renew_ending_secrets(self, now: int) -> int:
         """Renew the secrets that end soon, and give how many clients were looked at."""
@@ -156,18 +156,19 @@ class ProviderRegistrations:
             return False
         with suppress(Fault):
             if await self._is_lost(client, is_refused=True):
-                await self._register(JOB, connection_id, is_asked_for=False)
+                await self._register(JOB, connection_id, client, is_asked_for=False)
                 return True
         return False
 
     # One after the other
 
-    async def _register(self, actor: Actor, connection_id: str, *, is_asked_for: bool = True) -> Connection:
+    async def _register(
+        self, actor: Actor, connection_id: str, before: ClientInUse | None, *, is_asked_for: bool = True
+    ) -> Connection:
         """A client at the connection's registration endpoint: the one that another call has got meanwhile, or a new
-        one. A new one in place of a lost one ends what people had allowed that; with `is_asked_for` somebody is about
-        to allow this connection anew."""
+        one in place of `before`, the one that was looked at. A new one ends what people had allowed a lost one; with
+        `is_asked_for` somebody is about to allow this connection anew."""
         asked = await self._db.read(self._ask, connection_id)
-        before = asked.connection.client
         async with self._turn(f"{asked.endpoint} {asked.app_id}"):
             taken = await self._db.write(self._take, actor, asked, None if before is None else before.row)
             if taken is not None:
