@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
+from sse_starlette.sse import AppStatus
 
 from drio_mcp.app import create_app
 from drio_mcp.cli.http.server import Server
@@ -152,8 +153,12 @@ def test_a_long_migration_is_told_to_whoever_asks(drio: Drio, tmp_path: Path, mo
         assert process.wait(timeout=START_SECONDS) == 0
 
 
-def test_a_server_that_is_ending_says_so(tmp_path: Path) -> None:
-    """From the signal on `/readyz` is 503, while what is under way goes on."""
+def test_a_server_that_is_ending_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the signal on `/readyz` is 503, while what is under way goes on.
+
+    sse-starlette notes a uvicorn server's signal for the whole process, and would end every later stream of events.
+    """
+    monkeypatch.setattr(AppStatus, "should_exit", AppStatus.should_exit)
     with running_server(tmp_path) as running, running.client() as client:
         app = create_app(running.services.settings, services=running.services)
         before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
