@@ -72,17 +72,34 @@ def together(monkeypatch: pytest.MonkeyPatch, folder: Path, workers: int = 2, **
 
 
 def client_of(server: Together, worker: int) -> socket.socket:
-    """A connection that this worker took, because the others were asleep."""
+    """A connection that this worker took, because the others were asleep.
+
+    One that falls asleep while it has its turn at writing holds this one up too: then they are woken, and it is tried anew.
+    """
+    until = time.monotonic() + START_SECONDS
+    while True:
+        client = _taken_by(server, worker)
+        if client is not None:
+            return client
+        assert time.monotonic() < until
+        time.sleep(0.2)
+
+
+def _taken_by(server: Together, worker: int) -> socket.socket | None:
     others = [each for each in server.workers if each != worker]
     for each in others:
         os.kill(each, signal.SIGSTOP)
+    client = socket.create_connection(("127.0.0.1", server.port), timeout=2)
     try:
-        client = socket.create_connection(("127.0.0.1", server.port), timeout=START_SECONDS)
         assert ask(client).startswith(b"HTTP/1.1 200")
-        return client
+    except TimeoutError:
+        client.close()
+        return None
     finally:
         for each in others:
             os.kill(each, signal.SIGCONT)
+    client.settimeout(START_SECONDS)
+    return client
 
 
 def answered(client: socket.socket) -> float:
