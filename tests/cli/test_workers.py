@@ -74,7 +74,7 @@ def together(monkeypatch: pytest.MonkeyPatch, folder: Path, workers: int = 2, **
 def client_of(server: Together, worker: int) -> socket.socket:
     """A connection that this worker took, because the others were asleep.
 
-    One that falls asleep while it has its turn at writing holds this one up too: then they are woken, and it is tried anew.
+    One that falls asleep while it has its turn at writing holds this one up: all are woken, and it is tried anew.
     """
     until = time.monotonic() + START_SECONDS
     while True:
