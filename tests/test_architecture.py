@@ -35,6 +35,7 @@ ROOMS = {
     "oauth",
     "opaque",
     "outbound",
+    "disk",
     "outside",
     "pages",
     "services",

@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from drio_mcp.disk import sync
 from drio_mcp.errors import DrioError
 from drio_mcp.store import migrate
 from drio_mcp.store.sqlite_transaction import SqliteTransaction
@@ -178,14 +179,6 @@ def _move(database: Path, replaced: Path) -> None:
 
 
 def _put_in_place(aside: Path, target: Path) -> None:
-    _sync(aside)
+    sync(aside)
     os.replace(aside, target)
-    _sync(target.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(target.parent)

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from drio_mcp.config import Settings
+from drio_mcp.disk import sync
 from drio_mcp.errors import StartupError
 from drio_mcp.opaque import Randomness, Secret, SystemRandomness, b64url, from_b64url
 
@@ -164,7 +165,7 @@ class Keyring:
         with _locked(self._source.parent):
             ring = _ring_of_file(self._source).with_new_primary(randomness)
             os.replace(_write_aside(self._source, ring), self._source)
-            _sync_folder(self._source.parent)
+            sync(self._source.parent)
         return Keyring(ring, self._source)
 
     def dump(self) -> Secret:
@@ -215,7 +216,7 @@ def _create(path: Path, ring: Ring) -> None:
         pass
     finally:
         aside.unlink()
-    _sync_folder(path.parent)
+    sync(path.parent)
 
 
 def _write_aside(path: Path, ring: Ring) -> Path:
@@ -227,14 +228,6 @@ def _write_aside(path: Path, ring: Ring) -> Path:
         file.flush()
         os.fsync(file.fileno())
     return aside
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
+from drio_mcp.disk import sync
 from drio_mcp.opaque import Secret
 from drio_mcp.vault import Binding, SealBroken, Vault
 
@@ -54,7 +55,7 @@ class UnstoredAnswers:
     def _new_room(self) -> Path:
         if not self._rooms.exists():
             self._rooms.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _sync(self._rooms.parent)
+            sync(self._rooms.parent)
         room = self._rooms / f"{os.getpid()}-{next(self._numbers)}"
         try:
             with open(os.open(room, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "r+b") as file:
@@ -63,7 +64,7 @@ class UnstoredAnswers:
             with suppress(OSError):
                 room.unlink()
             raise
-        _sync(self._rooms)
+        sync(self._rooms)
         return room
 
     def close(self) -> None:
@@ -98,7 +99,7 @@ class UnstoredAnswers:
             file.flush()
             os.fsync(file.fileno())
         if is_new:
-            _sync(self._folder)
+            sync(self._folder)
 
     def find(self, set_id: str) -> Secret | None:
         """What was kept for the set, if it opens."""
@@ -132,14 +133,6 @@ class UnstoredAnswers:
     def _path(self, set_id: str) -> Path:
         assert SET_ID.fullmatch(set_id)
         return self._folder / set_id
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _allocate(descriptor: int) -> None:
