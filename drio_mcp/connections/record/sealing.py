@@ -48,13 +48,9 @@ def unseal(tx: Transaction, vault: Vault, connection_id: str, field: str, origin
     row = tx.one(secrets.FIND, connection_id=connection_id, field=field)
     if row is None:
         return None
-    origins = tuple(json.loads(row.origins))
-    if origin is not None and origin not in origins:
+    if origin is not None and origin not in json.loads(row.origins):
         raise SealBroken
-    try:
-        return vault.open(row.sealed, Binding.to(_owner(tx, connection_id), field, origins))
-    except SealBroken:  # sealed by a version that bound a secret to its connection alone
-        return vault.open(row.sealed, Binding.to(connection_id, field, origins))
+    return _opened(tx, vault, row)
 
 
 def origins_of(tx: Transaction, vault: Vault, connection_id: str, field: str) -> frozenset[str] | None:
@@ -63,10 +59,18 @@ def origins_of(tx: Transaction, vault: Vault, connection_id: str, field: str) ->
     if row is None:
         return None
     try:
-        unseal(tx, vault, connection_id, field, None)
+        _opened(tx, vault, row)
     except SealBroken:
         return frozenset()
     return frozenset(json.loads(row.origins))
+
+
+def _opened(tx: Transaction, vault: Vault, row: SecretRow) -> Secret:
+    origins = json.loads(row.origins)
+    try:
+        return vault.open(row.sealed, Binding.to(_owner(tx, row.connection_id), row.field, origins))
+    except SealBroken:  # sealed by a version that bound a secret to its connection alone
+        return vault.open(row.sealed, Binding.to(row.connection_id, row.field, origins))
 
 
 def _owner(tx: Transaction, connection_id: str) -> str:
