@@ -93,17 +93,24 @@ def record(
         app_id=app_id,
         at=now,
         event=event,
-        actor_type=actor.type,
-        actor_name=actor.name[:LONGEST_NAME],
         outcome=outcome,
         detail=detail,
         tool=None if call is None else call.tool,
         client=None if call is None else actor.name[:LONGEST_NAME],
         duration_ms=None if call is None else call.duration_ms,
         user_id=actor.user_id or None,
-        client_id=actor.client_id,
-        address=None if actor.address is None else actor.address[:LONGEST_ADDRESS],
+        **_caller(actor),
     )
+
+
+def _caller(actor: Actor) -> dict[str, str | None]:
+    """The columns by which one caller is told from another."""
+    return {
+        "actor_type": actor.type,
+        "actor_name": actor.name[:LONGEST_NAME],
+        "client_id": actor.client_id,
+        "address": None if actor.address is None else actor.address[:LONGEST_ADDRESS],
+    }
 
 
 def record_use(
@@ -122,11 +129,8 @@ def record_use(
         connection_id=connection_id,
         event=event,
         since=now - HOUR,
-        actor_type=actor.type,
-        actor_name=actor.name[:LONGEST_NAME],
         outcome=outcome,
-        client_id=actor.client_id,
-        address=None if actor.address is None else actor.address[:LONGEST_ADDRESS],
+        **_caller(actor),
     )
     if not counted:
         record(tx, actor, app_id, connection_id, event, now, outcome=outcome)
