@@ -1,6 +1,6 @@
 """The account page: profile, password, sessions, connected clients and personal tokens."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -168,24 +168,24 @@ async def revoke_session(request: Request) -> Response:
 
 async def revoke_client(request: Request) -> Response:
     """POST /account/clients/revoke, for clients and personal tokens alike. A second click finds the work done."""
-    browser = await open_browser(request)
-    if browser.person is None:
-        return browser.redirect("/sign-in?next=/account")
-    form = await read_own_form(browser)
-    with suppress(NotFound):
-        await services_of(request).grants.revoke(browser.person.id, form["grant"], address_of(request))
-    return browser.redirect("/account?done=client#clients")
+    return await _revoke(request, services_of(request).grants.revoke, "grant", "client")
 
 
 async def revoke_grant(request: Request) -> Response:
     """POST /account/grants/revoke: one of several that a client has."""
+    return await _revoke(request, services_of(request).grants.revoke_one, "access", "grant")
+
+
+async def _revoke(
+    request: Request, revoke: Callable[[str, str, str | None], Awaitable[None]], field: str, done: str
+) -> Response:
     browser = await open_browser(request)
     if browser.person is None:
         return browser.redirect("/sign-in?next=/account")
     form = await read_own_form(browser)
     with suppress(NotFound):
-        await services_of(request).grants.revoke_one(browser.person.id, form["access"], address_of(request))
-    return browser.redirect("/account?done=grant#clients")
+        await revoke(browser.person.id, form[field], address_of(request))
+    return browser.redirect(f"/account?done={done}#clients")
 
 
 async def create_token(request: Request) -> Response:
