@@ -19,7 +19,7 @@ from drio_mcp.connections.use.gateway.mcp_calls import McpCalls
 from drio_mcp.connections.use.gateway.names import nearest
 from drio_mcp.connections.use.gateway.own_tools import FIND_TOOLS, FindTools, call_api_tool, finding_tools
 from drio_mcp.connections.use.gateway.policy import Decision
-from drio_mcp.connections.use.gateway.proxied_calls import ProxiedCalls, RefusedByApi
+from drio_mcp.connections.use.gateway.proxied_calls import ApiFault, ProxiedCalls
 from drio_mcp.connections.use.gateway.toolbox import OfferedTool, Toolbox, Usable
 from drio_mcp.connections.use.proxy import told_failure
 from drio_mcp.errors import DrioError, NextStep, NotFound
@@ -177,7 +177,7 @@ class Gateway:
             if permit is not None and error.code not in MAYBE_SENT:
                 await self._approvals.give_back(permit)
             raise await self._failed(client, usable, asked.tool, error, self._clock.now() - began) from None
-        except RefusedByApi as refusal:
+        except ApiFault as refusal:
             if permit is not None:
                 await self._approvals.give_back(permit)
             told = await self._failed(client, usable, asked.tool, refusal.fault, self._clock.now() - began)

@@ -24,8 +24,9 @@ WHAT = "The API"
 MENDED_BY_PERSON = frozenset({Code.KEY_REJECTED, Code.REAUTHORIZATION_REQUIRED, Code.AUDIENCE_MISMATCH})
 
 
-class RefusedByApi(Exception):
-    """The API refuses what the connection has: `fault` is why, `answer` what the API said, as a model sees it."""
+class ApiFault(Exception):
+    """A fault of the connection that the API itself tells: `fault` is which, `answer` what the API said, as a model
+    sees it."""
 
     def __init__(self, fault: Fault, answer: dict[str, Any]) -> None:
         super().__init__(fault.code)
@@ -41,7 +42,7 @@ class ProxiedCalls:
         self._wider_scopes = wider_scopes
 
     async def call(self, actor: Actor, subject: Subject, call: CallApi) -> dict[str, Any]:
-        """The answer as a model sees it. Raises `RefusedByApi`, `Fault`, and what the proxy raises."""
+        """The answer as a model sees it. Raises `ApiFault`, `Fault`, and what the proxy raises."""
         row = subject.connection.row
         try:
             async with (
@@ -56,7 +57,7 @@ class ProxiedCalls:
         answer = await shown_answer(passed, body, call.pick)
         fault = await self._find_fault(subject, passed, body)
         if fault is not None:
-            raise RefusedByApi(fault, answer)
+            raise ApiFault(fault, answer)
         return answer
 
     async def _find_fault(self, subject: Subject, passed: ProviderResponse, body: bytes) -> Fault | None:
