@@ -11,6 +11,7 @@ from pydantic_core import to_json
 from starlette.types import Scope, Send
 
 PROGRESS = "notifications/progress"
+PROGRESS_TOKEN = "progressToken"  # noqa: S105
 Reply = dict[str, Any]
 """A JSON-RPC response."""
 
@@ -28,7 +29,7 @@ class AnswerInProgress:
         """Tell how far a call has come; nothing where the client takes JSON alone."""
         if not self._takes_events:
             return
-        params = {"progressToken": token, "progress": progress, "total": total, "message": message}
+        params = {PROGRESS_TOKEN: token, "progress": progress, "total": total, "message": message}
         known = {name: value for name, value in params.items() if value is not None}
         await self._begin_stream()
         await self._event({"jsonrpc": "2.0", "method": PROGRESS, "params": known})
@@ -64,5 +65,5 @@ class AnswerInProgress:
 def progress_token_of(params: Mapping[str, Any] | None) -> RequestId | None:
     """The token by which the client wants to hear of progress (`_meta.progressToken`)."""
     meta = params.get("_meta") if params is not None else None
-    token = meta.get("progressToken") if isinstance(meta, Mapping) else None
+    token = meta.get(PROGRESS_TOKEN) if isinstance(meta, Mapping) else None
     return token if isinstance(token, str | int) and not isinstance(token, bool) else None

@@ -18,13 +18,13 @@ from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
 from drio_mcp.middleware.strict_json import NotStrict, check_text
+from drio_mcp.tools.answering import PROGRESS_TOKEN
 
 METHOD = "tools/call"
 HANDSHAKE_VERSIONS = frozenset({"2025-06-18", "2025-11-25"})
 """The revisions with a handshake whose results have a structured part."""
 MEMBERS = frozenset({"jsonrpc", "id", "method", "params"})
 PARAMETERS = frozenset({"name", "arguments", "_meta"})
-PROGRESS_TOKEN = "progressToken"  # noqa: S105
 LARGEST_ID = 2**53
 LONGEST_ENVELOPE = 4096
 """Bytes; longer ones are not remembered."""
