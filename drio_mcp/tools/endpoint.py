@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
 
@@ -29,7 +30,7 @@ class SdkServer(Protocol):
     async def refuse(self, sentence: object, scope: Scope, send: Send) -> None: ...
 
 
-class Endpoint:
+class Endpoint(ABC):
     """An ASGI application that speaks MCP. Stateless: any process can answer any request."""
 
     def __init__(self, services: Services, load: Callable[[], SdkServer]) -> None:
@@ -70,9 +71,9 @@ class Endpoint:
         """Whose token it is. Raises `Unauthorized`."""
         return await self._services.bearer.authenticate(token, address=scope["state"]["address"])
 
+    @abstractmethod
     def _check_scope(self, principal: Principal, message: Any) -> None:
         """Raises `Forbidden` for a message that the token does not reach."""
-        raise NotImplementedError
 
     async def _loaded(self) -> SdkServer:
         assert self._server is not None, "the application's lifespan has not been entered"

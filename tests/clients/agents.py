@@ -11,6 +11,7 @@ import pty
 import subprocess
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ NAME = "app"
 SECONDS = 90
 
 
-class Agent:
+class Agent(ABC):
     """What both have in common: a home, and a browser that is a script, which notes what it is to open."""
 
     def __init__(self, home: Path, app: App, model: ScriptedModel) -> None:
@@ -94,13 +95,13 @@ class Agent:
     prefix: str = ""
     """What the program puts before the names of tools."""
 
+    @abstractmethod
     def say(self, prompt: str) -> None:
         """One turn of the conversation."""
-        raise NotImplementedError
 
+    @abstractmethod
     def outcome(self, result: dict[str, Any]) -> Outcome:
         """What its model was told of a call."""
-        raise NotImplementedError
 
 
 class ClaudeCode(Agent):
