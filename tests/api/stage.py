@@ -13,7 +13,7 @@ from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.upstream.client_identity import redirect_uri
 from drio_mcp.models import DEFAULT_SCOPES, Scope
 from tests.helpers.server import RunningServer, Someone, running_server
-from tests.upstreams import Upstream, allow
+from tests.upstreams import AuthorizationServer, Upstream, allow
 
 
 @dataclass
@@ -30,6 +30,21 @@ class Stage:
         answer = self.api.post(f"{self.server.url}/api/v1/apps/{self.app_id}/auth", json={"name": "Made", **body})
         assert answer.status_code == 201, answer.text
         auth_id: str = answer.json()["auth"]["id"]
+        return auth_id
+
+    def connect_own_client(self, provider: Upstream, server: AuthorizationServer, **config: Any) -> str:
+        """A connection by a client that was entered by hand, allowed by a click; gives its id."""
+        client = server.add_client("to be known")
+        known = {
+            "type": "oauth",
+            "authorizationEndpoint": f"{provider.origin}/authorize",
+            "tokenEndpoint": f"{provider.origin}/token",
+            "clientId": client.id,
+            "clientSecret": client.secret,
+        }
+        auth_id = self.create(providerKey="custom-oauth", config=known | config)
+        client.redirect_uris = [self.redirect_uri(auth_id)]
+        self.consent(auth_id)
         return auth_id
 
     def redirect_uri(self, auth_id: str) -> str:

@@ -43,19 +43,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, Ups
 @pytest.fixture
 def bench(house: tuple[Stage, Upstream, AuthorizationServer]) -> Iterator[Bench]:
     built, provider, server = house
-    client = server.add_client("to be known")
-    config = {
-        "type": "oauth",
-        "authorizationEndpoint": f"{provider.origin}/authorize",
-        "tokenEndpoint": f"{provider.origin}/token",
-        "clientId": client.id,
-        "clientSecret": client.secret,
-        "apiBaseUrl": f"{provider.origin}/v1/me",
-        "scopes": ["read", "write"],
-    }
-    oauth = built.create(providerKey="custom-oauth", config=config)
-    client.redirect_uris = [built.redirect_uri(oauth)]
-    built.consent(oauth)
+    api = f"{provider.origin}/v1/me"
+    oauth = built.connect_own_client(provider, server, apiBaseUrl=api, scopes=["read", "write"])
     keyed = built.create(
         providerKey="custom-api-key",
         config={

@@ -50,19 +50,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     server = AuthorizationServer()
     api = KeyedApi(style="bearer", accepts=server.accepts)
     with upstream(server, api) as provider, stage(tmp_path, provider) as built:
-        client = server.add_client("to be known")
-        config = {
-            "type": "oauth",
-            "authorizationEndpoint": f"{provider.origin}/authorize",
-            "tokenEndpoint": f"{provider.origin}/token",
-            "clientId": client.id,
-            "clientSecret": client.secret,
-            "apiBaseUrl": provider.origin,
-            "scopes": ["read", "write"],
-        }
-        auth_id = built.create(providerKey="custom-oauth", config=config)
-        client.redirect_uris = [built.redirect_uri(auth_id)]
-        built.consent(auth_id)
+        auth_id = built.connect_own_client(provider, server, apiBaseUrl=provider.origin, scopes=["read", "write"])
         provider.log.entries.clear()
         yield Scene(built, provider, server, auth_id)
 

@@ -412,18 +412,7 @@ def issued(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, Up
     server = AuthorizationServer()
     keyed = KeyedApi(style="bearer", accepts=server.accepts)
     with upstream(server, keyed) as provider, stage(tmp_path_factory.mktemp("issued"), provider) as built:
-        client = server.add_client("to be known")
-        config = {
-            "type": "oauth",
-            "authorizationEndpoint": f"{provider.origin}/authorize",
-            "tokenEndpoint": f"{provider.origin}/token",
-            "clientId": client.id,
-            "clientSecret": client.secret,
-            "apiBaseUrl": provider.origin,
-        }
-        auth_id = built.create(providerKey="custom-oauth", config=config)
-        client.redirect_uris = [built.redirect_uri(auth_id)]
-        built.consent(auth_id)
+        auth_id = built.connect_own_client(provider, server, apiBaseUrl=provider.origin)
         provider.log.entries.clear()
         yield built, provider, server, auth_id
 
