@@ -106,21 +106,27 @@ def test_a_strangers_token_endpoint_in_an_api_description_is_warned_of(
     assert described.host_port in alert
 
 
-def test_a_catalogs_pair_is_not_warned_of(server: RunningServer, http: httpx2.Client, entered: Enter) -> None:
-    """Google's sign-in page and token endpoint have different origins, and the catalog knows both."""
-    ada = server.add_person()
-    app = http.get("/api/v1/apps", headers=ada.headers).json()["apps"][0]["id"]
+def by_hand(http: httpx2.Client, person: Someone, authorization: str, token: str) -> tuple[dict[str, Any], str]:
+    """A connection whose endpoints were entered, and the link for its person."""
+    app = http.get("/api/v1/apps", headers=person.headers).json()["apps"][0]["id"]
     config = {
         "type": "oauth",
-        "authorizationEndpoint": "https://accounts.google.com/o/oauth2/v2/auth",
-        "tokenEndpoint": "https://oauth2.googleapis.com/token",
+        "authorizationEndpoint": authorization,
+        "tokenEndpoint": token,
         "clientId": "c",
         "clientSecret": "s",
     }
     body = {"name": "By hand", "providerKey": "custom-oauth", "config": config}
-    auth = http.post(f"/api/v1/apps/{app}/auth", json=body, headers=ada.headers).json()["auth"]
+    auth = http.post(f"/api/v1/apps/{app}/auth", json=body, headers=person.headers).json()["auth"]
     path = f"/api/v1/apps/{app}/auth/{auth['id']}/diagnosis"
-    url = http.get(path, headers=ada.headers).json()["diagnosis"]["nextStep"]["url"]
+    return auth, http.get(path, headers=person.headers).json()["diagnosis"]["nextStep"]["url"]
+
+
+def test_a_catalogs_pair_is_not_warned_of(server: RunningServer, http: httpx2.Client, entered: Enter) -> None:
+    """Google's sign-in page and token endpoint have different origins, and the catalog knows both."""
+    ada = server.add_person()
+    google = "https://accounts.google.com/o/oauth2/v2/auth", "https://oauth2.googleapis.com/token"
+    _, url = by_hand(http, ada, *google)
     browser = entered(ada).open(url)
     assert "accounts.google.com" in browser.text
     assert ALERT.findall(browser.text) == []
@@ -136,18 +142,7 @@ def test_an_issuer_that_is_not_the_token_endpoints_is_refused(
     else:
         ada = server.add_person()
         token = ada.token
-        app = http.get("/api/v1/apps", headers=ada.headers).json()["apps"][0]["id"]
-        config = {
-            "type": "oauth",
-            "authorizationEndpoint": f"{honest.origin}/authorize",
-            "tokenEndpoint": f"{stranger.origin}/token",
-            "clientId": "c",
-            "clientSecret": "s",
-        }
-        body = {"name": "By hand", "providerKey": "custom-oauth", "config": config}
-        auth = http.post(f"/api/v1/apps/{app}/auth", json=body, headers=ada.headers).json()["auth"]
-        path = f"/api/v1/apps/{app}/auth/{auth['id']}/diagnosis"
-        url = http.get(path, headers=ada.headers).json()["diagnosis"]["nextStep"]["url"]
+        auth, url = by_hand(http, ada, f"{honest.origin}/authorize", f"{stranger.origin}/token")
         browser = entered(ada).open(url)
     stranger.log.entries.clear()
     browser.submit()
