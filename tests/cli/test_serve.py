@@ -20,7 +20,7 @@ from drio_mcp.cli.http.server import Server
 from drio_mcp.config import Settings
 from tests.helpers.server import running_server
 
-from .conftest import Drio
+from .conftest import Drio, end_during_a_request
 
 START_SECONDS = 30
 
@@ -75,18 +75,7 @@ def test_sigterm_lets_a_request_under_way_end(tmp_path: Path, monkeypatch: pytes
         url = urlsplit(first_line(process).removeprefix("MCP URL: "))
         assert url.hostname is not None
         assert httpx2.get(f"http://{url.netloc}/sign-in", timeout=START_SECONDS).status_code == 200
-        with socket.create_connection((url.hostname, url.port or 0), timeout=START_SECONDS) as client:
-            body = b"grant_type=refresh_token"
-            head = (
-                f"POST /api/v1/auth/token HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Length: {len(body)}\r\n"
-                "Content-Type: application/x-www-form-urlencoded\r\nExpect: 100-continue\r\n\r\n"
-            )
-            client.sendall(head.encode())
-            assert client.recv(100).startswith(b"HTTP/1.1 100"), "the server reads the body now"
-            process.send_signal(signal.SIGTERM)
-            client.sendall(body)
-            assert client.recv(1000).startswith(b"HTTP/1.1 4")
-        assert process.wait(timeout=START_SECONDS) == 0
+        end_during_a_request(process, url.hostname, url.port or 0, START_SECONDS)
 
 
 def test_a_taken_port_is_one_sentence(drio: Drio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

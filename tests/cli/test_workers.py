@@ -16,6 +16,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from .conftest import end_during_a_request
+
 START_SECONDS = 60.0
 
 
@@ -148,18 +150,7 @@ def test_a_worker_that_dies_is_started_again_and_others_lose_nothing(
 def test_sigterm_ends_all_and_lets_requests_under_way_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with together(monkeypatch, tmp_path, 3) as server:
         workers = server.workers
-        with socket.create_connection(("127.0.0.1", server.port), timeout=START_SECONDS) as client:
-            body = b"grant_type=refresh_token"
-            head = (
-                f"POST /api/v1/auth/token HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n"
-                "Content-Type: application/x-www-form-urlencoded\r\nExpect: 100-continue\r\n\r\n"
-            )
-            client.sendall(head.encode())
-            assert client.recv(100).startswith(b"HTTP/1.1 100"), "a worker reads the body now"
-            server.process.send_signal(signal.SIGTERM)
-            client.sendall(body)
-            assert client.recv(1000).startswith(b"HTTP/1.1 4")
-        assert server.process.wait(timeout=START_SECONDS) == 0
+        end_during_a_request(server.process, "127.0.0.1", server.port, START_SECONDS)
         for worker in workers:
             assert not Path(f"/proc/{worker}").exists()
 
