@@ -19,6 +19,7 @@ from drio_mcp.connections.upstream.signing.aws_sigv4 import (
 from drio_mcp.connections.upstream.signing.request import UnsignedRequest, respelled
 from drio_mcp.opaque import Secret
 from tests.conftest import FakeClock
+from tests.connections.upstream.signing.unsigned import unsigned
 
 SUITE = json.loads((Path(__file__).parents[3] / "data" / "aws-sigv4-suite.json").read_text(encoding="utf-8"))
 """The requests of the suite that AWS publishes with its SDKs (awslabs/aws-c-auth, tests/aws-signing-test-suite/v4)."""
@@ -52,16 +53,7 @@ def signer(clock: FakeClock, service: str = "service", token: str | None = None)
 
 
 def request(**changes: Any) -> UnsignedRequest:
-    given = {
-        "method": "GET",
-        "scheme": "https",
-        "authority": "example.amazonaws.com",
-        "path": "/",
-        "query": "",
-        "headers": [],
-        "body": b"",
-    }
-    return UnsignedRequest(**given | changes)
+    return unsigned(**{"authority": "example.amazonaws.com", "path": "/"} | changes)
 
 
 def authorization(signed: Any) -> str:

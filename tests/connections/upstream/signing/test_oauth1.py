@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from drio_mcp.connections.upstream.signing.oauth1 import OAuth1Key, OAuth1Signer
 from drio_mcp.connections.upstream.signing.request import UnsignedRequest
 from drio_mcp.opaque import Secret
 from tests.conftest import FakeClock
+from tests.connections.upstream.signing.unsigned import unsigned
 
 SECTION_3_4_1_1 = (
     "POST&http%3A%2F%2Fexample.com%2Frequest&a2%3Dr%2520b%26a3%3D2%2520q"
@@ -30,17 +32,12 @@ def signer(clock: FakeClock, **key: object) -> OAuth1Signer:
     return OAuth1Signer(OAuth1Key(**given | key), clock, Nonce())  # type: ignore[arg-type]
 
 
-def request(**changes: object) -> UnsignedRequest:
-    given = {
-        "method": "GET",
-        "scheme": "https",
+def request(**changes: Any) -> UnsignedRequest:
+    place = {
         "authority": "1234567-sb1.suitetalk.api.netsuite.com",
         "path": "/services/rest/record/v1/customer/123",
-        "query": "",
-        "headers": [],
-        "body": b"",
     }
-    return UnsignedRequest(**given | changes)  # type: ignore[arg-type]
+    return unsigned(**place | changes)
 
 
 def told(signed: tuple[tuple[str, Secret], ...]) -> dict[str, str]:
