@@ -271,6 +271,19 @@ def test_ambiguous_framing_is_one_request_at_most(server: RunningServer, framing
     assert answer.count(b"HTTP/1.1 ") == 1
 
 
+def test_a_body_behind_an_offer_to_upgrade_is_no_request(server: RunningServer) -> None:
+    """What a proxy passes on as a body stays one: `Upgrade: h2c` makes other parsers read it as the next request."""
+    head = b"POST /api/v1/auth/token HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n"
+    framing = b"Content-Length: %d\r\n\r\n" % len(SMUGGLED)
+    with socket.create_connection(("127.0.0.1", server.services.settings.port), timeout=10) as connection:
+        connection.sendall(head + framing)
+        connection.sendall(SMUGGLED)
+        connection.sendall(SMUGGLED)
+        answer = connection.makefile("rb").read()
+    assert answer.count(b"HTTP/1.1 ") == 2
+    assert answer.index(b"HTTP/1.1 4") < answer.index(b"HTTP/1.1 401")
+
+
 def test_a_header_behind_the_body_is_none(server: RunningServer, ada: Someone) -> None:
     """RFC 9110 section 6.5.1: trailers are not merged into the head, where they would bring what a proxy removed."""
     head = (

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from drio_mcp.cli.http.one_write import OneWriteProtocol
+from drio_mcp.cli.http.no_upgrade import NoUpgradeProtocol
 
 MOST_HEAD_BYTES = 64 * 1024
 """What may arrive without ending a head or being body; so much is also what a trailer section may have."""
@@ -17,7 +17,7 @@ LOOK_EVERY = 5.0
 TOO_LARGE = b"The head of the request is too large"
 
 
-class BoundedProtocol(OneWriteProtocol):
+class BoundedProtocol(NoUpgradeProtocol):
     """uvicorn's HTTP/1.1 that ends connections which keep it waiting or remembering (RFC 9112 section 9.5).
 
     Costs a request two numbers; who is late is found by one timer per connection.
