@@ -201,6 +201,7 @@ class Outbound:
         """Call `url` and read the answer, whatever its status.
 
         `timeout` is in seconds, from name lookup to last byte, redirects included; `max_bytes` counts decoded bytes.
+        A stream of events is given without a body, since it has no end: what is in it is read by `stream`.
         Redirects are an error (`redirect_refused`) unless `follow`, which takes GET and HEAD over at most three hops,
         judges each like a first URL, never goes from https to http and takes no credential to another origin.
         Raises `OutboundError`.
@@ -292,7 +293,7 @@ class Outbound:
             async with self._pool.answer(target, request) as response:
                 _check_status(response)
                 received = Headers(response.headers)
-                bodiless = method == "HEAD" or response.status in REDIRECTS
+                bodiless = method == "HEAD" or response.status in REDIRECTS or _has_no_end(received)
                 body = b"" if bodiless else await _read(response, received, max_bytes)
         except _HTTPCORE_ERRORS as error:
             raise _explain(error) from None
@@ -420,6 +421,11 @@ def _check_status(response: httpcore2.Response) -> None:
     """RFC 9110 section 15: three digits, the first of them from 1 to 5; a final answer begins with 2."""
     if not 200 <= response.status <= 599:
         raise OutboundError("malformed_response", "The answer has a status that HTTP does not know")
+
+
+def _has_no_end(headers: Headers) -> bool:
+    """HTML standard, section 9.2: server-sent events go on for as long as both sides like."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower() == "text/event-stream"
 
 
 def _too_large() -> NoReturn:

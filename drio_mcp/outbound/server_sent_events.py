@@ -8,11 +8,12 @@ MOST_RETRY_DIGITS = 9
 
 @dataclass(frozen=True, slots=True)
 class ServerSentEvent:
-    """One event. `id` is the stream's last event id so far, `retry` a wish in milliseconds."""
+    """One event. `id` is the stream's last event id so far, `retry` a wish in milliseconds, `name` its type."""
 
     data: bytes
     id: str | None
     retry: int | None
+    name: str = "message"
 
 
 class EventReader:
@@ -23,6 +24,7 @@ class EventReader:
         self._data: list[bytes] = []
         self._id: str | None = None
         self._retry: int | None = None
+        self._name = b""
         self._after_cr = False
         self._is_first = True
 
@@ -54,6 +56,8 @@ class EventReader:
         value = value.removeprefix(b" ")
         if name == b"data":
             self._data.append(value)
+        elif name == b"event":
+            self._name = value
         elif name == b"id" and b"\0" not in value:
             self._id = value.decode("utf-8", "replace") or None
         elif name == b"retry" and value.isdigit() and len(value) <= MOST_RETRY_DIGITS:
@@ -62,8 +66,9 @@ class EventReader:
 
     def _dispatch(self) -> ServerSentEvent | None:
         """An event without data is none, except that it may tell where to take the stream up again."""
+        name, self._name = self._name.decode("utf-8", "replace") or "message", b""
         if not self._data and self._id is None and self._retry is None:
             return None
-        event = ServerSentEvent(b"\n".join(self._data), self._id, self._retry)
+        event = ServerSentEvent(b"\n".join(self._data), self._id, self._retry, name)
         self._data.clear()
         return event

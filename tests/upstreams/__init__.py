@@ -23,6 +23,7 @@ from tests.upstreams.faults import (
     too_many_requests,
     waits,
 )
+from tests.upstreams.former_mcp_server import FormerMcpServer
 from tests.upstreams.mcp_server import McpServer
 from tests.upstreams.person import allow, deny
 from tests.upstreams.serving import Upstream, serve, upstream
@@ -30,6 +31,7 @@ from tests.upstreams.serving import Upstream, serve, upstream
 __all__ = [
     "AuthorizationServer",
     "Fault",
+    "FormerMcpServer",
     "KeyedApi",
     "McpServer",
     "OpenApiDescription",

@@ -27,6 +27,7 @@ from drio_mcp.connections.connecting.well_known import (
 )
 from drio_mcp.connections.connecting.www_authenticate import find_challenge
 from drio_mcp.connections.record.answers import Method
+from drio_mcp.connections.upstream.mcp.former_transport import FormerTransport
 from drio_mcp.outbound import Outbound, OutboundError
 from drio_mcp.outside import join_url, read_url
 
@@ -123,6 +124,10 @@ class _Search:
         self._looks = [*before, first]
 
     async def decide(self, resources: list[Look], servers: list[Look], descriptions: list[Look]) -> Plan:
+        if self._first.speaks_former_mcp:
+            fault = PlanProblem(FormerTransport.code, FormerTransport.sentence, FormerTransport.next_step)
+            plan = self._end(Method.PRESET, ConfigType.NONE)
+            return replace(plan, problem=fault, takes_key=False, is_mcp=True)
         resource = self._believe_resource(resources)
         if resource is not None or self._lie is not None:
             return await self._protected(resource)

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from drio_mcp.connections.connecting.plan import Evidence
 from drio_mcp.connections.connecting.www_authenticate import Challenge, parse_challenges
+from drio_mcp.connections.upstream.mcp.former_transport import FormerTransport
 from drio_mcp.connections.upstream.mcp.handshake import greet
 from drio_mcp.connections.upstream.mcp.wire import McpPeer, Refused, RpcError, Wire
 from drio_mcp.outbound import Outbound, OutboundError, OutboundResponse
@@ -29,6 +30,8 @@ class Look:
     challenges: tuple[Challenge, ...] = field(default=())
     speaks_mcp: bool = False
     """It answered to, or asked for a token at, an MCP `initialize`."""
+    speaks_former_mcp: bool = False
+    """An MCP server, of a transport that is not spoken here."""
     moved_to: str | None = None
     """Where it redirected to, if that is the same path of another host (`www.`) or the path with or without a slash."""
 
@@ -71,7 +74,8 @@ class Survey:
         look = _judge_target(url, answer)
         if answer.url != url and urlsplit(answer.url).path.rstrip("/") == urlsplit(url).path.rstrip("/"):
             return replace(look, finding="Redirects to its present address", moved_to=answer.url)
-        if answer.status in {400, 404, 405, 406, 415}:  # what MCP servers say to a GET, by revision
+        is_stream = "event-stream" in answer.headers.get("content-type", "")
+        if is_stream or answer.status in {400, 404, 405, 406, 415}:  # what MCP servers say to a GET, by revision
             return await self._greet(url, look)
         return look
 
@@ -82,6 +86,8 @@ class Survey:
             return look
         try:
             peer = await greet(wire, McpPeer(url), seconds)
+        except FormerTransport as error:
+            return Look(url, error.response.status, error.sentence, error.code, speaks_former_mcp=True)
         except Refused as error:
             is_asked = error.response.status == 401
             return replace(_judge_target(url, error.response), speaks_mcp=True) if is_asked else look

@@ -25,6 +25,7 @@ from drio_mcp.connections.health.verdicts import Verdict, judge
 from drio_mcp.connections.record.answers import DiagnosisEvidence
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.upstream.credentials import Credential
+from drio_mcp.connections.upstream.mcp.former_transport import FormerTransport
 from drio_mcp.connections.upstream.mcp.servers import ConnectedServer, McpServers
 from drio_mcp.connections.upstream.mcp.tools import LeftOut
 from drio_mcp.connections.upstream.mcp.wire import Refused, RpcError
@@ -140,14 +141,15 @@ class Prober:
     async def send(self, probe: Probe, credential: Credential) -> tuple[Verdict, DiagnosisEvidence]:
         """Ask, and judge the answer."""
         lacking: tuple[LeftOut, ...] = ()
+        answer: OutboundResponse | OutboundError | FormerTransport
         if probe.method == "MCP":
             answer, lacking = await self._list_tools(probe, credential)
         else:
             answer = await self._request(probe, credential)
         verdict = (
-            _failed(answer)
-            if isinstance(answer, OutboundError)
-            else judge(answer, probe.what, is_api=probe.is_api, words=probe.words)
+            judge(answer, probe.what, is_api=probe.is_api, words=probe.words)
+            if isinstance(answer, OutboundResponse)
+            else Verdict(Code(answer.code), answer.sentence)
         )
         if verdict.code is Code.OK and not verdict.is_proof and credential.values:
             verdict = await self._compare(probe, verdict)
@@ -157,12 +159,14 @@ class Prober:
 
     async def _list_tools(
         self, probe: Probe, credential: Credential
-    ) -> tuple[OutboundResponse | OutboundError, tuple[LeftOut, ...]]:
+    ) -> tuple[OutboundResponse | OutboundError | FormerTransport, tuple[LeftOut, ...]]:
         """Ask an MCP server for its tools, anew. The answer as HTTP would give it, and what the list lacks."""
         is_json = Headers({"content-type": "application/json"})
         try:
             with counted_as(Purpose.CHECK):  # the list is kept for tool calls; asking for it here is looking around
                 listing = await self._servers.refresh(ConnectedServer(probe.connection_id, probe.url, credential))
+        except FormerTransport as error:
+            return error, ()
         except Refused as error:
             return error.response, ()
         except RpcError as error:
@@ -283,13 +287,11 @@ def shown(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
 
 
-def _failed(error: OutboundError) -> Verdict:
-    return Verdict(Code(error.code), error.sentence)
-
-
-def _evidence(probe: Probe, answer: OutboundResponse | OutboundError, verdict: Verdict) -> DiagnosisEvidence:
+def _evidence(
+    probe: Probe, answer: OutboundResponse | OutboundError | FormerTransport, verdict: Verdict
+) -> DiagnosisEvidence:
     asked = "tools/list" if probe.method == "MCP" else probe.method
-    told = verdict.sentence if isinstance(answer, OutboundError) else f"answered {answer.status}. {verdict.sentence}"
+    told = f"answered {answer.status}. {verdict.sentence}" if isinstance(answer, OutboundResponse) else verdict.sentence
     result = "passed" if verdict.code is Code.OK else "failed"
     return DiagnosisEvidence(check="probe", result=result, detail=f"{asked} {shown(probe.url)}: {told}")
 

@@ -8,6 +8,7 @@ from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.next_step import is_registrable
 from drio_mcp.connections.record.schemas import Status
 from drio_mcp.connections.record.status import error_of, is_proven
+from drio_mcp.connections.upstream.stored_tokens import ACCESS_TOKEN
 
 CLIENT_FAULTS = frozenset(
     {
@@ -69,7 +70,7 @@ def needs_person(connection: Connection) -> bool:
     if is_proven(connection) or status == Status.DISABLED or connection.config["type"] == ConfigType.NONE:
         return False
     if asks_consent(connection):
-        return True
+        return not (error_of(connection) is Code.UNSUPPORTED_AUTH and ACCESS_TOKEN in connection.secrets)
     return status != Status.PENDING and bool(fields_to_enter(connection)) and not is_discovery_failed(connection)
 
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from drio_mcp.connections.upstream.mcp.former_transport import refused
 from drio_mcp.connections.upstream.mcp.wire import (
     CLIENT,
     HANDSHAKE,
@@ -27,7 +28,14 @@ PASSING = frozenset({401, 402, 403, 407, 429})
 
 
 async def greet(wire: Wire, server: McpPeer, seconds: float = SECONDS) -> McpPeer:
-    """The server as it is to be spoken to. Raises `RpcError`, `Refused` and `OutboundError`."""
+    """The server as it is to be spoken to. Raises `RpcError`, `Refused`, `FormerTransport` and `OutboundError`."""
+    try:
+        return await _greet(wire, server, seconds)
+    except Refused as error:
+        raise await refused(wire, server, error.response) from None
+
+
+async def _greet(wire: Wire, server: McpPeer, seconds: float) -> McpPeer:
     try:
         answer = await wire.request(server, RpcRequest("server/discover", {}), seconds)
     except RpcError:

@@ -12,6 +12,7 @@ from drio_mcp.connections.health.probes import UNKNOWN_PLACE, Subject
 from drio_mcp.connections.health.validation import Validation
 from drio_mcp.connections.health.verdicts import judge
 from drio_mcp.connections.upstream.credentials import ISSUED, Credential, Credentials, require_usable
+from drio_mcp.connections.upstream.mcp.former_transport import FormerTransport
 from drio_mcp.connections.upstream.mcp.servers import ConnectedServer, McpServers
 from drio_mcp.connections.upstream.mcp.text import CONTROLS, ESCAPED, clean, mapped
 from drio_mcp.connections.upstream.mcp.tools import Listing, UpstreamTool
@@ -118,6 +119,8 @@ class McpCalls:
     async def _or_fault(self, subject: Subject, answer: Awaitable[T]) -> T:
         try:
             return await answer
+        except FormerTransport as error:
+            raise Fault(error.code, error.sentence) from None
         except OutboundError as error:
             raise Fault(Code(error.code), error.sentence) from None
 
