@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -39,11 +40,39 @@ class Scope(StrEnum):
 DEFAULT_SCOPES = (Scope.OPENID, Scope.PROFILE, Scope.EMAIL)
 
 
+@lru_cache(maxsize=1 << len(Scope))
+def reach(scopes: frozenset[str]) -> frozenset[str]:
+    """The scopes with those that they include."""
+    if scopes.issuperset(DEFAULT_SCOPES) or Scope.CONNECTIONS_WRITE in scopes:
+        included = (Scope.CONNECTIONS_READ, Scope.CONNECTIONS_WRITE)
+        return scopes.union(included)
+    return scopes
+
+
+@lru_cache(maxsize=1 << len(Scope))
+def in_order(scopes: frozenset[str]) -> tuple[Scope, ...]:
+    """The scopes in this server's order."""
+    return tuple(scope for scope in Scope if scope in scopes)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What clients may learn about a person, as far as their scopes reach."""
+
+    email: str
+    name: str
+    image: str | None
+    subject: str | None
+    """The person's name at the OpenID provider through which they sign in, if any."""
+    is_email_verified: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """Who is calling: the person, and through which client with which scopes. Made of what was checked already."""
 
     user_id: str
+    profile: Profile
     grant_id: str
     client_id: str | None
     client_name: str
@@ -55,9 +84,4 @@ class Principal:
 
     def allows(self, scope: str) -> bool:
         """Whether the token carries `scope`, directly or by one that includes it."""
-        if scope in self.scopes:
-            return True
-        full = all(each in self.scopes for each in DEFAULT_SCOPES)
-        if scope == Scope.CONNECTIONS_READ:
-            return full or Scope.CONNECTIONS_WRITE in self.scopes
-        return full and scope == Scope.CONNECTIONS_WRITE
+        return scope in reach(self.scopes)

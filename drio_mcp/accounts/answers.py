@@ -1,12 +1,9 @@
 """The answers about people and apps, as REST sends them and tools give them in `structuredContent`."""
 
-from collections.abc import Iterable
-
 from pydantic import Field
 
 from drio_mcp.accounts.apps import App
-from drio_mcp.accounts.people import Person
-from drio_mcp.models import Model, Scope
+from drio_mcp.models import Model, Principal, Scope, in_order
 
 
 class User(Model):
@@ -19,15 +16,15 @@ class User(Model):
     scopes: list[str]
 
     @classmethod
-    def of(cls, person: Person, scopes: Iterable[str]) -> "User":
-        """`person` as the bearer of a token with `scopes`, which are put into this server's order."""
-        granted = set(scopes)
+    def of(cls, principal: Principal) -> "User":
+        """The person as the bearer of this token may see them."""
+        person, shows_profile = principal.profile, Scope.PROFILE in principal.scopes
         return cls(
-            workos_user_id=person.subject or person.id,
-            email=person.email if Scope.EMAIL in granted else None,
-            image=person.image if Scope.PROFILE in granted else None,
-            name=person.name if Scope.PROFILE in granted else None,
-            scopes=[scope for scope in Scope if scope in granted],
+            workos_user_id=person.subject or principal.user_id,
+            email=person.email if Scope.EMAIL in principal.scopes else None,
+            image=person.image if shows_profile else None,
+            name=person.name if shows_profile else None,
+            scopes=list(in_order(principal.scopes)),
         )
 
 

@@ -192,7 +192,7 @@ class Apps:
         """The app that is used as an MCP server under this id. Raises `NotFound`, for a disabled one too."""
         row = None
         if is_plain(public_mcp_id):
-            row = await self._db.look_up(lambda tx: tx.one(apps.FIND_PUBLIC, public_mcp_id=public_mcp_id))
+            row = await self._db.look_up(apps.FIND_PUBLIC, public_mcp_id=public_mcp_id)
         if row is None or not row.is_enabled:
             raise NotFound("App not found")
         return row

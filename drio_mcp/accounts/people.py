@@ -186,7 +186,7 @@ class People:
 
     async def get(self, user_id: str) -> Person | None:
         """The person with this id."""
-        row = await self._db.look_up(_find, user_id)
+        row = await self._db.look_up(users.FIND, id=user_id)
         return None if row is None else Person.of(row)
 
     async def list(self) -> list[Person]:

@@ -1,9 +1,9 @@
 """Who is calling: the bearer token of RFC 6750 section 2.1, from the Authorization header and nowhere else."""
 
 from drio_mcp.errors import Forbidden, Unauthorized
-from drio_mcp.models import Principal, Scope
+from drio_mcp.models import DEFAULT_SCOPES, Principal, reach
 
-FULL_ACCESS = "openid profile email"
+FULL_ACCESS = " ".join(DEFAULT_SCOPES)
 """What a call needs that no narrower scope covers."""
 
 
@@ -23,10 +23,10 @@ def bearer_token(headers: list[tuple[bytes, bytes]]) -> str | None:
 
 def require_scope(principal: Principal, scope: str) -> None:
     """Raises `Forbidden` unless the token carries every scope named in the space-separated `scope`."""
-    if not all(principal.allows(each) for each in scope.split()):
+    if not reach(principal.scopes).issuperset(scope.split()):
         raise Forbidden(scope)
 
 
 def may_do_all(principal: Principal) -> bool:
     """Whether no tool is closed to this token, so that nobody needs to look which one it calls."""
-    return principal.allows(Scope.CONNECTIONS_WRITE) and principal.scopes.issuperset(FULL_ACCESS.split())
+    return principal.scopes.issuperset(DEFAULT_SCOPES)

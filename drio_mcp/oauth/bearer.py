@@ -3,24 +3,25 @@
 from drio_mcp.clock import HOUR, Clock
 from drio_mcp.config import Settings
 from drio_mcp.errors import Unauthorized
-from drio_mcp.models import Principal
+from drio_mcp.models import Principal, Profile
 from drio_mcp.oauth import scopes as scope_list
 from drio_mcp.oauth.client_metadata import MAX_NAME
 from drio_mcp.oauth.client_names import harmless_name
-from drio_mcp.oauth.tokens import Kind, Token, Tokens
+from drio_mcp.oauth.tokens import Claims, GenuineTokens, Kind, Token, Tokens
 from drio_mcp.store import Database
 from drio_mcp.store import grants as table
 from drio_mcp.store.grants import BearerRow
 
 
 class Bearer:
-    """Judges access tokens: one read by primary key and one HMAC each."""
+    """Judges access tokens: one read by primary key each, and one HMAC the first time."""
 
     def __init__(self, db: Database, clock: Clock, settings: Settings, tokens: Tokens) -> None:
         self._db = db
         self._clock = clock
         self._resource = settings.resource
         self._tokens = tokens
+        self._genuine = GenuineTokens()
 
     async def authenticate(
         self, token: str | None, resource: str | None = None, address: str | None = None
@@ -31,36 +32,49 @@ class Bearer:
         """
         if token is None:
             raise Unauthorized(token_sent=False)
-        read = self._tokens.read(token, Kind.ACCESS)
-        if read is None:
-            raise Unauthorized(token_sent=True)
+        claims, grant = await self._read(token)
         now = self._clock.now()
-        grant = await self._db.look_up(table.find_bearer, read.grant_id)
-        if grant is None or not self._is_good(read, grant, now, resource or self._resource):
+        if not self._is_good(claims, grant, now, resource or self._resource):
             raise Unauthorized(token_sent=True)
-        is_noted = grant.used_generation >= read.generation and grant.used_at is not None and now - grant.used_at < HOUR
+        is_noted = (
+            grant.used_generation >= claims.generation and grant.used_at is not None and now - grant.used_at < HOUR
+        )
         # A first use and a repeated refresh may meet: whichever is decided first holds, and the other is refused.
-        if not is_noted and not await self._db.write(table.use, read.grant_id, read.generation, now):
+        if not is_noted and not await self._db.write(table.use, claims.grant_id, claims.generation, now):
             raise Unauthorized(token_sent=True)
         return Principal(
             user_id=grant.user_id,
-            grant_id=read.grant_id,
+            profile=Profile(grant.email, grant.name, grant.image, grant.subject, bool(grant.is_email_verified)),
+            grant_id=claims.grant_id,
             client_id=grant.client_id,
             client_name=_shown(grant.client_name),
-            scopes=scope_list.from_bits(read.scopes),
-            expires_at=read.expires_at,
+            scopes=scope_list.from_bits(claims.scopes),
+            expires_at=claims.expires_at,
             address=address,
         )
 
-    def _is_good(self, token: Token, grant: BearerRow, now: int, resource: str) -> bool:
-        """The checks of a resource server: genuine, not expired, not revoked, and for this audience (RFC 8707).
+    async def _read(self, token: str) -> tuple[Claims, BearerRow]:
+        """What the token says, and the grant that issued it. Raises `Unauthorized` where none did."""
+        claims = self._genuine.find(token) or self._tokens.read(token, Kind.ACCESS)
+        if claims is None:
+            raise Unauthorized(token_sent=True)
+        grant = await self._db.look_up(table.FIND_BEARER, id=claims.grant_id)
+        if grant is None:
+            raise Unauthorized(token_sent=True)
+        if isinstance(claims, Token):
+            if not self._tokens.is_genuine(claims, grant.secret):
+                raise Unauthorized(token_sent=True)
+            self._genuine.remember(token, claims)
+        return claims, grant
+
+    def _is_good(self, token: Claims, grant: BearerRow, now: int, resource: str) -> bool:
+        """The checks of a resource server: not expired, not revoked, and for this audience (RFC 8707).
 
         An older generation is good until it expires: rotation replaces refresh tokens. A newer one than the row's is
         from before a backup was restored.
         """
         return (
-            self._tokens.is_genuine(token, grant.secret)
-            and token.expires_at > now
+            token.expires_at > now
             and grant.state != "revoked"
             and not grant.is_void(token.generation)
             and not grant.is_disabled

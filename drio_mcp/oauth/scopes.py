@@ -1,6 +1,7 @@
 """Scopes as clients send them (RFC 6749 section 3.3) and as grants and tokens keep them."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from drio_mcp.errors import OAuthError
 from drio_mcp.models import DEFAULT_SCOPES, Scope
@@ -57,6 +58,7 @@ def to_bits(scopes: Iterable[Scope]) -> int:
     return sum(BITS[scope] for scope in set(scopes))
 
 
+@lru_cache(maxsize=1 << len(Scope))
 def from_bits(bits: int) -> frozenset[Scope]:
     """The scopes behind `to_bits`."""
     return frozenset(scope for scope, bit in BITS.items() if bits & bit)

@@ -10,7 +10,7 @@ import hmac
 from dataclasses import dataclass
 from enum import Enum
 
-from drio_mcp.opaque import b64url, from_b64url
+from drio_mcp.opaque import b64url, from_b64url, hash_of
 from drio_mcp.vault import Keyring, UnknownKey
 
 FORMAT = 1
@@ -30,19 +30,53 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
-    """A code or token as read, good only once `Tokens.is_genuine` has said so."""
+class Claims:
+    """What a code or token says."""
 
-    kind: Kind
     grant_id: str
     generation: int
     expires_at: int
     """Milliseconds."""
     scopes: int
     """As `scopes.to_bits`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token(Claims):
+    """A code or token as read, good only once `Tokens.is_genuine` has said so."""
+
+    kind: Kind
     key_id: str
     signed: bytes
     mac: bytes
+
+
+class GenuineTokens:
+    """The tokens that were found genuine lately, so that each is read and authenticated once.
+
+    That a grant issued a token stays true, because a grant never gets another secret. Everything else (whether the
+    token has expired, and whether its grant or its person still stands) is to be asked each time. Kept are the hashes
+    of tokens and what they say, which open nothing.
+    """
+
+    def __init__(self, most: int = 2048) -> None:
+        """For at most so many, about 400 bytes each; the oldest make room."""
+        self._most = most
+        self._claims: dict[bytes, Claims] = {}
+
+    def __len__(self) -> int:
+        return len(self._claims)
+
+    def find(self, text: str) -> Claims | None:
+        """What the token says, if it is known to be genuine."""
+        return self._claims.get(hash_of(text))
+
+    def remember(self, text: str, token: Claims) -> None:
+        """Say that `Tokens.is_genuine` has accepted the token."""
+        claims = Claims(token.grant_id, token.generation, token.expires_at, token.scopes)
+        self._claims[hash_of(text)] = claims
+        if len(self._claims) > self._most:
+            del self._claims[next(iter(self._claims))]
 
 
 class Tokens:

@@ -8,15 +8,14 @@ CLAIMS = ("sub", "name", "picture", "email", "email_verified")
 """Advertised as part of `claims_supported`."""
 
 
-def userinfo(
-    principal: Principal, *, name: str, image: str | None, email: str, is_email_verified: bool
-) -> dict[str, Any]:
+def userinfo(principal: Principal) -> dict[str, Any]:
     """What `principal` may know about the person behind it; the caller has checked the scope `openid`."""
+    person = principal.profile
     claims: dict[str, Any] = {"sub": principal.user_id}
     if Scope.PROFILE in principal.scopes:
-        claims["name"] = name
-        if image is not None:
-            claims["picture"] = image
+        claims["name"] = person.name
+        if person.image is not None:
+            claims["picture"] = person.image
     if Scope.EMAIL in principal.scopes:
-        claims |= {"email": email, "email_verified": is_email_verified}
+        claims |= {"email": person.email, "email_verified": person.is_email_verified}
     return claims

@@ -166,14 +166,12 @@ class Database(ABC):
     async def read(self, question: Callable[Concatenate[Transaction, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `question` on one consistent snapshot that holds everything acknowledged before."""
 
-    async def look_up(
-        self, question: Callable[Concatenate[Transaction, P], T], /, *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """`read` for a question about one row that it names by a key, and nothing longer.
+    async def look_up(self, query: Query[T], /, **parameters: Value) -> T | None:
+        """The one row that the parameters name by a key, or None; nothing that takes longer is asked this way.
 
-        A database that is a file answers it where it is asked: handing it to a thread costs ten times the answer.
+        A database that is a file answers where it is asked: handing it to a thread costs ten times the answer.
         """
-        return await self.read(question, *args, **kwargs)
+        return await self.read(lambda tx: tx.one(query, **parameters))
 
     def watched(self, decision: Callable[[Transaction], T]) -> Callable[[Transaction], T]:
         """The decision, followed by the watcher to its end."""

@@ -51,7 +51,7 @@ class GrantRow:
 
 @dataclass(frozen=True, slots=True)
 class BearerRow:
-    """What it takes to judge an access token."""
+    """What it takes to judge an access token, and what is told about its person."""
 
     user_id: str
     client_id: str | None
@@ -64,6 +64,11 @@ class BearerRow:
     void_above: int
     void_below: int
     is_disabled: int
+    email: str
+    name: str
+    image: str | None
+    subject: str | None
+    is_email_verified: int
 
     def is_void(self, generation: int) -> bool:
         """Whether what was issued with this generation was taken back by a later repeat."""
@@ -127,7 +132,7 @@ COLUMNS = (
 FIND = Query(f"SELECT {COLUMNS} FROM grants g JOIN users u ON u.id = g.user_id WHERE g.id = :id", GrantRow)  # noqa: S608
 FIND_BEARER = Query(
     """SELECT g.user_id, g.client_id, g.client_name, g.state, g.secret, g.used_generation, g.used_at, g.resource,
-              g.void_above, g.void_below, u.is_disabled
+              g.void_above, g.void_below, u.is_disabled, u.email, u.name, u.image, u.subject, u.is_email_verified
        FROM grants g JOIN users u ON u.id = g.user_id WHERE g.id = :id""",
     BearerRow,
 )
@@ -206,10 +211,6 @@ DELETE_ENDED = sweep_of("grants", "id", "expires_at <= :ended_before")
 
 def find(tx: Transaction, grant_id: str) -> GrantRow | None:
     return tx.one(FIND, id=grant_id)
-
-
-def find_bearer(tx: Transaction, grant_id: str) -> BearerRow | None:
-    return tx.one(FIND_BEARER, id=grant_id)
 
 
 def rotate(tx: Transaction, grant: GrantRow, next_generation: int, now: int, expires_at: int) -> bool:

@@ -20,10 +20,10 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import aiosqlite
 
 from drio_mcp.clock import Clock
-from drio_mcp.errors import StartupError, Unavailable
+from drio_mcp.errors import StartupError
 from drio_mcp.metrics import COMMIT_BATCH
 from drio_mcp.store import migrate
-from drio_mcp.store.database import Database, StoreFailure, Transaction
+from drio_mcp.store.database import Database, Query, StoreFailure, Transaction, Value
 from drio_mcp.store.lanes import Decision, Lane, Outcome
 from drio_mcp.store.sqlite_transaction import commit_together, read_together, unavailable
 
@@ -212,19 +212,14 @@ class SqliteDatabase(Database):
         self._next_reader = (self._next_reader + 1) % len(self._readers)
         return await self._readers[self._next_reader].submit(lambda tx: question(tx, *args, **kwargs))
 
-    async def look_up(
-        self, question: Callable[Concatenate[Transaction, P], T], /, *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    async def look_up(self, query: Query[T], /, **parameters: Value) -> T | None:
         if self._at_hand is None:
             raise RuntimeError("the database is not open")
         try:
-            [(result, failure)] = read_together(self._at_hand, [lambda tx: question(tx, *args, **kwargs)])
-            if failure is not None:
-                raise failure
-        except (sqlite3.OperationalError, Unavailable):  # somebody holds the file: a reader can wait for it
-            return await self.read(question, *args, **kwargs)
-        found: T = result
-        return found
+            row = self._at_hand.execute(query.sql, parameters).fetchone()  # one statement is a snapshot of its own
+        except sqlite3.Error:  # somebody holds the file: a reader can wait for it, and has words for what else is wrong
+            return await super().look_up(query, **parameters)
+        return None if row is None else query.row(*row)
 
     async def _connect(self, *, read_only: bool = False) -> WholeDecisions:
         connection = WholeDecisions(lambda: self._open_file(read_only), iter_chunk_size=64)

@@ -1,7 +1,6 @@
 """The tool about the person who is signed in."""
 
 from drio_mcp.accounts.answers import User, UserAnswer
-from drio_mcp.errors import Unauthorized
 from drio_mcp.models import Model
 from drio_mcp.tools.tool import Answer, Call
 
@@ -11,10 +10,7 @@ class GetMe(Model):
 
 
 async def get_me(call: Call, arguments: GetMe) -> Answer:
-    person = await call.services.people.get(call.user_id)
-    if person is None:
-        raise Unauthorized(token_sent=True)
-    user = User.of(person, call.principal.scopes)
+    user = User.of(call.principal)
     named = [user.name, f"<{user.email}>" if user.email else None]
     who = " ".join(each for each in named if each) or user.workos_user_id
     return Answer(UserAnswer(user=user), f"Signed in as {who}; scopes: {' '.join(user.scopes)}.")

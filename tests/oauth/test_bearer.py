@@ -4,6 +4,8 @@ import pytest
 
 from drio_mcp.clock import HOUR
 from drio_mcp.errors import Unauthorized
+from drio_mcp.models import Profile
+from drio_mcp.opaque import from_b64url
 from drio_mcp.store.database import Statement
 
 from .conftest import AuthServer, MakeServer
@@ -14,6 +16,7 @@ async def test_a_principal_names_person_client_and_scopes(server: AuthServer) ->
     answer = await server.redeem(client_id, await server.approve(client_id, scope="openid connections:read"))
     principal = await server.services.bearer.authenticate(answer["access_token"])
     assert (principal.user_id, principal.client_id, principal.client_name) == (server.user_id, client_id, "Editor")
+    assert principal.profile == Profile("ada@example.com", "Ada", None, None, is_email_verified=False)
     assert principal.scopes == {"openid", "connections:read"}
     assert principal.expires_at == server.clock.now() + HOUR
 
@@ -58,6 +61,36 @@ async def test_another_process_sees_a_revocation_at_once(make_server: MakeServer
         [grant] = await local.services.grants.for_user(local.user_id)
         await local.services.grants.revoke(local.user_id, grant.id)
         assert not await other.works(answer["access_token"])
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "UPDATE grants SET state = 'revoked'",
+        "UPDATE grants SET void_above = 0, void_below = 2",
+        "UPDATE grants SET resource = 'https://elsewhere.example/mcp'",
+        "UPDATE users SET is_disabled = 1",
+        "DELETE FROM grants",
+    ],
+)
+async def test_a_token_that_was_found_genuine_is_judged_by_its_row_each_time(local: AuthServer, end: str) -> None:
+    _, answer = await local.connect()
+    for _ in range(3):
+        assert await local.works(answer["access_token"])
+    await local.services.db.write(lambda tx: tx.run(Statement(end)))
+    assert not await local.works(answer["access_token"])
+
+
+async def test_a_token_that_was_found_genuine_makes_no_other_so(local: AuthServer) -> None:
+    """Nothing but the very same text is known again: not the same claims with another MAC."""
+    _, answer = await local.connect()
+    token = answer["access_token"]
+    assert await local.works(token)
+    for position in range(8, len(token)):
+        changed = "A" if token[position] != "A" else "B"
+        forged = token[:position] + changed + token[position + 1 :]
+        if from_b64url(forged[8:]) != from_b64url(token[8:]):  # the last letter has bits to spare
+            assert not await local.works(forged), position
 
 
 async def test_last_use_is_known_to_the_hour(server: AuthServer) -> None:

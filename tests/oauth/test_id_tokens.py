@@ -9,7 +9,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 
 from drio_mcp.clock import HOUR
-from drio_mcp.models import Principal
+from drio_mcp.models import Principal, Profile
 from drio_mcp.oauth.userinfo import userinfo
 
 from .conftest import AuthServer
@@ -68,11 +68,7 @@ async def test_without_openid_there_is_none_and_a_refresh_gives_none(local: Auth
 )
 def test_userinfo_says_what_the_scopes_reach(scopes: set[str], names: set[str]) -> None:
     """Section 5.4."""
-    principal = Principal(
-        user_id="user_1", grant_id="g", client_id="c", client_name="C", scopes=frozenset(scopes), expires_at=0
-    )
-    claims = userinfo(
-        principal, name="Ada", image="https://i.example/a.png", email="ada@example.com", is_email_verified=False
-    )
+    profile = Profile("ada@example.com", "Ada", "https://i.example/a.png", None, is_email_verified=False)
+    claims = userinfo(Principal("user_1", profile, "g", "c", "C", frozenset(scopes), expires_at=0))
     assert set(claims) == names
     assert claims["sub"] == "user_1"

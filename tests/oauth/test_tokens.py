@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drio_mcp.oauth.tokens import Kind, Tokens
+from drio_mcp.oauth.tokens import GenuineTokens, Kind, Token, Tokens
 from drio_mcp.opaque import SystemRandomness, b64url, from_b64url
 from drio_mcp.vault import Keyring
 from drio_mcp.vault.keyring import Ring
@@ -87,3 +87,20 @@ def test_random_bytes_are_not_genuine() -> None:
     read = OURS.read("drio_at_" + b64url(b"\x01" + SystemRandomness().bytes(28) + b"k-0" + bytes(32)), Kind.ACCESS)
     assert read is not None
     assert not OURS.is_genuine(read, SECRET)
+
+
+def test_of_genuine_tokens_a_bounded_number_is_remembered_and_none_of_them_itself() -> None:
+    genuine = GenuineTokens(most=3)
+    texts = [OURS.make(Kind.ACCESS, GRANT, SECRET, generation=number, expires_at=9, scopes=5) for number in range(5)]
+    for text in texts:
+        assert genuine.find(text) is None
+        read = OURS.read(text, Kind.ACCESS)
+        assert read is not None
+        genuine.remember(text, read)
+    assert len(genuine) == 3
+    assert [genuine.find(text) is not None for text in texts] == [False, False, True, True, True]
+    known = genuine.find(texts[4])
+    assert known is not None
+    assert not isinstance(known, Token)
+    assert (known.grant_id, known.generation, known.expires_at, known.scopes) == (GRANT, 4, 9, 5)
+    assert not any(text in repr(vars(genuine)) for text in texts)

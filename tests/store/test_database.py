@@ -65,19 +65,14 @@ async def notes(any_database: Database) -> Database:
 async def test_a_row_looked_up_is_as_the_last_answered_write_left_it(notes: Database) -> None:
     for number in range(20):
         await notes.write(add, number, flag=number)
-        assert await notes.look_up(lambda tx, id: tx.one(FLAG, id=id), number) == Number(number)
-    assert await notes.look_up(lambda tx: tx.one(FLAG, id=99)) is None
+        assert await notes.look_up(FLAG, id=number) == Number(number)
+    assert await notes.look_up(FLAG, id=99) is None
 
 
-async def test_what_a_look_up_raises_is_raised(notes: Database) -> None:
-    def refuse(tx: Transaction) -> None:
-        raise LookupError("nobody")
-
-    with pytest.raises(LookupError, match="nobody"):
-        await notes.look_up(refuse)
+async def test_what_is_wrong_with_a_look_up_is_told_as_it_is_of_a_read(notes: Database) -> None:
     with pytest.raises(StoreFailure):
-        await notes.look_up(lambda tx: tx.one(Query("SELECT flag FROM nowhere", Number)))
-    assert await notes.look_up(count) == 0
+        await notes.look_up(Query("SELECT flag FROM nowhere", Number))
+    assert await notes.look_up(COUNT) == Counted(0)
 
 
 async def test_every_type_comes_back_as_it_went_in(notes: Database) -> None:

@@ -3,17 +3,16 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from drio_mcp.errors import Unavailable
 from drio_mcp.store import Query, Statement, Transaction, UniqueViolation
 from drio_mcp.store import sqlite as sqlite_module
-from drio_mcp.store.lanes import Decision, Outcome
 from drio_mcp.store.sqlite import SqliteDatabase
-from drio_mcp.store.sqlite_transaction import read_together
 
 from ..conftest import FakeClock
 
@@ -158,32 +157,44 @@ async def test_the_end_of_the_event_loop_does_not_hang(file: Path, clock: FakeCl
 
 
 async def test_a_row_is_looked_up_in_the_thread_that_asks(notes: SqliteDatabase) -> None:
+    asking = Query("SELECT 1", lambda number: threading.get_ident())
     here = threading.get_ident()
-    assert await notes.look_up(lambda tx: threading.get_ident()) == here
-    assert await notes.read(lambda tx: threading.get_ident()) != here
+    assert await notes.look_up(asking) == here
+    assert await notes.read(lambda tx: tx.one(asking)) != here
 
 
 async def test_a_file_that_is_held_is_waited_for_elsewhere(
     notes: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The event loop does not wait: where the connection at hand is refused, a reader's thread answers."""
-    asked: list[int] = []
-    here = threading.get_ident()
 
-    def held(connection: sqlite3.Connection, questions: Sequence[Decision]) -> list[Outcome]:
-        asked.append(threading.get_ident())
-        if asked[-1] == here:
+    class Held:
+        def execute(self, sql: str, parameters: dict[str, Any]) -> sqlite3.Cursor:
             raise sqlite3.OperationalError("database is locked")
-        return read_together(connection, questions)
 
     await notes.write(add, 1)
-    monkeypatch.setattr(sqlite_module, "read_together", held)
-    assert await notes.look_up(count) == 1
-    assert len(asked) == 2
-    assert asked[0] == here != asked[1]
+    at_hand = notes._at_hand
+    monkeypatch.setattr(notes, "_at_hand", Held())
+    asking = Query("SELECT COUNT(*) FROM notes", lambda count: (count, threading.get_ident()))
+    found = await notes.look_up(asking)
+    monkeypatch.setattr(notes, "_at_hand", at_hand)
+    assert found is not None
+    assert found[0] == 1
+    assert found[1] != threading.get_ident()
+
+
+async def test_a_look_up_leaves_no_snapshot_behind(notes: SqliteDatabase) -> None:
+    """Else the log could not be begun anew, and the next answer would be an old one."""
+    assert notes._at_hand is not None
+    await notes.write(add, 1)
+    assert await notes.look_up(Query("SELECT id FROM notes", int)) == 1
+    assert not notes._at_hand.in_transaction
+    await notes.write(lambda tx: tx.run(Statement("UPDATE notes SET id = 2")))
+    assert await notes.look_up(Query("SELECT id FROM notes", int)) == 2
 
 
 async def test_nothing_is_written_by_looking_up(notes: SqliteDatabase) -> None:
+    await notes.write(add, 1)
     with pytest.raises(Unavailable):
-        await notes.look_up(add, 1)
-    assert await notes.read(count) == 0
+        await notes.look_up(Query("UPDATE notes SET body = 'changed' RETURNING body", str))
+    assert await notes.read(lambda tx: tx.one(Query("SELECT body FROM notes", str))) == ""
