@@ -109,6 +109,7 @@ def create_server(port: int) -> MCPServer:
     origin = f"http://127.0.0.1:{port}"
     server = MCPServer(
         name="baseline",
+        log_level="WARNING",  # no line per request, which ours writes
         auth_server_provider=InMemoryProvider(),
         auth=AuthSettings(
             issuer_url=AnyHttpUrl(origin),
@@ -132,7 +133,7 @@ def create_server(port: int) -> MCPServer:
 @click.command()
 @click.option("--port", type=int, required=True)
 def main(port: int) -> None:
-    """Serve as the SDK does: uvicorn with its defaults, which log a line per request."""
+    """Serve as the SDK does: uvicorn with its defaults."""
     create_server(port).run("streamable-http", host="127.0.0.1", port=port)
 
 

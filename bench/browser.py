@@ -72,7 +72,7 @@ class Browser:
         if form.action is None:
             raise LoadError(f"no form on the page {urlsplit(path).path}")
         if "password" in form.fields:
-            form.fields |= {"email": EMAIL, "password": PASSWORD}
+            form.fields |= {"login" if "login" in form.fields else "email": EMAIL, "password": PASSWORD}
         else:
             form.fields["decision"] = "allow"
         headers = [("Origin", f"http://{self._requests.host}"), *self.headers]

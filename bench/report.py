@@ -1,11 +1,9 @@
-"""Figures: one line per workload, our server against the baseline, as medians over the rounds."""
+"""What two servers did with the same work, as figures: medians over the rounds, ours against the other."""
 
 from dataclasses import dataclass, field
 from statistics import median
 
-from rich import box
-from rich.table import Table
-
+from bench.figures import Figure
 from bench.load import Measured
 
 COLD_START_GOAL_SECONDS = 0.6
@@ -40,14 +38,25 @@ class Comparison:
     ours: list[Sample] = field(default_factory=list)
     theirs: list[Sample] = field(default_factory=list)
 
-    def ratio(self, figure: str) -> float:
+    def ratio(self, of: str) -> float:
         """The median over the rounds of ours divided by theirs."""
         pairs = zip(self.ours, self.theirs, strict=True)
-        ratios: list[float] = [getattr(our, figure) / (getattr(their, figure) or 1) for our, their in pairs]
+        ratios: list[float] = [getattr(our, of) / (getattr(their, of) or 1) for our, their in pairs]
         return median(ratios)
 
-    def is_reached(self) -> bool:
-        return self.goal is None or self.ratio("per_second") >= self.goal
+    def figure(self) -> Figure:
+        """Ours / theirs in requests per second beside the goal, and the figures of both."""
+        latency = f"p50 {self._both('p50', 2)} ms, p99 {self._both('p99', 2)} ms"
+        detail = f"{self._both('per_second', 0)} /s, {latency}, CPU {self._both('cpu', 0)} µs: {self.ratio('cpu'):.2f}"
+        return Figure(self.name, self.ratio("per_second"), "times", self.goal, detail=detail)
+
+    def late_figure(self, goal: float) -> Figure:
+        """Ours / theirs of the 99th percentiles."""
+        return Figure(f"{self.name}, p99", self.ratio("p99"), "times", goal, True, f"{self._both('p99', 2)} ms")
+
+    def _both(self, of: str, digits: int) -> str:
+        ours, theirs = (median(getattr(sample, of) for sample in side) for side in (self.ours, self.theirs))
+        return f"{ours:,.{digits}f} / {theirs:,.{digits}f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,47 +68,14 @@ class Footprint:
     memory_after: float
 
 
-def workload_table(comparisons: list[Comparison]) -> Table:
-    """Ours / theirs for each figure, and the ratio that the goal is about."""
-    table = Table(box=box.MARKDOWN)
-    for heading in ("workload", "requests/s", "ratio", "goal", "p50 ms", "p99 ms", "CPU µs/request", "CPU ratio"):
-        table.add_column(heading, justify="left" if heading == "workload" else "right")
-    for each in comparisons:
-        table.add_row(
-            each.name,
-            pair(each, "per_second", 0),
-            f"{each.ratio('per_second'):.2f}",
-            "" if each.goal is None else f"{each.goal:g} {'✓' if each.is_reached() else '✗'}",
-            pair(each, "p50", 2),
-            pair(each, "p99", 2),
-            pair(each, "cpu", 0),
-            f"{each.ratio('cpu'):.2f}",
-        )
-    return table
-
-
-def pair(comparison: Comparison, figure: str, digits: int) -> str:
-    """`ours / theirs`, medians."""
-    ours, theirs = (median(getattr(sample, figure) for sample in side) for side in (comparison.ours, comparison.theirs))
-    return f"{ours:,.{digits}f} / {theirs:,.{digits}f}"
-
-
-def footprint_table(ours: Footprint, theirs: Footprint) -> Table:
-    """Cold start and memory."""
-    table = Table(box=box.MARKDOWN)
-    for heading in ("footprint", "drio-mcp", "mcp SDK", "ratio", "goal"):
-        table.add_column(heading, justify="left" if heading == "footprint" else "right")
-    for label, figure, unit, goal in (
+def footprint_figures(ours: Footprint, theirs: dict[str, Footprint]) -> list[Figure]:
+    """Cold start and memory of ours beside the goals, and those of the others."""
+    found = []
+    for name, of, unit, goal in (
         ("cold start to the first answer", "cold_start", "s", COLD_START_GOAL_SECONDS),
         ("memory when idle", "idle_memory", "MB", IDLE_MEMORY_GOAL_MEGABYTES),
         ("memory after the load", "memory_after", "MB", None),
     ):
-        our, their = getattr(ours, figure), getattr(theirs, figure)
-        mark = "" if goal is None else f"< {goal:g} {unit} {'✓' if our < goal else '✗'}"
-        table.add_row(label, f"{our:.2f} {unit}", f"{their:.2f} {unit}", f"{our / their:.2f}", mark)
-    return table
-
-
-def is_light(footprint: Footprint) -> bool:
-    """Whether cold start and idle memory are below their goals."""
-    return footprint.cold_start < COLD_START_GOAL_SECONDS and footprint.idle_memory < IDLE_MEMORY_GOAL_MEGABYTES
+        others = ", ".join(f"{label} {getattr(each, of):.2f}" for label, each in theirs.items())
+        found.append(Figure(name, getattr(ours, of), unit, goal, goal is not None, others))
+    return found

@@ -1,4 +1,4 @@
-"""The two servers as processes of their own, and what the operating system says of them."""
+"""Servers as processes of their own, and what the operating system says of them."""
 
 import contextlib
 import os
@@ -32,28 +32,40 @@ class Server:
     cold_start: float
 
     def cpu_seconds(self) -> float:
-        """User and system time of all its threads so far (proc(5), fields 14 and 15)."""
-        stat = Path(f"/proc/{self.process.pid}/stat").read_text()
-        fields = stat.rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
+        """User and system time of all its threads so far, and of its workers' (proc(5), fields 14 and 15)."""
+        ticks = 0
+        for process in (self.process.pid, *self.workers()):
+            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / TICKS_PER_SECOND
 
     def memory_megabytes(self) -> float:
-        """Resident set size."""
+        """Resident set size of its first process."""
         resident_pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return resident_pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
+    def workers(self) -> list[int]:
+        """The processes that it started, by their ids."""
+        pid = self.process.pid
+        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
 
 @contextlib.contextmanager
-def product(folder: Path) -> Iterator[Server]:
-    """Our server with a new, empty data folder inside `folder`, and one account in it."""
-    port = free_port()
+def product(folder: Path, *, port: int | None = None, with_account: bool = True, **settings: str) -> Iterator[Server]:
+    """Our server with a new, empty data folder inside `folder`, and one account in it.
+
+    `settings` are those of the environment, without `DRIO_`.
+    """
+    port = port or free_port()
     environment = {
         "DRIO_PORT": str(port),
         "DRIO_DATA_DIR": str(folder / f"data-{port}"),
         "DRIO_REGISTRATION_LIMIT": "1000000000",
+        **{f"DRIO_{key}": value for key, value in settings.items()},
     }
     with running("drio-mcp", ["-m", "drio_mcp", "serve"], port, folder, environment) as server:
-        create_account(environment)
+        if with_account:
+            create_account(environment)
         yield server
 
 
@@ -73,9 +85,10 @@ def running(
     folder: Path,
     environment: Mapping[str, str],
     *,
+    program: str = sys.executable,
     any_answer: bool = False,
 ) -> Iterator[Server]:
-    """Start a Python process, wait for its first answer, and stop it at the end. Raises `LoadError` if none comes.
+    """Start a process of Python, wait for its first answer, and stop it at the end. Raises `LoadError` if none comes.
 
     With `any_answer` it need not be an authorization server.
     """
@@ -83,7 +96,7 @@ def running(
     began = time.perf_counter()
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, *arguments], env={**compiled(), **environment}, stdout=output, stderr=output
+            [program, *arguments], env={**compiled(), **environment}, stdout=output, stderr=output
         )
     try:
         if not wait_for_answer(process, port, began + START_TIMEOUT_SECONDS, any_answer=any_answer):

@@ -18,6 +18,7 @@ from statistics import quantiles
 import uvloop
 
 from bench.background import provider
+from bench.figures import Figure, table_of
 from bench.load import Connection, Requests
 from bench.servers import PASSWORD, free_port, running
 
@@ -87,8 +88,8 @@ def p99(values: list[float]) -> float:
     return quantiles(values, n=100)[98]
 
 
-async def measure(folder: Path, seconds: float) -> float:
-    """The ratio of the percentiles; both are printed."""
+async def measure(folder: Path, seconds: float) -> Figure:
+    """The ratio of the percentiles."""
     with provider(folder, 0.0) as place:
         port = free_port()
         environment = {
@@ -109,13 +110,17 @@ async def measure(folder: Path, seconds: float) -> float:
             for each in (*hanging, *connections):
                 each.cancel() if isinstance(each, asyncio.Future) else each.close()
             await asyncio.gather(*hanging, return_exceptions=True)
-    sys.stdout.write(
-        f"p99 of another account's proxied calls: quiet {quiet * 1000:.1f} ms, beside {HANGING} hanging calls "
-        f"{beside * 1000:.1f} ms: {beside / quiet:.2f} times (goal below {GOAL:g})\n"
+    return Figure(
+        f"p99 of another account's proxied calls beside {HANGING} that hang / quiet",
+        beside / quiet,
+        "times",
+        GOAL,
+        is_most=True,
+        detail=f"{beside * 1000:.1f} / {quiet * 1000:.1f} ms",
     )
-    return beside / quiet
 
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name:
-        sys.exit(0 if uvloop.run(measure(Path(name), 4.0)) < GOAL else 1)
+        figure = uvloop.run(measure(Path(name), 4.0))
+    sys.stdout.write(table_of([figure]) + "\n")

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -24,16 +24,22 @@ CLIENT_INFO = {"name": "bench", "version": "1"}
 
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """Where a server has its endpoints, and the name of a tool of it that takes no arguments."""
+    """Where a server has its endpoints, and the name of a tool of it that takes no arguments, if it has tools.
+
+    `scope` is what an authorization request asks for where the server has no default.
+    """
 
     register: str
     authorize: str
     token: str
-    tool: str
+    tool: str | None
+    scope: str | None = None
 
 
 PRODUCT = Routes("/api/v1/auth/register", "/api/v1/auth/authorize", "/api/v1/auth/token", "get_me")
-BASELINE = Routes("/register", "/authorize", "/token", "get_time")
+SDK = Routes("/register", "/authorize", "/token", "get_time")
+FASTMCP = replace(SDK, scope="user")
+OIDC_PROVIDER = Routes("/reg", "/auth", "/token", None, scope="openid")
 
 
 class Target:
@@ -99,6 +105,8 @@ class Target:
             "code_challenge_method": "S256",
             "state": "state",
         }
+        if self.routes.scope is not None:
+            parameters["scope"] = self.routes.scope
         return f"{self.routes.authorize}?{urlencode(parameters, quote_via=quote)}"
 
     async def codes(self, count: int) -> list[str]:
@@ -241,17 +249,28 @@ async def unauthorized_lanes(target: Target) -> list[Lane]:
     return [Repeat(target.modern_call(()), 401) for _ in target.connections]
 
 
+async def me_lanes(target: Target) -> list[Lane]:
+    """One token per connection, and the account it stands for: a read."""
+    tokens = await target.tokens(len(target.connections))
+    return [Repeat(target.requests.plain("GET", "/api/v1/me", bearer(each)), 200) for each in tokens]
+
+
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A named workload, and the ratio of requests per second to the baseline's that we want to reach."""
+    """A named workload, and the ratio of requests per second to the other server's that we want to reach."""
 
     name: str
     goal: float | None
     lanes: Callable[[Target], Awaitable[list[Lane]]]
+    needs_tools: bool = False
+
+    def fits(self, routes: Routes) -> bool:
+        """Whether a server has what it asks for."""
+        return routes.tool is not None or not self.needs_tools
 
 
 def workloads(codes: int) -> list[Workload]:
-    """All of them; `codes` is how many codes one run of the exchange uses up."""
+    """All of them, with the goals beside the SDK's server; `codes` is how many one run of the exchange uses up."""
 
     async def exchange(target: Target) -> list[Lane]:
         return await exchange_lanes(target, codes)
@@ -261,7 +280,7 @@ def workloads(codes: int) -> list[Workload]:
         Workload("register", 1.0, register_lanes),
         Workload("exchange", 0.85, exchange),
         Workload("refresh", 1.2, refresh_lanes),
-        Workload("tools/call", 4.5, tool_lanes),
-        Workload("tools/call (2025-11-25)", 7.0, legacy_tool_lanes),
-        Workload("401", 1.1, unauthorized_lanes),
+        Workload("tools/call", 4.5, tool_lanes, needs_tools=True),
+        Workload("tools/call (2025-11-25)", 7.0, legacy_tool_lanes, needs_tools=True),
+        Workload("401", 1.1, unauthorized_lanes, needs_tools=True),
     ]

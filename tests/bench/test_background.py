@@ -16,11 +16,11 @@ async def test_everything_that_is_due_is_worked_off(tmp_path: Path, what: str) -
 
 def test_a_rate_is_a_figure_beside_its_goal() -> None:
     [rate, computing] = Rate("checks", 0.0, 1_000, 1.0, 2.0).figures()
-    assert rate.line() == "| checks at a provider that takes 0 s, a process | 1,000 /s | ≥ 500 /s | reached |"
+    assert rate.line() == "| checks at a provider that takes 0 s, a process | 1,000 /s | ≥ 500 /s | reached |  |"
     assert (computing.value, computing.unit, computing.goal) == (2.0, "ms", None)
     [late, _] = Rate("refreshes", 1.0, 32, 1.0, 1.0).figures()
     assert late.line() == (
-        "| refreshes at a provider that takes 1 s, of slots / latency | 50.0 % | ≥ 90.0 % | **missed** |"
+        "| refreshes at a provider that takes 1 s, of slots / latency | 50 % | ≥ 90 % | **missed** |  |"
     )
 
 

@@ -11,7 +11,14 @@ import pytest
 
 from bench.browser import Form, code_in
 from bench.load import Answer, Connection, LoadError, Measured, Requests, run
-from bench.report import COLD_START_GOAL_SECONDS, IDLE_MEMORY_GOAL_MEGABYTES, Comparison, Footprint, Sample, is_light
+from bench.report import (
+    COLD_START_GOAL_SECONDS,
+    IDLE_MEMORY_GOAL_MEGABYTES,
+    Comparison,
+    Footprint,
+    Sample,
+    footprint_figures,
+)
 from bench.workloads import Repeat, Rotation, Routes, Target
 
 
@@ -96,15 +103,18 @@ def test_a_comparison_takes_the_median_of_the_rounds_ratios() -> None:
     ours = [Sample(per_second, 1, 1, 1) for per_second in (100, 300, 90)]
     theirs = [Sample(per_second, 1, 1, 1) for per_second in (100, 100, 100)]
     assert Comparison("refresh", 1.0, ours, theirs).ratio("per_second") == 1.0
-    assert Comparison("refresh", 1.0, ours, theirs).is_reached()
-    assert not Comparison("refresh", 1.1, ours, theirs).is_reached()
+    assert Comparison("refresh", 1.0, ours, theirs).figure().is_reached
+    assert not Comparison("refresh", 1.1, ours, theirs).figure().is_reached
 
 
 def test_a_server_is_light_only_within_both_goals() -> None:
     start, memory = COLD_START_GOAL_SECONDS, IDLE_MEMORY_GOAL_MEGABYTES
-    assert is_light(Footprint(cold_start=start - 0.1, idle_memory=memory - 1, memory_after=500))
-    assert not is_light(Footprint(cold_start=start + 0.1, idle_memory=memory - 1, memory_after=memory))
-    assert not is_light(Footprint(cold_start=start - 0.1, idle_memory=memory + 1, memory_after=memory))
+    other = {"other": Footprint(cold_start=1, idle_memory=1, memory_after=2)}
+    light = footprint_figures(Footprint(cold_start=start, idle_memory=memory, memory_after=500), other)
+    assert [each.is_reached for each in light] == [True, True, True]
+    assert [each.detail for each in light] == ["other 1.00", "other 1.00", "other 2.00"]
+    heavy = footprint_figures(Footprint(cold_start=start + 0.1, idle_memory=memory + 1, memory_after=500), other)
+    assert [each.is_reached for each in heavy] == [False, False, True]
 
 
 def test_the_browser_reads_the_posting_form_of_a_page() -> None:

@@ -23,5 +23,8 @@ def test_a_goal_is_reached_from_its_own_side() -> None:
     assert not Figure("slow", 299, "/s", 300).is_reached
     assert Figure("small", 3.0, "times", 3.0, is_most=True).is_reached
     assert not Figure("large", 3.1, "times", 3.0, is_most=True).is_reached
-    table = table_of([Figure("any", 12.34, "ms"), Figure("large", 1234.5, "ms", 50, is_most=True)])
-    assert table.splitlines()[2:] == ["| any | 12.3 ms |  |  |", "| large | 1,234 ms | ≤ 50.0 ms | **missed** |"]
+    table = table_of([Figure("any", 12.34, "ms"), Figure("large", 1234.5, "ms", 50, True, "of two")])
+    assert table.splitlines()[2:] == [
+        "| any | 12.3 ms |  |  |  |",
+        "| large | 1,234 ms | ≤ 50 ms | **missed** | of two |",
+    ]
