@@ -35,22 +35,27 @@ from drio_mcp.tracing import tracer
 
 
 def create_app(
-    settings: Settings, *, services: Services | None = None, metrics_listener: socket.socket | None = None
+    settings: Settings,
+    *,
+    services: Services | None = None,
+    running: contextlib.AbstractAsyncContextManager[object] | None = None,
+    metrics_listener: socket.socket | None = None,
 ) -> Starlette:
     """The application for `settings`; its numbers are shown on `metrics_listener` as well, where that is given.
 
-    Raises `StartupError` when the keys or the database URL cannot be used; the database itself is opened by the
-    lifespan.
+    The lifespan opens the database, and closes it. Who has opened it gives `running`, the context that closes it.
+    Raises `StartupError` when the keys or the database URL cannot be used.
     """
     configure_logging(settings.log)
     services = services or build_services(settings)
+    running = running or services.running()
     mcp, app_mcp = McpEndpoint(services), AppEndpoint(services)
     render = error_renderer(settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with (
-            services.running(),
+            running,
             services.loop_watch.running(),
             mcp.running(),
             app_mcp.running(),

@@ -12,7 +12,6 @@ import click
 from drio_mcp.cli.http.listening import listen
 
 if TYPE_CHECKING:
-    from drio_mcp.cli.http.server import Server
     from drio_mcp.config import Settings
 
 
@@ -31,23 +30,19 @@ def serve() -> None:
     """Start the server: MCP, REST, the authorization server and the pages, on one port."""
     from drio_mcp.config import LIKE_A_NAME, load_settings, unknown_variables
 
-    settings = load_settings()
-    for name in filter(LIKE_A_NAME.fullmatch, unknown_variables()):
-        click.echo(f"drio-mcp: {name} is no setting of drio-mcp and is left aside", err=True)
-    with ExitStack() as sockets:
-        listener = sockets.enter_context(
+    with ExitStack() as at_the_end:
+        gc.disable()  # until all is loaded: what is loaded stays, and to look through it again and again takes time
+        at_the_end.callback(gc.enable)
+        settings = load_settings()
+        for name in filter(LIKE_A_NAME.fullmatch, unknown_variables()):
+            click.echo(f"drio-mcp: {name} is no setting of drio-mcp and is left aside", err=True)
+        listener = at_the_end.enter_context(
             listen(settings.host, settings.port, host_setting="DRIO_HOST", port_setting="DRIO_PORT")
         )
-        metrics_listener = sockets.enter_context(_metrics_listener(settings))
+        metrics_listener = at_the_end.enter_context(_metrics_listener(settings))
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
-        link = _prepare(settings, listener)
-        if settings.workers > 1:
-            status = _serve_together(settings, listener, metrics_listener, link)
-        else:
-            server = _build(settings, metrics_listener)
-            _announce(settings, link)
-            _collect_seldom()
-            status = _serve(server, listener)
+        serve_it = _serve_together if settings.workers > 1 else _serve_alone
+        status = serve_it(settings, listener, metrics_listener)
     sys.exit(status)
 
 
@@ -59,43 +54,32 @@ def _metrics_listener(settings: "Settings") -> "AbstractContextManager[socket.so
     return listen(host.strip("[]"), int(port), host_setting="DRIO_METRICS", port_setting="DRIO_METRICS")
 
 
-def _prepare(settings: "Settings", listener: socket.socket) -> str | None:
-    """Prepare the database; the link that makes the first account, while there is none."""
-    from drio_mcp.cli.http.server import prepare
-    from drio_mcp.connections.catalog.entries import Catalog
+def _serve_alone(settings: "Settings", listener: socket.socket, metrics_listener: socket.socket | None) -> int:
+    from drio_mcp.cli.http.server import run
 
-    Catalog().check()
-    return asyncio.run(prepare(settings, listener))
+    def announce(link: str | None) -> None:
+        _announce(settings, link)
+        _collect_seldom()
 
-
-def _build(settings: "Settings", metrics_listener: socket.socket | None) -> "Server":
-    from drio_mcp.app import create_app
-    from drio_mcp.cli.http.server import Server
-
-    return Server(create_app(settings, metrics_listener=metrics_listener), is_worker=settings.workers > 1)
+    return run(settings, listener, metrics_listener, announce)
 
 
-def _serve(server: "Server", listener: socket.socket) -> int:
-    """Serve until a signal; the exit status."""
-    server.run(sockets=[listener])
-    return 0 if server.started else 1
-
-
-def _serve_together(
-    settings: "Settings", listener: socket.socket, metrics_listener: socket.socket | None, link: str | None
-) -> int:
+def _serve_together(settings: "Settings", listener: socket.socket, metrics_listener: socket.socket | None) -> int:
     """The same in several processes. What is loaded before they are forked they share; what stands for one process,
     above all its name in leases, is made in each."""
-    import drio_mcp.app
-    import drio_mcp.background  # noqa: F401
+    import drio_mcp.tools.app_server
+    import drio_mcp.tools.registry
+    import drio_mcp.tools.server  # noqa: F401
     from drio_mcp import metrics
+    from drio_mcp.cli.http.server import prepare, run
     from drio_mcp.cli.http.workers import Workers
 
+    link = asyncio.run(prepare(settings, listener))
     board = metrics.share(settings.workers)
 
     def work(number: int) -> int:
         board.take(number)
-        return _serve(_build(settings, metrics_listener), listener)
+        return run(settings, listener, metrics_listener, is_worker=True)
 
     _announce(settings, link)
     gc.collect()
@@ -106,6 +90,7 @@ def _serve_together(
 def _collect_seldom() -> None:
     """What is loaded stays, and what a request leaves behind is freed at once, as nearly all of it has no cycles."""
     gc.freeze()
+    gc.enable()
     gc.set_threshold(10_000)
 
 

@@ -4,12 +4,14 @@ The files are written in the dialect that both databases share. A file is never 
 is kept in `schema_migrations`, and a database that ran another text under the same number is refused.
 
 Each database calls `advance`, a transaction a time, until it answers False. Every step looks anew at what is applied,
-so several processes that start at once take turns instead of running a migration twice.
+so several processes that start at once take turns instead of running a migration twice. A new database, in which
+there is nothing to move, is made in one transaction: each waits for the disk.
 """
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 
 from drio_mcp.clock import Clock
@@ -65,7 +67,8 @@ class Migration:
         return [Statement(part.strip()) for part in "\n".join(lines).split(";") if part.strip()]
 
 
-def known_migrations() -> list[Migration]:
+@cache
+def known_migrations() -> tuple[Migration, ...]:
     """All migrations that this program carries, in order."""
     folder = files("drio_mcp.store") / "migrations"
     found = []
@@ -73,11 +76,13 @@ def known_migrations() -> list[Migration]:
         if file.name.endswith(".sql"):
             number, _, name = file.name.removesuffix(".sql").partition("_")
             found.append(Migration(int(number), name, file.read_text(encoding="utf-8")))
-    return sorted(found, key=lambda migration: migration.version)
+    return tuple(sorted(found, key=lambda migration: migration.version))
 
 
 def advance(tx: Transaction, migrations: Sequence[Migration], clock: Clock, admit: Admission = admit_all) -> bool:
     """Run the first migration that is still to run, in the caller's transaction; False when there was none.
+
+    In a new database all are run.
 
     Raises `StartupError` when the database is newer than this program, was made by another text or is not admitted.
     """
@@ -85,11 +90,10 @@ def advance(tx: Transaction, migrations: Sequence[Migration], clock: Clock, admi
     applied = {line.version: line.checksum for line in tx.all(LIST_APPLIED)}
     refuse_strangers(applied, migrations)
     admit(tx, applied)
-    for migration in migrations:
-        if migration.version not in applied:
-            _apply(tx, migration, clock)
-            return True
-    return False
+    missing = [migration for migration in migrations if migration.version not in applied]
+    for migration in missing[:1] if applied else missing:
+        _apply(tx, migration, clock)
+    return bool(missing)
 
 
 def refuse_strangers(applied: Mapping[int, str], migrations: Sequence[Migration]) -> None:

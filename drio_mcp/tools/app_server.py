@@ -22,7 +22,9 @@ from drio_mcp.connections.use.gateway.client import GatewayClient
 from drio_mcp.connections.use.gateway.gateway import ApiRefused
 from drio_mcp.connections.use.gateway.own_tools import CALL_API, CALL_TOOL, FIND_TOOLS, CallTool, FindTools
 from drio_mcp.errors import DrioError, NextStep, Unavailable, ValidationFailed
+from drio_mcp.middleware.bearer import require_scope
 from drio_mcp.middleware.errors import error_object, from_unexpected, note_cause
+from drio_mcp.models import Scope as WantedScope
 from drio_mcp.services import Services
 from drio_mcp.store.apps import AppRow
 from drio_mcp.tools import elicitation, transport
@@ -56,8 +58,9 @@ class AppServer:
         self._calls = CallsUnderWay()
 
     async def handle(self, scope: Scope, message: Any, receive: Receive, send: Send) -> None:
-        """Answer one POST whose sender has been checked; `message` is what its body says."""
+        """Answer one POST whose sender has been checked; `message` is what its body says. Raises `Forbidden`."""
         state = scope["state"]
+        require_scope(state["principal"], WantedScope.CONNECTIONS_USE)
         calls = self._calls.of(state["principal"].grant_id, state["app"].id)
         await transport.answer(self._server_of(state["app"]), message, scope, receive, send, calls)
 

@@ -1,8 +1,11 @@
-"""`/mcp` and below: the bearer gate, then the MCP SDK, which is not imported here: it is most of the cold start."""
+"""`/mcp` and below: the bearer gate, then the tools and the MCP SDK, which are loaded when the first client comes.
+
+They are as much computing as the rest of a start, and 20 MB. A client's first request is the one that is told to sign
+in; those that come with a token wait for the rest of the loading, in which everything else goes on.
+"""
 
 import asyncio
 import contextlib
-from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
 
@@ -10,27 +13,26 @@ from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
 from drio_mcp.errors import UnsupportedMediaType
-from drio_mcp.middleware.bearer import bearer_token, require_scope
+from drio_mcp.middleware.bearer import bearer_token
 from drio_mcp.middleware.context import admit
 from drio_mcp.middleware.hang_up import Listener, while_listened_to
 from drio_mcp.middleware.strict_json import NotStrict, loads, unhurried
 from drio_mcp.models import Principal
-from drio_mcp.models import Scope as WantedScope
 from drio_mcp.oauth.resources import app_resource
 from drio_mcp.services import Services
-from drio_mcp.tools.gate import OriginCheck, StepUp
-from drio_mcp.tools.registry import tools_for
+from drio_mcp.tools.gate import OriginCheck
 
 
 class SdkServer(Protocol):
     """What answers, once the SDK is loaded."""
 
-    async def handle(self, scope: Scope, message: Any, receive: Receive, send: Send) -> None: ...
+    async def handle(self, scope: Scope, message: Any, receive: Receive, send: Send) -> None:
+        """Raises `Forbidden` for a message that the token does not reach."""
 
     async def refuse(self, sentence: object, scope: Scope, send: Send) -> None: ...
 
 
-class Endpoint(ABC):
+class Endpoint:
     """An ASGI application that speaks MCP. Stateless: any process can answer any request."""
 
     def __init__(self, services: Services, load: Callable[[], SdkServer]) -> None:
@@ -41,15 +43,21 @@ class Endpoint(ABC):
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Serve MCP while the context is open. The SDK is loaded meanwhile: everything else answers already."""
-        self._server = asyncio.create_task(asyncio.to_thread(self._load), name="load the MCP SDK")
+        """Serve MCP while the context is open."""
         try:
             yield
         finally:
-            await asyncio.wait([self._server])
+            if self._server is not None:
+                await asyncio.wait([self._server])
+
+    def _loading(self) -> asyncio.Task[SdkServer]:
+        if self._server is None:
+            self._server = asyncio.create_task(asyncio.to_thread(self._load), name="load the MCP SDK")
+        return self._server
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request: from an origin that may, by a sender whose token is for this resource, in strict JSON."""
+        self._loading()
         # RFC 9110 section 5.5: blanks around a field's value are no part of it, but some parsers leave them there.
         headers = scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
         self._check_origin(headers)
@@ -64,20 +72,15 @@ class Endpoint(ABC):
         except NotStrict as error:
             await (await self._loaded()).refuse(error, scope, send)
             return
-        self._check_scope(principal, message)
         await (await self._loaded()).handle(scope, message, receive, send)
 
     async def _authenticate(self, scope: Scope, token: str | None) -> Principal:
         """Whose token it is. Raises `Unauthorized`."""
         return await self._services.bearer.authenticate(token, address=scope["state"]["address"])
 
-    @abstractmethod
-    def _check_scope(self, principal: Principal, message: Any) -> None:
-        """Raises `Forbidden` for a message that the token does not reach."""
-
     async def _loaded(self) -> SdkServer:
-        assert self._server is not None, "the application's lifespan has not been entered"
-        return self._server.result() if self._server.done() else await asyncio.shield(self._server)
+        loading = self._loading()
+        return loading.result() if loading.done() else await asyncio.shield(loading)
 
 
 class McpEndpoint(Endpoint):
@@ -86,21 +89,16 @@ class McpEndpoint(Endpoint):
     name = "mcp"
 
     def __init__(self, services: Services) -> None:
-        tools = tools_for(services.settings)
-
         def load() -> SdkServer:
+            from drio_mcp.tools.registry import tools_for
             from drio_mcp.tools.server import McpServer
 
-            return McpServer(services, tools)
+            return McpServer(services, tools_for(services.settings))
 
         super().__init__(services, load)
-        self._step_up = StepUp({tool.name: tool.scope for tool in tools.values()})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._answer(scope, receive, send)
-
-    def _check_scope(self, principal: Principal, message: Any) -> None:
-        self._step_up(principal, message)
 
 
 class AppEndpoint(Endpoint):
@@ -135,9 +133,6 @@ class AppEndpoint(Endpoint):
         if isinstance(principal, BaseException):
             raise principal
         return principal
-
-    def _check_scope(self, principal: Principal, message: Any) -> None:
-        require_scope(principal, WantedScope.CONNECTIONS_USE)
 
 
 def require_json(headers: list[tuple[bytes, bytes]]) -> None:

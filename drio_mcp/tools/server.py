@@ -21,6 +21,7 @@ from drio_mcp.tools import card, elicitation, transport
 from drio_mcp.tools.answering import AnswerInProgress, Reply
 from drio_mcp.tools.arguments import published, read_arguments
 from drio_mcp.tools.failure import failure
+from drio_mcp.tools.gate import StepUp
 from drio_mcp.tools.plain_call import PlainCall, read_plain_call
 from drio_mcp.tools.schema import output_schema
 from drio_mcp.tools.tool import Call, Tool
@@ -45,6 +46,7 @@ class McpServer:
     def __init__(self, services: Services, tools: Mapping[str, Tool]) -> None:
         self._services = services
         self._tools = tools
+        self._step_up = StepUp({tool.name: tool.scope for tool in tools.values()})
         self._challenges = Challenges(services.settings)
         shown = [describe(tool) for tool in tools.values()]
         self._list = {"resultType": "complete", "tools": shown}
@@ -67,7 +69,8 @@ class McpServer:
         self._stamp = self._server.server_info_stamp
 
     async def handle(self, scope: Scope, message: Any, receive: Receive, send: Send) -> None:
-        """Answer one POST whose sender has been checked; `message` is what its body says."""
+        """Answer one POST whose sender has been checked; `message` is what its body says. Raises `Forbidden`."""
+        self._step_up(scope["state"]["principal"], message)
         call = read_plain_call(message, scope["headers"], self._tools)
         if call is None:
             await transport.answer(self._server, message, scope, receive, send)

@@ -1,16 +1,20 @@
 """The HTTP server around the application, and what answers while there is no application yet."""
 
 import asyncio
+import contextlib
 import signal
 import socket
 import sys
+from collections.abc import AsyncIterator, Callable
 from types import FrameType
 
 import uvicorn
 from starlette.applications import Starlette
 
 from drio_mcp.api.plain_http import PlainAnswer, answering
+from drio_mcp.app import create_app
 from drio_mcp.cli.http.bounds import BoundedProtocol
+from drio_mcp.cli.setup_link import make_link
 from drio_mcp.config import Settings
 from drio_mcp.services import Services, build_services
 
@@ -52,24 +56,66 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
+Announce = Callable[[str | None], None]
+"""Told that the server is about to answer, and the link that makes the first account, while there is none."""
+
+
+def run(
+    settings: Settings,
+    listener: socket.socket,
+    metrics_listener: socket.socket | None,
+    announce: Announce = lambda link: None,
+    *,
+    is_worker: bool = False,
+) -> int:
+    """Serve until a signal; the exit status. Raises `StartupError`."""
+    services, opened = build_services(settings), contextlib.AsyncExitStack()
+    app = create_app(settings, services=services, running=opened, metrics_listener=metrics_listener)
+    server = Server(app, is_worker=is_worker)
+
+    async def serve() -> None:
+        async with opened:  # which the application takes over
+            async with told_meanwhile(listener):
+                await opened.enter_async_context(services.running())
+                link = await first_link(services)
+            announce(link)
+            await server.serve(sockets=[listener])
+
+    with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+        runner.run(serve())
+    return 0 if server.started else 1
+
+
 async def prepare(settings: Settings, listener: socket.socket) -> str | None:
-    """Migrate the database; the link that makes the first account, while there is none.
+    """Migrate the database and close it; the link that makes the first account, while there is none."""
+    services = build_services(settings)
+    async with told_meanwhile(listener), services.running():
+        return await first_link(services)
 
-    Until that is done, `/healthz` is 200 and everything else 503, so that nobody kills a process that migrates.
+
+async def first_link(services: Services) -> str | None:
+    """The link that makes the first account, while there is none."""
+    return None if await services.people.any() else await make_link(services)
+
+
+@contextlib.asynccontextmanager
+async def told_meanwhile(listener: socket.socket) -> AsyncIterator[None]:
+    """While the context lasts longer than usual, because of a migration, `/healthz` is 200 and everything else 503.
+
+    So nobody kills a process that migrates.
     """
-    work = asyncio.create_task(_first_link(build_services(settings)))
-    done, _ = await asyncio.wait([work], timeout=PATIENCE_SECONDS)
-    if not done:
+
+    async def tell() -> None:
+        await asyncio.sleep(PATIENCE_SECONDS)
         async with answering(listener, _not_ready):
-            await asyncio.wait([work])
-    return await work
+            await asyncio.get_running_loop().create_future()
 
-
-async def _first_link(services: Services) -> str | None:
-    from drio_mcp.cli.setup_link import make_link
-
-    async with services.running():
-        return None if await services.people.any() else await make_link(services)
+    telling = asyncio.create_task(tell())
+    try:
+        yield
+    finally:
+        telling.cancel()
+        await asyncio.wait([telling])
 
 
 async def _not_ready(path: str) -> PlainAnswer:

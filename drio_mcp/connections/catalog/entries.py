@@ -1,14 +1,15 @@
-"""What is known of each provider: data files of the package, checked against the schema before the server serves."""
+"""What is known of each provider: data files of the package, each entry read when it is first asked for.
+
+Tests hold every entry of the package to the schema, and its members to one another, so that no start has to.
+"""
 
 import json
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache, cached_property
 from importlib.resources import files
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
-from pydantic import Field, StrictStr, ValidationError, model_validator
+from pydantic import Field, StrictStr
 
 from drio_mcp.connections.catalog.schema import (
     AnyUrl,
@@ -35,8 +36,6 @@ from drio_mcp.connections.catalog.schema import (
     TokenLife,
     Variable,
 )
-from drio_mcp.connections.catalog.templates import ENGINE_VALUES, KEY_VALUES, SIGNED_VALUES, places
-from drio_mcp.errors import StartupError
 from drio_mcp.models import Model
 
 
@@ -105,78 +104,33 @@ class CatalogEntry(Model):
     mcp_server_url: AnyUrl | None = None
     mcp_auth: Literal["oauth", "oauth-dcr", "token"] | None = None
 
-    @model_validator(mode="after")
-    def _is_consistent(self) -> "CatalogEntry":
-        for problem in _contradictions(self):
-            raise ValueError(problem)
-        return self
 
-
-def _contradictions(entry: CatalogEntry) -> Iterator[str]:
-    variables, facts = {each.name for each in entry.variables}, {each.name: each for each in entry.facts}
-    known = variables | facts.keys()
-    for path, text in _texts(
-        entry.model_dump(by_alias=True, exclude_unset=True, exclude={"setup", "docs_url", "sources"})
-    ):
-        if unknown := places(text) - known - ENGINE_VALUES - KEY_VALUES - SIGNED_VALUES:
-            yield f"{path} names {{{min(unknown)}}}, which is neither a variable nor a fact"
-    if twice := variables & facts.keys():
-        yield f"{min(twice)} is a variable and a fact; it can be one of the two"
-    if clash := known & (ENGINE_VALUES | KEY_VALUES | SIGNED_VALUES):
-        yield f"variables and facts must not be called {min(clash)}"
-    for url in (entry.api.base_url, entry.token_endpoint, entry.refresh_request.url, *entry.api_origins):
-        for name in places(_authority(url or "")) & facts.keys():
-            if facts[name].pattern is None:
-                yield f"facts: {name} becomes part of a host and needs a pattern"
-    for each in entry.variables:
-        if each.pattern is not None and re.fullmatch(each.pattern, each.example) is None:
-            yield f"variables: the example of {each.name} does not fit its pattern"
-    if entry.assertion.is_bearer and entry.connection_type != "oauth_jwt_bearer":
-        yield "assertion.isBearer goes with connectionType oauth_jwt_bearer"
-    if (entry.kind == "oauth") != (entry.token_endpoint is not None):
-        yield "tokenEndpoint is needed for kind oauth, and for no other"
-    if any(each.source == "lookup" for each in entry.facts) != (entry.lookup is not None):
-        yield "lookup is needed for facts whose source it is, and for nothing else"
-
-
-def _authority(url: str) -> str:
-    """The part of a URL that says which host, with its places; all of one that begins with a place."""
-    return url if url.startswith("{") else urlsplit(url).netloc
-
-
-def _texts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, Mapping):
-        for name, each in value.items():
-            yield from _texts(each, f"{path}.{name}" if path else str(name))
-    elif isinstance(value, list | tuple):
-        for number, each in enumerate(value):
-            yield from _texts(each, f"{path}[{number}]")
+_SHIPPED_READ: dict[str, CatalogEntry] = {}
+"""Those of the package's entries that somebody asked for."""
 
 
 class Catalog:
-    """The entries by key."""
+    """The entries by key: those of `raw`, or else the package's own."""
 
     def __init__(self, raw: Iterable[Mapping[str, Any]] | None = None) -> None:
         self._given = raw
+        self._read: dict[str, CatalogEntry] = _SHIPPED_READ if raw is None else {}
 
     @cached_property
-    def _entries(self) -> Mapping[str, CatalogEntry]:
+    def _raw(self) -> Mapping[str, Mapping[str, Any]]:
         return _shipped() if self._given is None else _by_key(self._given)
 
     @property
     def keys(self) -> tuple[str, ...]:
         """All keys, in alphabetical order."""
-        return tuple(self._entries)
+        return tuple(self._raw)
 
     def find(self, key: str) -> CatalogEntry | None:
         """The entry of that key."""
-        return self._entries.get(key)
-
-    def check(self) -> None:
-        """Read everything now. Raises `StartupError`, naming entry and member."""
-        _ = self._entries
+        entry = self._read.get(key)
+        if entry is None and (raw := self._raw.get(key)) is not None:
+            entry = self._read[key] = CatalogEntry.model_validate(raw)
+        return entry
 
 
 def raw_entries() -> list[dict[str, Any]]:
@@ -187,24 +141,9 @@ def raw_entries() -> list[dict[str, Any]]:
 
 
 @cache
-def _shipped() -> Mapping[str, CatalogEntry]:
+def _shipped() -> Mapping[str, Mapping[str, Any]]:
     return _by_key(raw_entries())
 
 
-def _by_key(raw: Iterable[Mapping[str, Any]]) -> Mapping[str, CatalogEntry]:
-    found: dict[str, CatalogEntry] = {}
-    for entry in sorted((checked(each) for each in raw), key=lambda each: each.key):
-        if entry.key in found:
-            raise StartupError(f"The catalog's entry {entry.key}: key: stands there twice")
-        found[entry.key] = entry
-    return found
-
-
-def checked(raw: Mapping[str, Any]) -> CatalogEntry:
-    """The entry that the data describe. Raises `StartupError`, naming entry and member."""
-    try:
-        return CatalogEntry.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        member = ".".join(str(each) for each in first["loc"]) or "as a whole"
-        raise StartupError(f"The catalog's entry {raw.get('key', 'without key')}: {member}: {first['msg']}") from None
+def _by_key(raw: Iterable[Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
+    return {entry["key"]: entry for entry in sorted(raw, key=lambda entry: str(entry["key"]))}

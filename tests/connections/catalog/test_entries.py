@@ -1,19 +1,20 @@
-"""The catalog's data and the schema that they keep: every entry well formed, every breach named at the start."""
+"""The catalog's data and the schema that they keep: every entry well formed, every breach named."""
 
 import ast
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 import drio_mcp
 from drio_mcp.connections.catalog import schema
-from drio_mcp.connections.catalog.entries import Catalog, CatalogEntry, checked, raw_entries
+from drio_mcp.connections.catalog.entries import Catalog, CatalogEntry, raw_entries
 from drio_mcp.connections.catalog.providers import GENERICS
 from drio_mcp.connections.catalog.templates import places
 from drio_mcp.connections.fields import origin_of
-from drio_mcp.errors import StartupError
+
+from .entry_rules import checked
 
 ENTRY: dict[str, Any] = {
     "key": "bench",
@@ -62,16 +63,18 @@ def test_no_key_stands_there_twice() -> None:
         ({"variables": [{"name": "client_id", "example": "x"}]}, "client_id"),
     ],
 )
-def test_a_breach_stops_the_start_and_names_entry_and_member(change: dict[str, Any], named: str) -> None:
-    with pytest.raises(StartupError) as caught:
-        Catalog([{**ENTRY, **change}]).check()
-    assert "bench" in str(caught.value)
+def test_a_breach_names_entry_and_member(change: dict[str, Any], named: str) -> None:
+    with pytest.raises(ValueError, match="The catalog's entry bench: ") as caught:
+        checked({**ENTRY, **change})
     assert named in str(caught.value)
 
 
-def test_two_entries_of_one_key_stop_the_start() -> None:
-    with pytest.raises(StartupError, match="bench: key"):
-        Catalog([ENTRY, ENTRY]).check()
+def test_an_entry_is_read_when_it_is_asked_for() -> None:
+    catalog = Catalog([{**ENTRY, "popularity": "much"}, {**ENTRY, "key": "other"}])
+    assert catalog.keys == ("bench", "other")
+    assert catalog.find("other") is catalog.find("other")
+    with pytest.raises(ValidationError, match="popularity"):
+        catalog.find("bench")
 
 
 PACKAGE = Path(drio_mcp.__file__).parent
