@@ -82,7 +82,7 @@ class Settings(BaseSettings):
         default="open", description="Dynamic client registration: `open`, `token` (initial access token) or `off`."
     )
     registration_limit: int = Field(
-        default=100, ge=1, description="Registrations that one address may make in 10 minutes."
+        default=100, ge=1, le=1_000_000_000, description="Registrations that one address may make in 10 minutes."
     )
     client_documents: Literal["on", "off"] = Field(
         default="on",
@@ -123,7 +123,9 @@ class Settings(BaseSettings):
         description="`link`: tools take no secret values and answer with a page; `accept`: tools take them.",
     )
     access_token_ttl: int = Field(default=3600, ge=1, le=86_400, description="Seconds that an access token lives.")
-    refresh_token_ttl: int = Field(default=2_592_000, ge=60, description="Seconds that a refresh token lives unused.")
+    refresh_token_ttl: int = Field(
+        default=2_592_000, ge=60, le=315_360_000, description="Seconds that a refresh token lives unused."
+    )
     log: Literal["text", "json"] = Field(default="text", description="Form of the log lines.")
     metrics: str | None = Field(
         default=None,

@@ -34,3 +34,10 @@ def test_names_below_localhost_are_loopback(host: str) -> None:
 def test_others_are_not(url: str) -> None:
     with pytest.raises(StartupError, match="DRIO_PUBLIC_URL"):
         load_settings(public_url=url)
+
+
+@pytest.mark.parametrize("name", ["refresh_token_ttl", "access_token_ttl", "registration_limit", "port", "workers"])
+def test_numbers_have_an_upper_bound(name: str) -> None:
+    """What no database's number holds would fail at the first token instead."""
+    with pytest.raises(StartupError, match=f"DRIO_{name.upper()} is wrong"):
+        load_settings(**{name: 10**20})

@@ -63,6 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and give its exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not all(map(_is_text, arguments)):
+        return _fail("An argument is no UTF-8 text", WRONG_USAGE)
     try:
         status = cli.main(arguments, prog_name="drio-mcp", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as shown:
@@ -76,9 +79,21 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _fail(failure.format_message(), FAILED)
     except DrioError as failure:
         return _fail(failure.message, FAILED)
+    except OSError as failure:  # a full disk, a folder of somebody else's: nothing that a traceback explains
+        place = "" if failure.filename is None else f"{failure.filename}: "
+        return _fail(f"{place}{failure.strerror or 'the system refused'}", FAILED)
     except click.Abort:
         return INTERRUPTED
     return status if isinstance(status, int) else 0
+
+
+def _is_text(argument: str) -> bool:
+    """Bytes that are no UTF-8 come as halves of surrogate pairs, which nothing can print or store."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _fail(reason: str, status: int) -> int:

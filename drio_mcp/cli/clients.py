@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from drio_mcp.cli.input import LIFETIME
 from drio_mcp.cli.output import as_json, print_json, print_outcome, print_table
 from drio_mcp.cli.running import with_services
 
@@ -84,7 +85,7 @@ def revoke(client_id: str, as_json: bool) -> None:
 @clients.command("initial-token")
 @click.option(
     "--ttl",
-    type=click.IntRange(min=1),
+    type=LIFETIME,
     metavar="SECONDS",
     default=2_592_000,
     show_default=True,

@@ -87,7 +87,10 @@ async def _whose(services: "Services", email: str | None, app: str | None) -> tu
 
 def _read(file: Path) -> str:
     try:
-        content = sys.stdin.buffer.read(LARGEST) if str(file) == "-" else file.read_bytes()
+        if str(file) != "-":
+            content = file.read_bytes()
+        else:
+            content = b"" if sys.stdin is None else sys.stdin.buffer.read(LARGEST)
         return content.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError):
         raise click.ClickException("The file cannot be read as UTF-8 text") from None

@@ -1,10 +1,10 @@
 """`drio-mcp providers …`: our OAuth clients at providers, for the whole server (contract section 7)."""
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from drio_mcp.cli.input import first_line
 from drio_mcp.cli.output import as_json, print_json, print_outcome, print_table
 from drio_mcp.cli.running import with_services
 
@@ -56,9 +56,7 @@ def list_clients(as_json: bool) -> None:
 @as_json
 def set_client(key: str, client_id: str, has_secret: bool, variables: tuple[str, ...], as_json: bool) -> None:
     """Enter the server's client for the provider KEY, or change the one that is there."""
-    secret = sys.stdin.readline().rstrip("\r\n") if has_secret else None
-    if has_secret and not secret:
-        raise click.UsageError("There is no secret on standard input")
+    secret = first_line("--client-secret-stdin", "secret") if has_secret else None
     sent: dict[str, Any] = {"providerKey": key, "clientId": client_id, "variables": _variables(variables)}
     if secret is not None:
         sent["clientSecret"] = secret

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from drio_mcp.cli.input import LIFETIME
 from drio_mcp.cli.output import as_json, print_json, print_outcome, print_table
 from drio_mcp.cli.running import with_services
 
@@ -36,7 +37,7 @@ def tokens() -> None:
 )
 @click.option(
     "--ttl",
-    type=click.IntRange(min=1),
+    type=LIFETIME,
     default=2_592_000,
     show_default=True,
     metavar="SECONDS",

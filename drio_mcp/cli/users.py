@@ -1,11 +1,11 @@
 """`drio-mcp users …`."""
 
-import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from drio_mcp.cli.input import first_line, is_terminal
 from drio_mcp.cli.output import as_json, print_json, print_outcome, print_table
 from drio_mcp.cli.running import with_services
 
@@ -111,7 +111,7 @@ def demote(email: str, as_json: bool) -> None:
 @as_json
 def delete(email: str, yes: bool, as_json: bool) -> None:
     """Delete an account with its apps and connections for good, and give upstream access back."""
-    if not yes and sys.stdin.isatty():
+    if not yes and is_terminal():
         click.confirm(f"Delete {email} with all apps and connections?", abort=True, err=True)
     _act(email, lambda services, user_id: services.directory.delete(user_id))
     print_outcome(f"Deleted {email}", {"email": email, "deleted": True}, as_json)
@@ -158,11 +158,8 @@ def _read_password(from_stdin: bool) -> "Secret | None":
     from drio_mcp.opaque import Secret
 
     if from_stdin:
-        line = sys.stdin.readline().rstrip("\r\n")
-        if not line:
-            raise click.UsageError("--password-stdin found no password on standard input", click.get_current_context())
-        return Secret(line)
-    if sys.stdin.isatty():
+        return Secret(first_line("--password-stdin", "password"))
+    if is_terminal():
         typed = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
         return Secret(typed)
     return None

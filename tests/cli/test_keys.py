@@ -1,7 +1,9 @@
 """`drio-mcp keys …`."""
 
 import asyncio
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -66,3 +68,20 @@ def test_a_ring_in_the_environment_is_printed_and_not_changed(
 
     monkeypatch.setenv("DRIO_KEYS", printed.out)
     assert drio("keys", "rewrap").status == 0
+
+
+def test_a_full_disk_is_one_sentence_and_changes_nothing(
+    drio: Drio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drio("migrate")
+    before = {each.name for each in (tmp_path / "data").iterdir()}, ring(tmp_path / "data")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        result = drio("keys", "rotate")
+    assert (result.status, result.err) == (1, "drio-mcp: No space left on device\n")
+    assert ({each.name for each in (tmp_path / "data").iterdir()}, ring(tmp_path / "data")) == before
+    assert drio("keys", "rotate").status == 0
