@@ -345,7 +345,7 @@ class Services:
 
     @cached_property
     def validation(self) -> Validation:
-        return Validation(self.db, self.clock, self.randomness, self.providers, self._examiner)
+        return Validation(self.db, self.clock, self.randomness, self.providers, self._examiner, self.connect.follow)
 
     @cached_property
     def diagnoses(self) -> Diagnoses:

@@ -148,7 +148,7 @@ async def _show(
     warning: str | None = None,
 ) -> Response:
     assert browser.person is not None
-    view = await services_of(browser.request).links.open(browser.request.path_params["token"], browser.person.id)
+    view = await _open(browser, browser.person.id)
     app = await services_of(browser.request).apps.get(browser.person.id, view.app_id)
     return page(
         browser,
@@ -162,6 +162,19 @@ async def _show(
         typed=typed or {field.name: field.value for field in view.fields},
         problems=problems or {},
     )
+
+
+async def _open(browser: Browser, person_id: str) -> LinkView:
+    """What the link is for. Where people sign in elsewhere by now, it leads there, and says so."""
+    services, token = services_of(browser.request), browser.request.path_params["token"]
+    view = await services.links.open(token, person_id)
+    if view.consent_at is None:
+        return view
+    with suppress(TimeoutError, DrioError):  # what cannot be asked now stays as it is
+        async with asyncio.timeout(ASKING_SECONDS):
+            if await services.connect.follow(actor_of(browser), view.connection_id):
+                return await services.links.open(token, person_id)
+    return view
 
 
 @dataclass(frozen=True, slots=True)

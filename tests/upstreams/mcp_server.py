@@ -21,6 +21,8 @@ class McpServer:
     """RFC 9728 section 3.1: where the document is."""
     challenge: Literal["full", "bare", "none"] = "full"
     """Whether the 401 names the document (section 5.1), only the scheme, or nothing."""
+    named_metadata: str | None = None
+    """How the challenge writes the document's address, where not whole."""
     scope: str | None = None
     """RFC 6750 section 3: the scope that the challenge asks for."""
     authorization_servers: tuple[str, ...] | None = None
@@ -93,7 +95,7 @@ class McpServer:
             return {}
         if self.challenge == "bare":
             return {"WWW-Authenticate": "Bearer"}
-        parameters = [f'resource_metadata="{self.metadata_url}"']
+        parameters = [f'resource_metadata="{self.named_metadata or self.metadata_url}"']
         if self.scope is not None:
             parameters.append(f'scope="{self.scope}"')
         return {"WWW-Authenticate": f"Bearer {', '.join(parameters)}"}

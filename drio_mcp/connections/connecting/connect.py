@@ -15,9 +15,10 @@ from drio_mcp.connections.config_types import ConfigType
 from drio_mcp.connections.connecting.discovery import Discoverer
 from drio_mcp.connections.connecting.draft import Draft, draft_of
 from drio_mcp.connections.connecting.links import Links
+from drio_mcp.connections.connecting.moved_servers import moved_sentence
 from drio_mcp.connections.connecting.plan import ONE_CLICK, Evidence, Plan
 from drio_mcp.connections.connecting.target import ConnectTarget, catalog_plan, one_click_server, read_target
-from drio_mcp.connections.diagnosis_codes import NEXT_STEPS, Fault
+from drio_mcp.connections.diagnosis_codes import NEXT_STEPS, Code, Fault, last_error
 from drio_mcp.connections.fields import origin_of
 from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.answers import ConnectAnswer, ConnectAuth, ConnectPlan, Method, PlanEvidence
@@ -44,6 +45,8 @@ from drio_mcp.store import Transaction, provider_clients, upstreams
 from drio_mcp.store.dry_run import decide
 from drio_mcp.store.upstreams import UpstreamRow
 
+FOLLOWED = WORKING | {Status.NEEDS_REAUTH, Status.INVALID}
+"""Those that were allowed once; the others were discovered a moment ago."""
 ALLOW = ("Open the link and allow access",)
 
 
@@ -135,6 +138,24 @@ class Connector:
             raise refusal(diagnosis_of(now, error.code, error.sentence, connect=link), error) from None
         connect = await self._links.create(actor.user_id, after.id) if needs_person(after) else None
         return ConnectionAnswer(auth=after.read(self._providers), connect=connect)
+
+    async def follow(self, actor: Actor, connection_id: str) -> bool:
+        """Lead the connection to the authorization server that its MCP server names now, if that is another one than
+        the one it was allowed at: there the person has to allow it anew. Gives whether it was led anywhere.
+        """
+        found = await self._db.read(repository.find, connection_id)
+        if found is None or found.row.status not in FOLLOWED:
+            return False
+        upstream = await self._db.read(lambda tx: tx.one(upstreams.FIND, connection_id=connection_id))
+        target = None if upstream is None else upstream.target
+        issuer = await self._discoverer.another_issuer(found, target, "{}" if upstream is None else upstream.server)
+        if issuer is None or target is None:
+            return False
+        plan = await self._discoverer.discover(target)
+        if not _leads_elsewhere(found, plan):
+            return False
+        draft = draft_of(plan, self._providers, found.row.name, _scopes_there(found, plan))
+        return await self._db.write(self._move, actor, found, draft, issuer)
 
     async def _is_to_be_found_anew(self, found: Connection) -> bool:
         """Whether discovery failed before, or leads elsewhere now: an MCP server may name other authorization servers
@@ -241,6 +262,17 @@ class Connector:
         before = before.with_row(provider_key=draft.body.provider_key)
         return self._connections.change(tx, actor, before, ConnectionPatch(config=ConfigInput(**cleared)))
 
+    def _move(self, tx: Transaction, actor: Actor, seen: Connection, draft: Draft, issuer: str) -> bool:
+        repository.hold(tx, seen.row.app_id)
+        before = repository.find(tx, seen.id)
+        if before is None or before.config != seen.config:
+            return False  # somebody was quicker
+        after = self._settle(tx, actor, self._mend(tx, actor, before, draft), draft, {})
+        if after.row.status == Status.PENDING:
+            told = last_error(Code.REAUTHORIZATION_REQUIRED, moved_sentence(issuer))
+            repository.store(tx, after.with_row(status=Status.NEEDS_REAUTH, last_error=told), self._clock.now())
+        return True
+
     def _settle(
         self, tx: Transaction, actor: Actor, made: Connection, draft: Draft, variables: Mapping[str, str]
     ) -> Connection:
@@ -281,14 +313,24 @@ def _came_to_nothing(tx: Transaction, connection: Connection) -> bool:
 
 
 def _may_have_moved(connection: Connection) -> bool:
-    is_broken = connection.row.status in {Status.INVALID, Status.NEEDS_REAUTH}
+    is_broken = connection.row.status in {Status.INVALID, Status.NEEDS_REAUTH, Status.DEGRADED}
     return is_broken and connection.config["type"] == ConfigType.MCP_OAUTH and "token_endpoint" in connection.config
 
 
 def _has_moved(connection: Connection, plan: Plan) -> bool:
-    server = plan.server if plan.problem is None else None
-    used = connection.config.get("token_endpoint")
-    return _may_have_moved(connection) and server is not None and server.token_endpoint != used
+    return _may_have_moved(connection) and _leads_elsewhere(connection, plan)
+
+
+def _leads_elsewhere(connection: Connection, plan: Plan) -> bool:
+    server = plan.server if plan.problem is None and plan.config_type is ConfigType.MCP_OAUTH else None
+    return server is not None and server.token_endpoint != connection.config.get("token_endpoint")
+
+
+def _scopes_there(connection: Connection, plan: Plan) -> tuple[str, ...] | None:
+    """The scopes that are asked for already, if the other server knows them; else those that it asks for itself."""
+    asked = tuple(connection.config.get("scopes", ()))
+    known = () if plan.server is None else plan.server.scopes_supported
+    return asked if asked and set(asked) <= set(known) else None
 
 
 def _upstream(plan: Plan) -> UpstreamRow:

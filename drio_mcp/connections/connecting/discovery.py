@@ -6,6 +6,7 @@ ends: to fall back to something weaker is what an attacker would want.
 """
 
 import asyncio
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +15,8 @@ from urllib.parse import urlsplit
 from drio_mcp.config import Settings
 from drio_mcp.connections.config_types import ConfigType
 from drio_mcp.connections.connecting.catalog_lookup import ProviderHint
+from drio_mcp.connections.connecting.default_endpoints import default_server
+from drio_mcp.connections.connecting.moved_servers import another_issuer
 from drio_mcp.connections.connecting.openapi_security import PLACES, ApiSecurity, is_openapi, read_security
 from drio_mcp.connections.connecting.plan import ONE_CLICK, KeyScheme, Plan, PlanProblem, ServerMetadata, problem
 from drio_mcp.connections.connecting.survey import Look, Survey
@@ -27,6 +30,7 @@ from drio_mcp.connections.connecting.well_known import (
 )
 from drio_mcp.connections.connecting.www_authenticate import find_challenge
 from drio_mcp.connections.record.answers import Method
+from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.upstream.mcp.former_transport import FormerTransport
 from drio_mcp.outbound import Outbound, OutboundError
 from drio_mcp.outside import join_url, read_url
@@ -92,6 +96,10 @@ class Discoverer:
         descriptions = [look for look in [first, *looks[after_servers:]] if is_openapi(look.document)]
         return first, resources, looks[after_usual:after_servers], descriptions
 
+    async def another_issuer(self, connection: Connection, target: str | None, server: str) -> str | None:
+        """The issuer that an MCP server names instead of the one that its connection uses; None where it does not."""
+        return await another_issuer(self._outbound, connection, target, json.loads(server))
+
     def check_endpoint(self, url: str) -> object:
         """Raises `OutboundError` for an endpoint that could never be called."""
         return self._outbound.check(url)
@@ -138,6 +146,9 @@ class _Search:
         server = self._believe_server(servers, root_of(self._url))
         if server is None and self._hint is not None:
             return self._from_catalog(self._hint)
+        if server is None and self._is_mcp and self._first.status == 401 and self._lie is None:
+            seen, server = await default_server(self._survey, root_of(self._url))
+            self._looks += seen
         if server is not None:
             return self._with_server(server, ConfigType.MCP_OAUTH if self._is_mcp else ConfigType.OAUTH)
         if self._lie is None:

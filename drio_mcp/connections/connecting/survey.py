@@ -66,6 +66,21 @@ class Survey:
             return Look(url, 200, f"A page, not {what}")
         return Look(url, 200, f"Found {what}", document=content)
 
+    async def refusal(self, url: str, form: bytes, what: str) -> Look:
+        """What is answered to a form that asks for nothing; `document` is the JSON of a refusal (400 or 401)."""
+        answer = await self._ask("POST", url, "application/json", form)
+        if isinstance(answer, OutboundError):
+            return Look(url, None, answer.sentence, answer.code)
+        told = _json_or_none(answer) if answer.status in {400, 401} else None
+        return Look(url, answer.status, f"No {what}" if told is None else f"Answers like a {what}", document=told)
+
+    async def page(self, url: str, what: str) -> Look:
+        """Whether something that people may open is there."""
+        answer = await self._ask("GET", url, "text/html")
+        if isinstance(answer, OutboundError):
+            return Look(url, None, answer.sentence, answer.code)
+        return Look(url, answer.status, f"No {what}" if answer.status in {404, 410} else f"Perhaps an {what}")
+
     async def target(self, url: str) -> Look:
         """Ask for `url` itself without a credential. Only where that tells nothing is it greeted as an MCP server."""
         answer = await self._ask("GET", url, "application/json, text/html;q=0.5")
@@ -100,21 +115,21 @@ class Survey:
         return min(LOOK_SECONDS, self._ends_at - asyncio.get_running_loop().time())
 
     async def _ask(
-        self, method: str, url: str, accept: str, content: bytes | None = None
+        self, method: str, url: str, accept: str, form: bytes | None = None
     ) -> OutboundResponse | OutboundError:
         seconds = self._seconds_left()
         if seconds <= 0:
             return OutboundError("timeout", "There was no time left to look here")
-        headers = {"Accept": accept} | ({} if content is None else {"Content-Type": "application/json"})
+        headers = {"Accept": accept} | ({} if form is None else {"Content-Type": "application/x-www-form-urlencoded"})
         try:
             return await self._outbound.request(
                 method,
                 url,
                 headers=headers,
-                content=content,
+                content=form,
                 max_bytes=MAX_DOCUMENT,
                 timeout=seconds,
-                follow=content is None,
+                follow=form is None,
             )
         except OutboundError as error:
             return error
@@ -129,7 +144,13 @@ def _judge_target(url: str, answer: OutboundResponse) -> Look:
         return Look(url, answer.status, *_absent(answer.status, "answer"))
     if _is_mcp(answer):
         return Look(url, answer.status, "An MCP server that asks for no credential", speaks_mcp=True)
-    return Look(url, answer.status, _kind(answer.headers), challenges=challenges, document=_json_or_none(answer))
+    return Look(
+        url,
+        answer.status,
+        _kind(answer.headers),
+        challenges=challenges,
+        document=_json_or_none(answer) if answer.status == 200 else None,
+    )
 
 
 def _is_mcp(answer: OutboundResponse) -> bool:
@@ -145,7 +166,7 @@ def _kind(headers: Mapping[str, str]) -> str:
 
 def _json_or_none(answer: OutboundResponse) -> Any:
     try:
-        return answer.json() if answer.status == 200 else None
+        return answer.json()
     except OutboundError:
         return None
 

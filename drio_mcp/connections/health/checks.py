@@ -12,6 +12,7 @@ from dataclasses import replace
 from drio_mcp.clock import rfc3339
 from drio_mcp.connections.catalog.providers import Providers
 from drio_mcp.connections.config_types import NEEDS, SELF_GRANTED, SIGNED
+from drio_mcp.connections.connecting.moved_servers import moved_sentence
 from drio_mcp.connections.diagnosis_codes import CODES, Code, Fault
 from drio_mcp.connections.fields import origin_of
 from drio_mcp.connections.health.findings import CHECK_OF, Case, Examination
@@ -55,6 +56,27 @@ LEFT_BY_CONSENT = frozenset(
 )
 """What the last attempt to connect ended in, as long as nobody has tried again."""
 
+LEFT_BY_MOVING = frozenset(
+    {
+        Code.REAUTHORIZATION_REQUIRED,
+        Code.TOKEN_EXPIRED,
+        Code.KEY_REJECTED,
+        Code.AUDIENCE_MISMATCH,
+        Code.CLIENT_UNKNOWN,
+        Code.CLIENT_SECRET_WRONG,
+        Code.METADATA_INVALID,
+        Code.ISSUER_MISMATCH,
+        Code.ENDPOINT_UNREACHABLE,
+        Code.DNS_FAILURE,
+        Code.TLS_FAILURE,
+        Code.TIMEOUT,
+        Code.REDIRECT_REFUSED,
+        Code.MALFORMED_RESPONSE,
+        Code.PROVIDER_OUTAGE,
+    }
+)
+"""How a connection ends whose MCP server left its authorization server: the server refuses the token, or the former
+authorization server is gone or changed."""
 
 Check = Callable[[Case], Awaitable[None]]
 """Raises `Fault` to end the examination, and notes its evidence otherwise."""
@@ -99,9 +121,10 @@ class Examiner:
                 await check(case)
             except Fault as error:
                 case.failed(CHECK_OF.get(error.code, name), error.sentence)
+                fault = await self._moved(case, error.code) or error
                 for later, _ in checks[number + 1 :]:
                     case.skipped(later, "An earlier check failed")
-                return await self._close(case, error.code, error.sentence)
+                return await self._close(case, fault.code, fault.sentence)
         code, sentence = case.doubt or (Code.OK, case.verdict.sentence if case.verdict else CODES[Code.OK].summary)
         return await self._close(case, code, sentence)
 
@@ -152,6 +175,7 @@ class Examiner:
             is_refreshable=bool(tokens and tokens.is_refreshable),
             grant_ends_at=_soon(tokens, self._clock.now()),
             is_conclusive=case.is_conclusive,
+            has_moved=case.has_moved,
             target=case.subject.upstream.target if case.subject.upstream is not None else None,
             wanted=case.verdict.wanted if case.verdict is not None else (),
             lacking=case.verdict.lacking if case.verdict is not None else (),
@@ -229,7 +253,21 @@ class Examiner:
             raise Fault(verdict.code, verdict.sentence)
         case.passed("address", f"GET {shown(target)}: {verdict.sentence}")
 
+    async def _moved(self, case: Case, code: Code | None = None) -> Fault | None:
+        """That the MCP server sends people to another authorization server now, where that may be why `code` came."""
+        if code is not None and code not in LEFT_BY_MOVING:
+            return None
+        issuer = await self._metadata.another_issuer(case.subject, case.metadata_at)
+        if issuer is None:
+            return None
+        case.has_moved = True
+        case.failed("metadata", moved_sentence(issuer))
+        return Fault(Code.REAUTHORIZATION_REQUIRED, moved_sentence(issuer))
+
     async def _server(self, case: Case) -> None:
+        if case.is_thorough and (moved := await self._moved(case)) is not None:
+            case.doubt = (moved.code, moved.sentence)
+            return
         if not case.is_thorough or case.subject.server.get("issuer") is None:
             case.skipped("metadata", "The authorization server publishes none, or it was not asked for")
             return
@@ -301,6 +339,7 @@ class Examiner:
             case.skipped("probe", "There is no token with life in it")
             return
         verdict = await self._ask(case)
+        case.metadata_at = verdict.metadata_at if verdict is not None else None
         if verdict is None:
             case.skipped("probe", UNKNOWN_PLACE)
             if case.subject.kind in ISSUED:  # the grant itself was the proof

@@ -33,6 +33,8 @@ class Examination:
     wanted: tuple[str, ...] = ()
     """Scopes that the other side named as lacking: the next consent asks for them too."""
     target: str | None = None
+    has_moved: bool = False
+    """Whether the MCP server names another authorization server now."""
     lacking: tuple[LeftOut, ...] = ()
     """What was left out of an MCP server's list of tools."""
 
@@ -55,6 +57,9 @@ class Case:
     doubt: tuple[Code, str] | None = None
     """What is wrong and does no harm yet: the finding when everything else is in order."""
     is_conclusive: bool = True
+    metadata_at: str | None = None
+    """Where a challenge said that the resource metadata is."""
+    has_moved: bool = False
 
     @property
     def connection(self) -> Connection:

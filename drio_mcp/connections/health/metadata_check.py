@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from drio_mcp.connections.connecting.moved_servers import another_issuer
 from drio_mcp.connections.connecting.survey import Look, Survey
 from drio_mcp.connections.connecting.well_known import Unbelievable, check_server, server_metadata_urls
 from drio_mcp.connections.diagnosis_codes import Code
+from drio_mcp.connections.health.probes import Subject
 from drio_mcp.connections.record.answers import DiagnosisEvidence
 from drio_mcp.outbound import Outbound
 
@@ -27,6 +29,12 @@ class MetadataCheck:
 
     def __init__(self, outbound: Outbound) -> None:
         self._outbound = outbound
+
+    async def another_issuer(self, subject: Subject, named_at: str | None) -> str | None:
+        """The issuer that the MCP server names instead of the one that is used, in the metadata `named_at` or in the
+        usual places; None where it names that one."""
+        target = subject.upstream.target if subject.upstream is not None else None
+        return await another_issuer(self._outbound, subject.connection, target, subject.server, named_at)
 
     async def check(self, server: Mapping[str, Any]) -> MetadataFinding:
         """What the server of that issuer publishes now."""

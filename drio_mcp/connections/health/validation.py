@@ -4,6 +4,8 @@ One process looks at a connection at a time (a claim moves its due date on), and
 connections made at once are not looked at at once for ever after.
 """
 
+from collections.abc import Awaitable, Callable
+
 from drio_mcp.clock import HOUR, MINUTE, Clock, rfc3339
 from drio_mcp.connections.catalog.providers import Providers
 from drio_mcp.connections.health.checks import Examiner
@@ -24,6 +26,8 @@ EVERY_MS = 12 * HOUR
 EVERY_WHEN_DEGRADED_MS = 30 * MINUTE
 CLAIMED_MS = 2 * MINUTE
 """When a connection is due again that is being looked at: longer than an examination can take."""
+Follow = Callable[[Actor, str], Awaitable[bool]]
+"""Leads a connection, by its id, to where its MCP server lets people sign in now."""
 JOB = Actor.job("validation")
 
 
@@ -37,12 +41,14 @@ class Validation:
         randomness: Randomness,
         providers: Providers,
         examiner: Examiner,
+        follow: Follow,
     ) -> None:
         self._db = db
         self._clock = clock
         self._randomness = randomness
         self._providers = providers
         self._examiner = examiner
+        self._follow = follow
         self._schedule = Schedule(db, clock, validations.CLAIM_DUE, validations.POSTPONE, CLAIMED_MS)
         self._due = DueWork("validate connections", self._schedule, self._look)
 
@@ -57,7 +63,7 @@ class Validation:
             raise NotFound("Auth connection not found")
         connection: Connection | None = found
         if not dry_run:
-            connection = await self._db.write(self._conclude, actor, examination)
+            connection = await self._settle(actor, examination)
         if connection is None:
             raise NotFound("Auth connection not found")
         return ValidationAnswer(
@@ -86,7 +92,14 @@ class Validation:
             await self._schedule.put_off([due], [EVERY_WHEN_DEGRADED_MS])
             raise
         if examination is not None:
-            await self._db.write(self._conclude, JOB, examination)
+            await self._settle(JOB, examination)
+
+    async def _settle(self, actor: Actor, examination: Examination) -> Connection | None:
+        """Write what follows; where the MCP server has another authorization server now, the connection goes there."""
+        connection = await self._db.write(self._conclude, actor, examination)
+        if connection is None or not examination.has_moved or not await self._follow(actor, connection.id):
+            return connection
+        return await self._db.read(repository.find, connection.id)
 
     def _conclude(self, tx: Transaction, actor: Actor, examination: Examination) -> Connection | None:
         now = self._clock.now()

@@ -18,7 +18,7 @@ from drio_mcp.connections.upstream.error_words import meaning_of
 from drio_mcp.connections.upstream.mcp.tools import LeftOut
 from drio_mcp.outbound import OutboundResponse
 from drio_mcp.outbound.retry_after import read_date
-from drio_mcp.outside import read_json
+from drio_mcp.outside import join_url, read_json
 
 LIMITED = re.compile(r"rate.?limit|too.?many|throttl|quota")
 SCOPE = re.compile(r"missing.?scope|insufficient.?scope|no.?scope")
@@ -50,6 +50,8 @@ class Verdict:
     """What was left out of an MCP server's list; it does the rest no harm."""
     wanted: tuple[str, ...] = ()
     """The scopes that a challenge names (RFC 6750 section 3.1)."""
+    metadata_at: str | None = None
+    """Where a challenge says that the resource metadata is (RFC 9728 section 5.1)."""
     answered_at: int | None = None
     """The provider's own time of a refusal (RFC 9110 section 6.6.1), in milliseconds."""
 
@@ -100,6 +102,7 @@ def _unauthorized(answer: OutboundResponse, what: str) -> Verdict:
     return Verdict(
         Code.KEY_REJECTED,
         f"{what} refused the credential (status 401)",
+        metadata_at=_metadata_at(answer),
         answered_at=read_date(answer.headers.get("date")),
     )
 
@@ -182,6 +185,11 @@ def _error_text(answer: OutboundResponse) -> str:
 
 def _body_text(answer: OutboundResponse) -> str:
     return " " + _error_text(answer)
+
+
+def _metadata_at(answer: OutboundResponse) -> str | None:
+    challenge = find_challenge(parse_challenges(answer.headers.get_list("www-authenticate")), "bearer")
+    return None if challenge is None else join_url(answer.url, challenge.parameters.get("resource_metadata"))
 
 
 def _challenge_text(answer: OutboundResponse, scheme: str = "bearer") -> str:
