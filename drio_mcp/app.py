@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Mapping
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
-from starlette.types import Scope
+from starlette.types import ASGIApp, Scope
 
 from drio_mcp import background
 from drio_mcp.api import metrics
@@ -82,16 +82,13 @@ def create_app(
     ]
     app = Starlette(
         routes=routes,
-        middleware=[
-            *([Middleware(Tracing)] if tracer() is not None else []),
-            Middleware(Edge, settings=settings, render=render),
-            Middleware(BodyLimit),
-            Middleware(Shortcut, routes=routes),
-        ],
-        exception_handlers={HTTPException: refused},
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
+    # Starlette's own outermost layer is left out: the edge answers every failure.
+    routed = ExceptionMiddleware(app.router, handlers={HTTPException: refused})
+    edge: ASGIApp = Edge(BodyLimit(Shortcut(routed, routes)), settings, render)
+    app.middleware_stack = edge if tracer() is None else Tracing(edge)
     app.state.services = services
     app.state.is_closing = False
     return app

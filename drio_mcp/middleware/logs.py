@@ -38,10 +38,11 @@ class LineFormatter(logging.Formatter):
 
     def line(self, now: int, level: str, event: str, values: dict[str, Any]) -> str:
         """`now` is in milliseconds; values that are None are left out."""
-        present = {name: value for name, value in values.items() if value is not None}
         if self._form == "json":
+            present = {name: value for name, value in values.items() if value is not None}
             return json.dumps({"timestamp": rfc3339(now), "level": level, "event": event, **present}, default=str)
-        text = f"{rfc3339(now)} {level:<7} {event}" + "".join(f" {name}={value}" for name, value in present.items())
+        told = [f"{name}={value}" for name, value in values.items() if value is not None]
+        text = " ".join([rfc3339(now), f"{level:<7}", event, *told])
         return text.replace("\n", "\\n").replace("\r", "\\r")
 
 

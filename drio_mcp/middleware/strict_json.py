@@ -9,7 +9,6 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from typing import Any, NoReturn, TypeVar
 
 from pydantic_core import PydanticSerializationError, to_json
@@ -22,6 +21,9 @@ MOST_VALUES = 100_000
 """Texts, numbers, members and items in one body."""
 LONGEST_AT_ONCE = 32 * 1024
 """Bytes that are read on the event loop; more are read in a thread."""
+
+BLANKS = " \t\n\r"
+"""What may stand around a value (RFC 8259 section 2)."""
 
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
@@ -38,8 +40,8 @@ async def unhurried(data: bytes, read: Callable[[bytes], T]) -> T:
 def loads(data: bytes | str) -> Any:
     """What the JSON says. Raises `NotStrict`."""
     try:
-        text = data if isinstance(data, str) else data.decode("utf-8")
-        value = DECODER.decode(text)
+        text = (data if isinstance(data, str) else data.decode("utf-8")).strip(BLANKS)
+        value, end = DECODER.raw_decode(text)
     except NotStrict:
         raise
     except UnicodeDecodeError:
@@ -48,6 +50,8 @@ def loads(data: bytes | str) -> Any:
         raise NotStrict(f"is nested deeper than {DEEPEST} levels") from None
     except ValueError:
         raise NotStrict("is not valid JSON") from None
+    if end < len(text):
+        raise NotStrict("is not valid JSON")
     if len(text) > MOST_VALUES or text.count("[") + text.count("{") > DEEPEST:  # else it cannot hold too much
         _check_bounds(value)
     return value
@@ -55,15 +59,23 @@ def loads(data: bytes | str) -> Any:
 
 def check_text(value: Any) -> None:
     """Raises `NotStrict` for text that JSON carries and no database does: U+0000 and lone surrogates."""
-    with suppress(PydanticSerializationError):  # half of a surrogate pair
-        if b"\\u0000" not in to_json(value):
-            return
+    if storable_json(value) is not None:
+        return
     for each, _ in walk(value):
         if isinstance(each, str):
             _check(each)
         elif isinstance(each, dict):
             for name in each:
                 _check(name)
+
+
+def storable_json(value: Any) -> bytes | None:
+    """The value as JSON; None where `check_text` has to look closer."""
+    try:
+        text = to_json(value)
+    except PydanticSerializationError:  # half of a surrogate pair
+        return None
+    return None if b"\\u0000" in text else text
 
 
 def count_values(value: Any) -> int:

@@ -20,14 +20,13 @@ class AnswerInProgress:
     """What goes back to the client."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
+        self._scope = scope
         self._send = send
-        accepted = (value for name, value in scope["headers"] if name == b"accept")
-        self._takes_events = any(b"text/event-stream" in value.lower() for value in accepted)
         self._is_streaming = False
 
     async def progress(self, token: RequestId, progress: float, total: float | None, message: str | None) -> None:
         """Tell how far a call has come; nothing where the client takes JSON alone."""
-        if not self._takes_events:
+        if not self._takes_events():
             return
         params = {PROGRESS_TOKEN: token, "progress": progress, "total": total, "message": message}
         known = {name: value for name, value in params.items() if value is not None}
@@ -46,6 +45,10 @@ class AnswerInProgress:
             headers.append((b"content-type", b"application/json"))
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
+
+    def _takes_events(self) -> bool:
+        accepted = (value for name, value in self._scope["headers"] if name == b"accept")
+        return any(b"text/event-stream" in value.lower() for value in accepted)
 
     async def _begin_stream(self) -> None:
         if not self._is_streaming:

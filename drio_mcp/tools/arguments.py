@@ -31,23 +31,33 @@ BOOLEANS = {"true": True, "false": False}
 
 def read_arguments(model: type[M], arguments: dict[str, Any]) -> M:
     """The arguments as `model`. Raises `ValidationFailed` with a path for each problem, and `BadRequest`."""
-    if count_values(arguments) > MOST_VALUES:
-        raise BadRequest(f"The arguments hold more than {MOST_VALUES} values")
-    try:
-        check_text(arguments)
-    except NotStrict as error:
-        raise BadRequest(f"The arguments {error}") from None
-    schema = published(model)
+    if arguments:
+        _check_bounds(arguments)
     problems: list[Problem] = []
-    names = {field.alias for field in model.model_fields.values()}
+    names = names_of(model)
     given = {name: value for name, value in arguments.items() if value is not None or name not in names}
-    read = _meant(given, schema, "", problems)
+    read = _meant(given, published(model), "", problems)
     if problems:
         raise ValidationFailed(problems)
     try:
         return model.model_validate(read, by_alias=True, by_name=False)
     except ValidationError as error:
         raise ValidationFailed([_told_to_a_model(problem) for problem in problems_of(error)]) from None
+
+
+def _check_bounds(arguments: dict[str, Any]) -> None:
+    if count_values(arguments) > MOST_VALUES:
+        raise BadRequest(f"The arguments hold more than {MOST_VALUES} values")
+    try:
+        check_text(arguments)
+    except NotStrict as error:
+        raise BadRequest(f"The arguments {error}") from None
+
+
+@cache
+def names_of(model: type[BaseModel]) -> frozenset[str | None]:
+    """What the model's arguments are called."""
+    return frozenset(field.alias for field in model.model_fields.values())
 
 
 @cache

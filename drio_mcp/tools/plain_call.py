@@ -15,14 +15,18 @@ from mcp_types import CLIENT_CAPABILITIES_META_KEY, PROTOCOL_VERSION_META_KEY, R
 from mcp_types.methods import validate_client_request
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
-from drio_mcp.middleware.strict_json import NotStrict, check_text
+from drio_mcp.middleware.strict_json import storable_json
 from drio_mcp.tools.answering import PROGRESS_TOKEN
 
 METHOD = "tools/call"
 HANDSHAKE_VERSIONS = frozenset({"2025-06-18", "2025-11-25"})
 """The revisions with a handshake whose results have a structured part."""
+VERSION_HEADER = MCP_PROTOCOL_VERSION_HEADER.encode()
+METHOD_HEADER = MCP_METHOD_HEADER.encode()
+NAME_HEADER = MCP_NAME_HEADER.encode()
+ROUTING_HEADERS = frozenset({VERSION_HEADER, METHOD_HEADER, NAME_HEADER})
 MEMBERS = frozenset({"jsonrpc", "id", "method", "params"})
 PARAMETERS = frozenset({"name", "arguments", "_meta"})
 LARGEST_ID = 2**53
@@ -61,47 +65,37 @@ def read_plain_call(message: Any, headers: list[tuple[bytes, bytes]], tools: Con
 
 def _version(headers: list[tuple[bytes, bytes]], name: str) -> str | None:
     """The revision that the headers name once, and without contradicting the message (MCP 2026-07-28, transports)."""
-    found: dict[str, bytes] = {}
-    for key, value in headers:
-        header = key.decode("latin-1")
-        if header in {MCP_PROTOCOL_VERSION_HEADER, MCP_METHOD_HEADER, MCP_NAME_HEADER}:
+    found: dict[bytes, bytes] = {}
+    for header, value in headers:
+        if header in ROUTING_HEADERS:
             if header in found:
                 return None
             found[header] = value
-    version = found.get(MCP_PROTOCOL_VERSION_HEADER, b"").decode("latin-1")
+    version = found.get(VERSION_HEADER, b"").decode("latin-1")
     if version in HANDSHAKE_VERSIONS:
         return version
-    agrees = found.get(MCP_METHOD_HEADER) == METHOD.encode() and found.get(MCP_NAME_HEADER) == name.encode()
+    agrees = found.get(METHOD_HEADER) == METHOD.encode() and found.get(NAME_HEADER) == name.encode()
     return version if version in MODERN_PROTOCOL_VERSIONS and agrees else None
 
 
 def _is_good_id(request_id: Any) -> bool:
     if type(request_id) is int:
         return abs(request_id) < LARGEST_ID
-    return isinstance(request_id, str) and _can_be_stored(request_id)
+    return isinstance(request_id, str) and storable_json(request_id) is not None
 
 
 def _is_good_envelope(version: str, meta: Mapping[str, Any]) -> bool:
     """Whether the envelope is one of the revision. Before 2026-07-28 there is none but for progress."""
-    lasting = {key: value for key, value in meta.items() if key != PROGRESS_TOKEN}
-    if len(lasting) < len(meta) and not _is_good_id(meta[PROGRESS_TOKEN]):
-        return False
+    if PROGRESS_TOKEN in meta:
+        if not _is_good_id(meta[PROGRESS_TOKEN]):
+            return False
+        meta = {key: value for key, value in meta.items() if key != PROGRESS_TOKEN}
     if version in HANDSHAKE_VERSIONS:
-        return not lasting
-    if lasting.get(PROTOCOL_VERSION_META_KEY) != version or CLIENT_CAPABILITIES_META_KEY not in lasting:
+        return not meta
+    if meta.get(PROTOCOL_VERSION_META_KEY) != version or CLIENT_CAPABILITIES_META_KEY not in meta:
         return False
-    if not _can_be_stored(lasting):
-        return False
-    text = to_json(lasting)
-    return len(text) <= LONGEST_ENVELOPE and _is_valid(version, text)
-
-
-def _can_be_stored(value: Any) -> bool:
-    try:
-        check_text(value)
-    except NotStrict:
-        return False
-    return True
+    text = storable_json(meta)
+    return text is not None and len(text) <= LONGEST_ENVELOPE and _is_valid(version, text)
 
 
 @lru_cache(maxsize=1024)
