@@ -416,6 +416,8 @@ class Examiner:
         granted = case.verdict.scopes if case.verdict is not None else None
         if granted is None and case.tokens is not None and case.tokens.scopes is not None:
             granted = tuple(json.loads(case.tokens.scopes))
+        if granted is None and case.tokens is not None:  # what was asked for at the consent, by RFC 6749 section 5.1
+            granted = tuple(json.loads(case.connection.row.grants)) or None
         if granted is None:
             case.skipped("scopes", "The provider does not say which it granted")
             return

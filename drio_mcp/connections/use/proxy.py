@@ -25,6 +25,7 @@ from drio_mcp.connections.use.expired_tokens import LARGEST, may_say_so, says_so
 from drio_mcp.connections.use.masking import Mask
 from drio_mcp.connections.use.proxy_headers import request_headers, response_headers
 from drio_mcp.connections.use.proxy_path import proxied_url
+from drio_mcp.connections.use.wider_scopes import WiderScopes, named_scopes
 from drio_mcp.errors import DrioError, PayloadTooLarge
 from drio_mcp.foundations import Foundations
 from drio_mcp.opaque import Secret
@@ -170,6 +171,7 @@ class Proxy:
         self._credentials = credentials
         self._validation = validation
         self._diagnoses = diagnoses
+        self._wider_scopes = WiderScopes(foundations.db, foundations.clock)
 
     @asynccontextmanager
     async def call(
@@ -191,7 +193,7 @@ class Proxy:
             async with self._send(opened, call) as (answer, credential):
                 if answer.status not in STATUSES:
                     raise Fault(Code.MALFORMED_RESPONSE, NO_STATUS)
-                await self._note(actor, subject.connection, answer.status, is_noted)
+                await self._note(actor, subject.connection, answer.response, is_noted)
                 yield _passed(answer, credential)
         except Fault as error:
             raise await self._failure(actor, subject.connection, error, is_noted) from None
@@ -269,23 +271,35 @@ class Proxy:
         except Fault as error:
             return Opened(subject, fault=error)
 
-    async def _note(self, actor: Actor, connection: Connection, status: int, is_noted: bool) -> None:
-        """Count the use. One that was refused lets the connection be looked at soon."""
+    async def _note(self, actor: Actor, connection: Connection, answer: StreamedResponse, is_noted: bool) -> None:
+        """Count the use. One that was refused lets the connection be looked at soon, and one for which it may too
+        little says what its next consent has to ask for."""
+        status = answer.status
         outcome = "ok" if status < 400 else f"status {status}"
-        await self._record(actor, connection, outcome if is_noted else None, is_doubted=status in {401, 403})
+        lacking = named_scopes(answer.headers.get_list("www-authenticate")) if status in {401, 403} else ()
+        is_doubted = status in {401, 403}
+        await self._record(actor, connection, outcome if is_noted else None, is_doubted=is_doubted, lacking=lacking)
 
     async def _failure(self, actor: Actor, connection: Connection, error: Fault, is_noted: bool) -> DrioError:
         await self._record(actor, connection, error.code if is_noted else None)
         return await told_failure(self._diagnoses, actor, connection, error)
 
     async def _record(
-        self, actor: Actor, connection: Connection, outcome: str | None, *, is_doubted: bool = False
+        self,
+        actor: Actor,
+        connection: Connection,
+        outcome: str | None,
+        *,
+        is_doubted: bool = False,
+        lacking: Sequence[str] = (),
     ) -> None:
         now, row = self._clock.now(), connection.row
 
         def note(tx: Transaction) -> None:
             if outcome is not None:
                 record_use(tx, actor, row.app_id, row.id, Event.USED, now, outcome=outcome)
+            if lacking:
+                self._wider_scopes.add(tx, row.id, lacking, "The API")
             if is_doubted:
                 self._validation.doubt(tx, row.id, now)
 

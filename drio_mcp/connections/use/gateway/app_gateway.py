@@ -16,9 +16,9 @@ from drio_mcp.connections.use.gateway.mcp_calls import McpCalls
 from drio_mcp.connections.use.gateway.permissions import Permissions
 from drio_mcp.connections.use.gateway.proxied_calls import ProxiedCalls
 from drio_mcp.connections.use.gateway.toolbox import Toolbox
-from drio_mcp.connections.use.gateway.wider_scopes import WiderScopes
 from drio_mcp.connections.use.masking import Mask
 from drio_mcp.connections.use.proxy import Proxy
+from drio_mcp.connections.use.wider_scopes import WiderScopes
 from drio_mcp.foundations import Foundations
 from drio_mcp.outbound import Outbound
 

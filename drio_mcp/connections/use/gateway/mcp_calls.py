@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from drio_mcp.connections.config_types import ConfigType
-from drio_mcp.connections.connecting.www_authenticate import find_challenge, parse_challenges
 from drio_mcp.connections.diagnosis_codes import Code, Fault
 from drio_mcp.connections.fields import origin_of
 from drio_mcp.connections.health.probes import UNKNOWN_PLACE, Subject
@@ -17,8 +16,8 @@ from drio_mcp.connections.upstream.mcp.servers import ConnectedServer, McpServer
 from drio_mcp.connections.upstream.mcp.text import CONTROLS, ESCAPED, clean, mapped
 from drio_mcp.connections.upstream.mcp.tools import Listing, UpstreamTool
 from drio_mcp.connections.upstream.mcp.wire import OnProgress, Refused, RpcError
-from drio_mcp.connections.use.gateway.wider_scopes import WiderScopes
 from drio_mcp.connections.use.masking import Mask
+from drio_mcp.connections.use.wider_scopes import WiderScopes, named_scopes
 from drio_mcp.outbound import OutboundError, OutboundResponse
 from drio_mcp.store import Transaction
 
@@ -129,9 +128,8 @@ class McpCalls:
         verdict = judge(response, WHAT)
         if response.status in {401, 403}:
             await self._validation.doubt_now(subject.connection.id)
-            challenge = find_challenge(parse_challenges(response.headers.get_list("www-authenticate")), "bearer")
-            if challenge is not None and challenge.parameters.get("error") == "insufficient_scope":
-                named = challenge.parameters.get("scope", "").split()
+            named = named_scopes(response.headers.get_list("www-authenticate"))
+            if named or verdict.code is Code.SCOPE_MISSING:
                 return await self._wider_scopes.wanted(subject.connection, named, WHAT)
         code, is_issued = verdict.code, ConfigType(subject.connection.config["type"]) in ISSUED
         if code is Code.KEY_REJECTED and is_issued:

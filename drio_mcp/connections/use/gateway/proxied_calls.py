@@ -9,15 +9,14 @@ from typing import Any
 
 from httpx2 import Headers
 
-from drio_mcp.connections.connecting.www_authenticate import find_challenge, parse_challenges
 from drio_mcp.connections.diagnosis_codes import Code, Fault
 from drio_mcp.connections.health.probes import Subject
 from drio_mcp.connections.health.verdicts import judge
 from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.upstream.credentials import ISSUED
 from drio_mcp.connections.use.gateway.api_calls import SECONDS, CallApi, read_body, shown_answer
-from drio_mcp.connections.use.gateway.wider_scopes import WiderScopes
 from drio_mcp.connections.use.proxy import ProviderResponse, Proxy
+from drio_mcp.connections.use.wider_scopes import WiderScopes, named_scopes
 from drio_mcp.outbound import OutboundError, OutboundResponse
 
 WHAT = "The API"
@@ -69,9 +68,7 @@ class ProxiedCalls:
         answer = OutboundResponse(passed.status, Headers([*passed.headers, *challenges]), body, subject.base_url or "")
         verdict = judge(answer, WHAT, words=() if entry is None else entry.errors.api)
         if verdict.code is Code.SCOPE_MISSING:
-            bearer = find_challenge(parse_challenges(passed.challenges), "bearer")
-            named = [] if bearer is None else bearer.parameters.get("scope", "").split()
-            return await self._wider_scopes.wanted(subject.connection, named, WHAT)
+            return await self._wider_scopes.wanted(subject.connection, named_scopes(passed.challenges), WHAT)
         code = verdict.code
         if code is Code.KEY_REJECTED and subject.kind in ISSUED:
             code = Code.REAUTHORIZATION_REQUIRED
