@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from drio_mcp.connections.diagnosis_codes import Code
 from drio_mcp.connections.record.config_rules import named_as_needed
-from drio_mcp.connections.record.schemas import AuthConnection
+from drio_mcp.connections.record.schemas import AuthConnection, Status
 
 SENTENCES: Mapping[Code, str] = {
     Code.OK: "{service} works",
@@ -48,6 +48,8 @@ SENTENCES: Mapping[Code, str] = {
 
 def sentence_for(auth: AuthConnection, code: Code) -> str:
     """The code in words that name the service."""
+    if code is Code.TOKEN_EXPIRED and auth.status is Status.EXPIRING:
+        return f"Your access to {service_of(auth)} runs out soon, and only you can renew it: one click"
     return SENTENCES[code].format(service=service_of(auth))
 
 

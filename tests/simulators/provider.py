@@ -75,6 +75,10 @@ class SimulatedProvider:
     """The same for calls of the API."""
     withheld: str | None = None
     """A scope that the person does not grant."""
+    has_consented: bool = False
+    """The person has allowed it before, which is why this consent brings no refresh token."""
+    account: str | None = None
+    """The `sub` of ID tokens; None for none."""
     keys: Mapping[str, str] = field(default_factory=dict)
     """What the person was given, for providers of keys."""
     public_key: RSAPublicKey | None = None
@@ -334,7 +338,11 @@ class SimulatedProvider:
         if is_told:
             body = put(body, answers.get("expires", "/expires_in"), _expiry(unit, 3600, self.now()))
         is_for_people = "authorizationEndpoint" in self.raw
-        if kind == "refresh_token" and is_for_people and (renewed is None or tokens.get("rotates") is not False):
+        if renewed is None and self.account is not None:
+            claims = json.dumps({"iss": "https://accounts.example", "sub": self.account})
+            body["id_token"] = f"e30.{base64.urlsafe_b64encode(claims.encode()).decode().rstrip('=')}.c2ln"
+        is_issued = not self.has_consented if renewed is None else tokens.get("rotates") is not False
+        if kind == "refresh_token" and is_for_people and is_issued:
             refresh_token = secrets.token_urlsafe(12)
             self.renewable[refresh_token] = self.now()
             body = put(body, answers.get("refreshToken", "/refresh_token"), refresh_token)

@@ -218,6 +218,8 @@ class TokenLife(Model):
     """Unused for so long, the refresh token lapses."""
     refresh_lifetime_seconds: Seconds | None = None
     """So long after the consent the refresh token lapses, used or not."""
+    is_issued_once: StrictBool = False
+    """Later consents may bring no refresh token; that of the first goes on working, for the account that it is of."""
     earliest_refresh_seconds: Seconds | None = None
     """A refresh sooner than this after the last is refused."""
 

@@ -16,6 +16,9 @@ from drio_mcp.store import Transaction, provider_client_secrets, provider_client
 from drio_mcp.store.connections import ConnectionRow
 from drio_mcp.store.provider_clients import ProviderClientRow
 
+FINDINGS = "findings"
+"""The member of a stored configuration that remembers how the provider wants this connection's own client to ask, and
+how its person's consent; nobody sees it."""
 CONSENTED = frozenset({ConfigType.OAUTH, ConfigType.MCP_OAUTH})
 """The types that a person allows at the provider; no others use a client of somebody else's."""
 

@@ -8,14 +8,14 @@ from typing import Any
 from drio_mcp.clock import rfc3339
 from drio_mcp.connections.catalog.providers import Providers
 from drio_mcp.connections.record import brought_tokens
-from drio_mcp.connections.record.clients import ClientInUse, server_of
+from drio_mcp.connections.record.clients import FINDINGS, ClientInUse, server_of
 from drio_mcp.connections.record.config_rules import Config, allowed_origins, wanted_of_person
 from drio_mcp.connections.record.schemas import SECRET_FIELDS, AuthConfig, AuthConnection, Status, UseSettings
 from drio_mcp.connections.record.use_rules import UseRules
 from drio_mcp.opaque import MASK
 from drio_mcp.store.connections import ConnectionRow
 
-HIDDEN = frozenset({"key_parts", brought_tokens.MARK})
+HIDDEN = frozenset({"key_parts", brought_tokens.MARK, FINDINGS})
 """Members of a stored configuration that are nobody's to read."""
 
 

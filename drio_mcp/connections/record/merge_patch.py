@@ -16,6 +16,7 @@ from drio_mcp.connections.catalog.entries import CatalogEntry
 from drio_mcp.connections.catalog.providers import ProviderFacts
 from drio_mcp.connections.config_types import NEEDS, SELF_GRANTED, SIGNED, ConfigType
 from drio_mcp.connections.record import brought_tokens, key_files, status
+from drio_mcp.connections.record.clients import FINDINGS
 from drio_mcp.connections.record.config_rules import (
     Config,
     allowed_origins,
@@ -43,6 +44,7 @@ from drio_mcp.errors import Problem, ValidationFailed
 from drio_mcp.opaque import MASK, Secret
 
 READ_ONLY_CONFIG = ("last_registered_at", "variables", "provider_facts")
+ENDPOINTS = ("authorization_endpoint", "token_endpoint")
 KEPT_APART = {*SECRET_FIELDS, "is_default", *READ_ONLY_CONFIG}
 """Members of `config` that are not stored in its JSON, or not written by clients."""
 
@@ -95,6 +97,7 @@ def apply(
     patch = key_files.unfolded(patch, before.config)
     config = merge(before.config, patch.config)
     _forget_what_was_read(config, before)
+    _forget_findings(config, before)
     problems = [*problems, *_problems(before, config, patch, facts, limits)]
     if problems:
         raise ValidationFailed(problems)
@@ -119,6 +122,12 @@ def _forget_what_was_read(config: dict[str, Any], before: Connection) -> None:
     for name, value in read.items():
         if name not in before.config and name in config and config[name] == value:
             del config[name]
+
+
+def _forget_findings(config: dict[str, Any], before: Connection) -> None:
+    """What was found out about one client at one server says nothing about another."""
+    if any(config.get(name) != before.config.get(name) for name in ("type", "client_id", *ENDPOINTS)):
+        config.pop(FINDINGS, None)
 
 
 def read_only_problems(shown: AuthConnection, patch: ConnectionPatch) -> Iterator[Problem]:
@@ -272,7 +281,7 @@ def after_entry(change: Change) -> Change:
 def _differences(before: Connection, after: Connection) -> list[str]:
     names = [
         path_of(name)
-        for name in sorted({*before.config, *after.config} - {brought_tokens.MARK})
+        for name in sorted({*before.config, *after.config} - {brought_tokens.MARK, FINDINGS})
         if _differs(before, after, name)
     ]
     old, new = before.row, after.row
@@ -291,7 +300,7 @@ KEYED = (
     SELF_GRANTED | SIGNED | {ConfigType.API_KEY_HEADER, ConfigType.API_KEY_QUERY, ConfigType.BEARER, ConfigType.BASIC}
 )
 PRESET_FIELDS: Mapping[ConfigType, tuple[str, ...]] = {
-    ConfigType.OAUTH: ("authorization_endpoint", "token_endpoint"),
+    ConfigType.OAUTH: ENDPOINTS,
     ConfigType.OAUTH_CLIENT_CREDENTIALS: ("token_endpoint",),
     ConfigType.API_KEY_HEADER: ("header_name", "header_prefix"),
     ConfigType.API_KEY_QUERY: ("query_param_name",),

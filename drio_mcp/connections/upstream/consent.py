@@ -9,6 +9,7 @@ that was meant when the person left, or nowhere.
 
 import hmac
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -28,8 +29,11 @@ from drio_mcp.connections.record.failures import note_failure
 from drio_mcp.connections.record.history import Actor, Event
 from drio_mcp.connections.record.schemas import AuthConnection, Status
 from drio_mcp.connections.upstream.client_findings import (
-    note_answer,
+    ConsentMemory,
+    consent_memory,
     note_client_fault,
+    note_prompt_refused,
+    note_refusal,
     note_resource_refused,
     way_of,
 )
@@ -50,6 +54,8 @@ from drio_mcp.store import Transaction, pending_authorizations, upstreams
 from drio_mcp.store.sweeping import sweep
 from drio_mcp.vault import SealBroken
 
+LONGEST_DESCRIPTION = 4_096
+"""Characters of an `error_description` that are looked at."""
 LIFETIME_MS = 30 * MINUTE
 """How long a person may take at the provider: some make an account there first."""
 
@@ -68,6 +74,9 @@ DENIALS: Mapping[str, Code] = {
     "temporarily_unavailable": Code.PROVIDER_OUTAGE,
 }
 """RFC 6749 section 4.1.2.1, OpenID Connect Core section 3.1.2.6, RFC 8707 section 2; any other: we asked wrongly."""
+PROMPT_ERRORS = frozenset({"consent_required", "interaction_required"})
+ADMIN_NEEDED = re.compile(r"AADSTS(9009[345]|65001|650057?)\b|\badmin(istrator)?s?\b", re.IGNORECASE)
+"""How descriptions say that the person may not consent themselves (Entra ID: AADSTS90094 and its neighbours)."""
 
 
 class UnknownCallback(NotFound):
@@ -91,6 +100,8 @@ class ConsentRequest:
     """Which of our clients was named; None for the connection's own."""
     issuer_origin: str | None = None
     """Where no metadata names the issuer: the origin that an `iss` must have, the one that gets the code."""
+    is_prompted: bool = False
+    """Whether `prompt=consent` was sent, which asks even those whose administrator has consented for them."""
 
 
 class ProviderConsent:
@@ -146,7 +157,10 @@ class ProviderConsent:
             verifier = _verifier(browser_key, state) if asked.has_challenge else None
             failure = await self._exchange(actor, connection_id, asked, answer, verifier)
         if failure is not None:
-            await self._db.write(self._failed, actor, connection_id, failure, asked)
+            is_prompt_refused = asked.is_prompted and _is_for_admins(answer)
+            await self._db.write(
+                self._failed, actor, connection_id, failure, asked, is_prompt_refused=is_prompt_refused
+            )
         connection = await self._db.read(_found, connection_id, actor.user_id)
         return connection.read(self._providers)
 
@@ -201,7 +215,7 @@ class ProviderConsent:
         self, tx: Transaction, actor: Actor, connection_id: str, asked: ConsentRequest, refusal: Refusal
     ) -> None:
         connection = _for_consent(tx, _found(tx, connection_id, actor.user_id), asked.provider_client_id)
-        note_answer(tx, connection, refusal, way_of(connection))
+        note_refusal(tx, connection, refusal)
 
     def _hold(self, tx: Transaction, connection_id: str, user_id: str) -> None:
         """Let nobody else change the connection until the transaction ends."""
@@ -213,7 +227,10 @@ class ProviderConsent:
         rules = ProviderRules.of(connection, self._providers.find(connection.row.provider_key))
         upstream = tx.one(upstreams.FIND, connection_id=connection_id)
         server = json.loads(upstream.server) if upstream is not None else {}
-        asked = self._asked(connection, server, has_challenge=rules.entry.pkce != "none")
+        memory = consent_memory(connection)
+        scope = _scope(config.get("scopes", ()), server, rules.entry)
+        is_prompted = _is_prompted(scope, rules.entry, memory)
+        asked = self._asked(connection, server, has_challenge=rules.entry.pkce != "none", is_prompted=is_prompted)
         tx.run(
             pending_authorizations.INSERT,
             state_hash=hash_of(state),
@@ -229,7 +246,7 @@ class ProviderConsent:
             "redirect_uri": asked.redirect_uri,
             "state": state,
         }
-        query |= _scope(config.get("scopes", ()), server, rules.entry)
+        query |= scope | ({"prompt": "consent"} if is_prompted else {})
         if asked.has_challenge:
             query |= {
                 "code_challenge": create_s256_code_challenge(_verifier(browser_key, state)),
@@ -240,9 +257,12 @@ class ProviderConsent:
             query["resource"] = upstream.resource  # RFC 8707 section 2.1
         if "audience" in config:
             query["audience"] = config["audience"]
-        return rules.authorization_url(asked.authorization_endpoint, query)
+        without = ("prompt",) if memory.refuses_prompt else ()
+        return rules.authorization_url(asked.authorization_endpoint, query, without=without)
 
-    def _asked(self, connection: Connection, server: Mapping[str, Any], *, has_challenge: bool) -> ConsentRequest:
+    def _asked(
+        self, connection: Connection, server: Mapping[str, Any], *, has_challenge: bool, is_prompted: bool
+    ) -> ConsentRequest:
         config = connection.config_in_use
         lacking = [name for name in ("token_endpoint", "client_id") if name not in config]
         if lacking:
@@ -261,6 +281,7 @@ class ProviderConsent:
             origins=tuple(sorted(connection.origins(self._providers))),
             provider_client_id=None if connection.client is None else connection.client.row.id,
             issuer_origin=None if is_described or is_vouched else origin_of(config["token_endpoint"]),
+            is_prompted=is_prompted,
         )
 
     def _consume(
@@ -298,7 +319,6 @@ class ProviderConsent:
         connection = self._unchanged(tx, connection_id, actor.user_id, asked)
         connection = connection.with_row(provider_client_id=asked.provider_client_id)
         self._decisions.keep(tx, actor, connection, tokens, Event.CONNECTED)
-        note_answer(tx, connection, tokens, way_of(connection))
 
     def _unchanged(self, tx: Transaction, connection_id: str, user_id: str, asked: ConsentRequest) -> Connection:
         """The connection, if it still means the server and the client that the person has just allowed."""
@@ -313,7 +333,14 @@ class ProviderConsent:
         return connection
 
     def _failed(
-        self, tx: Transaction, actor: Actor, connection_id: str, failure: Fault, asked: ConsentRequest | None = None
+        self,
+        tx: Transaction,
+        actor: Actor,
+        connection_id: str,
+        failure: Fault,
+        asked: ConsentRequest | None = None,
+        *,
+        is_prompt_refused: bool = False,
     ) -> None:
         self._hold(tx, connection_id, actor.user_id)
         connection = _found(tx, connection_id, actor.user_id)
@@ -326,6 +353,8 @@ class ProviderConsent:
             note_client_fault(tx, used.client, failure)
         if failure.code is Code.AUDIENCE_MISMATCH:
             note_resource_refused(tx, used)
+        if is_prompt_refused:
+            note_prompt_refused(tx, used)
 
 
 def _for_consent(tx: Transaction, connection: Connection, asked: str | None = None) -> Connection:
@@ -391,8 +420,7 @@ def _scopes_told(answer: Mapping[str, str], entry: CatalogEntry) -> tuple[str, .
 
 
 def _scope(scopes: Iterable[str], server: Mapping[str, Any], entry: CatalogEntry) -> dict[str, str]:
-    """The scopes to ask for. Where the server knows `offline_access`, without it there may be no refresh token, and
-    OpenID Connect Core section 11 grants it only together with `prompt=consent`."""
+    """The scopes to ask for. Where the server knows `offline_access`, without it there may be no refresh token."""
     asked = list(scopes)
     if not asked:
         return {}
@@ -400,9 +428,27 @@ def _scope(scopes: Iterable[str], server: Mapping[str, Any], entry: CatalogEntry
         asked.append("offline_access")
     if entry.scope_rules.is_set_on_app and not set(scopes) - set(entry.scopes):
         return {}
-    prompt = entry.authorization.prompt
-    is_prompted = prompt == "always" or (prompt == "with-offline-access" and "offline_access" in asked)
-    return {"scope": entry.scope_separator.join(asked)} | ({"prompt": "consent"} if is_prompted else {})
+    return {"scope": entry.scope_separator.join(asked)}
+
+
+def _is_prompted(scope: Mapping[str, str], entry: CatalogEntry, memory: ConsentMemory) -> bool:
+    """Whether `prompt=consent` is sent: where there may be no refresh token without it, as OpenID Connect Core section
+    11 has it for `offline_access`, and as the last consent has shown. Nowhere else: whose administrator has consented
+    for them may not be able to do it themselves."""
+    if memory.refuses_prompt or entry.authorization.prompt == "never":
+        return False
+    asked = scope.get("scope", "").split(entry.scope_separator)
+    is_wanted = entry.authorization.prompt == "always" and bool(scope)
+    return (
+        is_wanted or "offline_access" in asked or memory.lacks_refresh_token or "prompt" in entry.authorization_params
+    )
+
+
+def _is_for_admins(answer: Mapping[str, str]) -> bool:
+    """Whether an answer says that asking for consent anew was the trouble, not that the person said no."""
+    is_denied = answer.get("error") == "access_denied"
+    is_admins = bool(ADMIN_NEEDED.search(answer.get("error_description", "")[:LONGEST_DESCRIPTION]))
+    return answer.get("error") in PROMPT_ERRORS or (is_denied and is_admins)
 
 
 def _verifier(browser_key: str, state: str) -> str:

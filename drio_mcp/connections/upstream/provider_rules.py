@@ -5,7 +5,7 @@ does not know, it says nothing: then everything here is what the RFCs say.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
@@ -183,8 +183,8 @@ class ProviderRules:
             realm = realm.upper().replace("-", "_") if realm is not None and asked.is_realm_spelled else realm
         return realm, asked.method
 
-    def authorization_url(self, endpoint: str, parameters: Mapping[str, str]) -> str:
-        """The address to send the person to, from RFC 6749's `parameters`."""
+    def authorization_url(self, endpoint: str, parameters: Mapping[str, str], *, without: Collection[str] = ()) -> str:
+        """The address to send the person to, from RFC 6749's `parameters`; `without` those that the entry would add."""
         asked = self.entry.authorization
         values = {**self.values, "nonce": parameters.get("state", "")}
         names = {"scope": asked.scope_parameter} | asked.names
@@ -192,7 +192,7 @@ class ProviderRules:
         always = {
             name: text
             for name, each in self.entry.authorization_params.items()
-            if (text := templates.filled(each, values)) is not None
+            if name not in without and (text := templates.filled(each, values)) is not None
         }
         query = urlencode({**sent, **always})
         if asked.fragment is not None and self.is_vouched:

@@ -21,7 +21,7 @@ from drio_mcp.connections.diagnosis_codes import CLIENT_REFUSED, Code, Fault
 from drio_mcp.connections.fields import origin_of
 from drio_mcp.connections.record import repository, sealing
 from drio_mcp.connections.record.answers import Method
-from drio_mcp.connections.record.clients import ClientInUse, Origin, client_for_consent, server_of
+from drio_mcp.connections.record.clients import FINDINGS, ClientInUse, Origin, client_for_consent, server_of
 from drio_mcp.connections.record.config_rules import still_needed
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.failures import note_failure
@@ -429,7 +429,7 @@ class ProviderRegistrations:
         if not is_other and not is_new:
             return replace(connection, client=client)
         now = self._clock.now()
-        gone = ("client_id", "last_registered_at", "registration_client_uri")
+        gone = ("client_id", "last_registered_at", "registration_client_uri", FINDINGS)
         config = {name: value for name, value in connection.config.items() if name not in gone}
         sealing.remove(tx, connection.id, ("client_secret", "registration_access_token"))
         client_rows.forget_tokens(tx, connection.id)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 
-from drio_mcp.clock import Clock
+from drio_mcp.clock import Clock, rfc3339
 from drio_mcp.connections.catalog.providers import Providers
 from drio_mcp.connections.diagnosis_codes import Code, Fault, last_error
 from drio_mcp.connections.record import repository, sealing
@@ -15,21 +15,22 @@ from drio_mcp.connections.record.clients import ClientInUse
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.history import Actor, Event, record_work
 from drio_mcp.connections.record.schemas import Status
-from drio_mcp.connections.record.status import after_refusal, unless_disabled
+from drio_mcp.connections.record.status import BROKEN_GRANT, after_refusal, unless_disabled
 from drio_mcp.connections.upstream import client_secrets
 from drio_mcp.connections.upstream.client_findings import (
-    note_auth_method,
+    account_of,
     note_client_fault,
     note_client_works,
-    note_resource_refused,
+    note_success,
+    with_consent_noted,
 )
 from drio_mcp.connections.upstream.provider_rules import ProviderRules
 from drio_mcp.connections.upstream.refresh_times import ends_soon, grant_end_after_refresh
 from drio_mcp.connections.upstream.scopes import missing_scopes
 from drio_mcp.connections.upstream.token_answers import Refusal, TokenSet
-from drio_mcp.opaque import Secret
+from drio_mcp.opaque import Secret, b64url, hash_of
 from drio_mcp.store import Transaction, token_sets
-from drio_mcp.store.token_sets import Lease, Refreshed
+from drio_mcp.store.token_sets import Lease, Refreshed, TokenSetRow
 from drio_mcp.vault import Vault
 
 ACCESS_TOKEN = "upstream_access_token"  # noqa: S105
@@ -77,13 +78,27 @@ class StoredTokens:
         tokens: TokenSet,
         event: Event,
     ) -> Connection:
-        """The tokens of a new consent as a new set, in place of a former one."""
+        """The tokens of a new consent as a new set, in place of a former one.
+
+        Of that, the refresh token is all that can be of use: where the provider issues none at a further consent, and
+        goes on honouring the one that it issued to the same client for the same account.
+        """
+        life, account = self.rules(connection).entry.tokens, _account_mark(connection, tokens)
+        former = tx.one(token_sets.FIND, connection_id=connection.id) if REFRESH_TOKEN in connection.secrets else None
+        is_kept = life.is_issued_once and _is_of_same_grant(former, connection, tokens, account)
+        is_lacking = tokens.refresh_token is None and tokens.expires_at is not None and not is_kept
+        warning = None
+        if former is not None and is_kept:
+            refreshed = replace(refreshed, is_refreshable=1, refresh_expires_at=former.refresh_expires_at)
+        elif former is not None and is_lacking:
+            refreshed, warning = replace(refreshed, grant_ends_at=tokens.expires_at), _end_of(tokens)
         connection = _with_facts(connection, tokens.facts)
-        sealing.remove(tx, connection.id, ISSUED_SECRETS)
+        sealing.remove(tx, connection.id, (ACCESS_TOKEN, ORPHAN) if is_kept else ISSUED_SECRETS)
         token_sets.put(tx, connection.id, set_id, _if_refreshable(refreshed, bool(refreshed.is_refreshable)))
         self._seal(tx, connection, tokens, self.origins(connection))
-        note_auth_method(tx, connection.client, tokens.auth_method)
-        return self._mark_working(tx, actor, connection, tokens, event, refreshed.grant_ends_at)
+        connection = note_success(tx, connection, tokens)
+        connection = with_consent_noted(connection, account if life.is_issued_once else None, is_lacking=is_lacking)
+        return self._mark_working(tx, actor, connection, tokens, event, refreshed.grant_ends_at, warning)
 
     def refresh(
         self,
@@ -117,9 +132,7 @@ class StoredTokens:
         told = self.origins(connection) - before  # by the provider, as the catalog says that its own hosts look
         sealing.remove(tx, connection.id, (ORPHAN,))
         self._seal(tx, connection, tokens, self._renewed_for(tx, connection) | told)
-        note_auth_method(tx, connection.client, tokens.auth_method)
-        if tokens.without_resource:
-            note_resource_refused(tx, connection)
+        connection = note_success(tx, connection, tokens)
         self._mark_working(tx, actor, connection, tokens, Event.TOKEN_REFRESHED, refreshed.grant_ends_at)
         return True
 
@@ -160,20 +173,22 @@ class StoredTokens:
         tokens: TokenSet,
         event: Event,
         grant_ends_at: int | None,
+        warning: str | None = None,
     ) -> Connection:
-        """A token that was just issued is evidence that the connection works."""
+        """A token that was just issued is evidence that the connection works; `warning` is how that will end."""
         now, row = self._clock.now(), connection.row
         asked = tuple(connection.config.get("scopes", ()))
         granted = tokens.scopes if tokens.scopes is not None else asked  # RFC 6749 section 5.1: absent means as asked
         lacking = missing_scopes(asked, granted, self.rules(connection).entry.scope_rules)
-        status = Status.EXPIRING if ends_soon(grant_ends_at, now) else Status.VALID
+        status = Status.EXPIRING if warning is not None or ends_soon(grant_ends_at, now) else Status.VALID
+        error = None if warning is None else last_error(Code.TOKEN_EXPIRED, warning)
         if lacking:  # it works in part, and whoever waits for it is told at once
-            status = Status.DEGRADED
+            status, error = Status.DEGRADED, last_error(Code.SCOPE_MISSING, f"Not granted: {', '.join(lacking)}"[:500])
         working = connection.with_row(
             status=unless_disabled(connection, status),
             grants=json.dumps(list(granted)),
             last_validated_at=now,
-            last_error=last_error(Code.SCOPE_MISSING, f"Not granted: {', '.join(lacking)}"[:500]) if lacking else None,
+            last_error=error,
         )
         record_work(tx, actor, row.app_id, row.id, event, now)
         note_client_works(tx, connection.client)
@@ -186,6 +201,27 @@ def _with_facts(connection: Connection, facts: Mapping[str, str]) -> Connection:
     if facts:
         config["provider_facts"] = dict(facts)
     return connection.with_config(config) if config != connection.config else connection
+
+
+def _account_mark(connection: Connection, tokens: TokenSet) -> str | None:
+    """Whose tokens these are, issued to which client; None where nobody can tell."""
+    if tokens.account is None:
+        return None
+    return b64url(hash_of(json.dumps([connection.config.get("token_endpoint"), connection.client_id, tokens.account])))
+
+
+def _is_of_same_grant(
+    former: TokenSetRow | None, connection: Connection, tokens: TokenSet, account: str | None
+) -> bool:
+    """Whether the refresh token of the former set is this account's too, issued to the same client, and not refused."""
+    if former is None or former.fault_code in BROKEN_GRANT or tokens.refresh_token is not None:
+        return False
+    return account is not None and account == account_of(connection)
+
+
+def _end_of(tokens: TokenSet) -> str:
+    until = "it runs out" if tokens.expires_at is None else rfc3339(tokens.expires_at)
+    return f"It works until {until}: this consent brought no refresh token. Allow it again; then one is asked for"
 
 
 def _if_refreshable(refreshed: Refreshed, is_refreshable: bool) -> Refreshed:

@@ -97,6 +97,8 @@ class TokenSet:
     """How our client had authenticated when these came."""
     without_resource: bool = False
     """Whether they came only once `resource` (RFC 8707) was left out."""
+    account: str | None = None
+    """Whose they are, by the issuer and the `sub` of the ID token that came along."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,10 @@ class Refusal:
     retry_after: int | None = None
     answered_at: int | None = field(default=None, compare=False)
     """The provider's own time (RFC 9110 section 6.6.1), in milliseconds."""
+    is_vague: bool = False
+    """Whether it names neither client nor grant: the request was wrong, perhaps in how the client said who it is."""
+    auth_method: str | None = None
+    """How our client was taken for who it is, after other ways had been refused."""
 
 
 def read_token_answer(
@@ -199,7 +205,16 @@ def _token_set(body: Mapping[str, Any], now: int, entry: CatalogEntry) -> TokenS
         scopes=_scopes(resolve(body, answer.scope), entry.scope_separator),
         refresh_expires_at=now + refresh_lifetime * SECOND if refresh_token and refresh_lifetime else None,
         facts=from_tokens(entry, body),
+        account=_account_of(body.get("id_token")),
     )
+
+
+def _account_of(id_token: Any) -> str | None:
+    """Nothing is verified: it came from the token endpoint itself (OpenID Connect Core section 3.1.3.7), and says
+    nothing but whether two consents were one account's."""
+    claims = _claims(id_token) if _text(id_token) else {}
+    issuer, subject = _text(claims.get("iss")), _text(claims.get("sub"))
+    return None if issuer is None or subject is None else json.dumps([issuer, subject])
 
 
 def _end(body: Mapping[str, Any], now: int, answer: TokenAnswerRules) -> int | None:
@@ -316,10 +331,11 @@ def _unnamed_refusal(status: int, error: str | None, *, is_refresh: bool) -> Ref
             code = Code.MALFORMED_RESPONSE if is_refresh else Code.REDIRECT_REFUSED
         else:
             sentence, code = "The token endpoint's answer has neither a token nor an error", Code.MALFORMED_RESPONSE
-        return Refusal(code, sentence, status)
+        return Refusal(code, sentence, status, is_vague=status in {400, 401})
     if is_refresh:  # whatever the word: this refresh token does not work, and the person can mend that
-        return Refusal(Code.REAUTHORIZATION_REQUIRED, SENTENCES[Code.REAUTHORIZATION_REQUIRED], status)
-    return Refusal(Code.MISSING_CONFIGURATION, "The token endpoint called the request invalid", status)
+        sentence = SENTENCES[Code.REAUTHORIZATION_REQUIRED]
+        return Refusal(Code.REAUTHORIZATION_REQUIRED, sentence, status, is_vague=True)
+    return Refusal(Code.MISSING_CONFIGURATION, "The token endpoint called the request invalid", status, is_vague=True)
 
 
 def _client_refusal(body: Mapping[str, Any], error: str | None, status: int, has_client_secret: bool) -> Refusal:
@@ -334,13 +350,16 @@ def _client_refusal(body: Mapping[str, Any], error: str | None, status: int, has
 
 def audience_of(token: Secret) -> tuple[str, ...] | None:
     """The `aud` of a token that can be read (RFC 9068 section 2.2); None for all others. Nothing is verified here."""
-    parts = token.reveal().split(".")
-    if len(parts) != 3:
-        return None
-    try:
-        claims = json.loads(from_b64url(parts[1]))
-    except (ValueError, RecursionError):
-        return None
-    audience = claims.get("aud") if isinstance(claims, dict) else None
+    audience = _claims(token.reveal()).get("aud")
     named = audience if isinstance(audience, list) else [audience]
     return tuple(each for each in named if isinstance(each, str)) or None
+
+
+def _claims(token: str) -> Mapping[str, Any]:
+    """The claims of a JWT, unverified; none of what is no JWT."""
+    parts = token.split(".")
+    try:
+        claims = read_json(from_b64url(parts[1]).decode()) if len(parts) == 3 else None
+    except ValueError:
+        return {}
+    return claims if isinstance(claims, dict) else {}

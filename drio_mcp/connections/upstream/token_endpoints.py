@@ -17,7 +17,7 @@ from drio_mcp.connections.upstream.client_identity import redirect_uri
 from drio_mcp.connections.upstream.provider_rules import ProviderRules
 from drio_mcp.connections.upstream.signing.assertions import Assertion
 from drio_mcp.connections.upstream.stored_tokens import StoredTokens
-from drio_mcp.connections.upstream.token_requests import UpstreamTokenEndpoint
+from drio_mcp.connections.upstream.token_requests import UpstreamTokenEndpoint, public_name
 from drio_mcp.opaque import Secret
 from drio_mcp.store import Transaction, upstreams
 
@@ -50,8 +50,9 @@ class TokenEndpoints:
         secret = self._client_secret(tx, connection, origin_of(url))
         endpoint = UpstreamTokenEndpoint.with_methods(url, client_id, secret, preferred)
         known = rules.entry.token_endpoint_auth_method if rules.is_vouched and way.auth_method is None else None
-        if known is not None and known in endpoint.auth_methods:
-            endpoint = replace(endpoint, auth_methods=(known,))  # another way would only blur what is refused
+        if known is not None and known in endpoint.auth_methods:  # another way would only blur what is refused
+            methods = tuple(each for each in endpoint.auth_methods if public_name(each) == known)
+            endpoint = replace(endpoint, auth_methods=methods)
         return replace(
             endpoint,
             resource=upstream.resource if upstream and way.has_resource else None,

@@ -18,8 +18,9 @@ from drio_mcp.connections.upstream.signing.assertions import Assertion
 from drio_mcp.connections.upstream.token_answers import Refusal, TokenSet, read_token_answer
 from drio_mcp.opaque import Randomness, Secret, b64url
 from drio_mcp.outbound import Outbound, OutboundError
+from drio_mcp.outbound.oauth_client import UNENCODED_BASIC, is_changed_by_encoding
 
-AuthMethod = Literal["none", "client_secret_basic", "client_secret_post"]
+AuthMethod = Literal["none", "client_secret_basic", "client_secret_post", "client_secret_basic_unencoded"]
 
 REFRESH_SECONDS = 60.0
 """How long a token endpoint may take: what it answers later is lost, and with it a refresh token that it rotated.
@@ -32,6 +33,13 @@ JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 MOST_SKEW_MS = 5 * MINUTE
 """How far apart clocks may be; what servers usually allow for."""
 CLIENT_REFUSALS = frozenset({Code.CLIENT_SECRET_WRONG, Code.CLIENT_UNKNOWN})
+CLIENT_TAKEN = frozenset({Code.REAUTHORIZATION_REQUIRED, Code.SCOPE_MISSING, Code.AUDIENCE_MISMATCH})
+"""What is refused once the client itself was taken for who it is."""
+
+
+def public_name(method: str) -> str:
+    """The method by its name in RFC 7591 section 2, which has one for both kinds of Basic."""
+    return "client_secret_basic" if method == UNENCODED_BASIC else method
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +73,11 @@ class UpstreamTokenEndpoint:
         """The endpoint with the methods in the order in which they are worth trying."""
         known: tuple[AuthMethod, ...] = ("client_secret_basic", "client_secret_post")
         if client_secret is None or preferred == ("none",):
-            methods: tuple[AuthMethod, ...] = ("none",)
-        else:
-            methods = tuple(sorted(known, key=lambda method: method not in preferred)) if preferred else known
-        return cls(url, client_id, client_secret, methods)
+            return cls(url, client_id, client_secret, ("none",))
+        if is_changed_by_encoding(client_id, client_secret):
+            known += ("client_secret_basic_unencoded",)
+        methods = tuple(sorted(known, key=lambda each: not {each, public_name(each)} & set(preferred)))
+        return cls(url, client_id, client_secret, methods if preferred else known)
 
     def with_facts(self, facts: Mapping[str, str]) -> "UpstreamTokenEndpoint":
         """The same, once the provider has told more."""
@@ -173,15 +182,24 @@ class TokenClient:
     async def _ask(
         self, endpoint: UpstreamTokenEndpoint, step: TokenStep, fields: Mapping[str, str]
     ) -> TokenSet | Refusal:
-        answer: TokenSet | Refusal | None = None
+        """Ask in one way after the other, until the client is taken for who it is.
+
+        Where a way was refused and the next is called wrong altogether, the first refusal is what there is to tell.
+        """
+        refused: Refusal | None = None
         for method in endpoint.auth_methods:
             answer = await self._ask_as(endpoint, step, method, fields)
             if isinstance(answer, TokenSet):
                 return replace(answer, auth_method=method)
-            if answer.code not in CLIENT_REFUSALS:
-                break
-        assert answer is not None
-        return answer
+            if answer.code in CLIENT_REFUSALS:
+                refused = answer
+            elif answer.is_vague and step is TokenStep.CLIENT_CREDENTIALS:  # there is nothing that could be used up
+                refused = refused or answer
+            elif refused is None or not answer.is_vague:
+                is_taken = refused is not None and answer.code in CLIENT_TAKEN
+                return replace(answer, auth_method=method) if is_taken else answer
+        assert refused is not None
+        return refused
 
     async def _ask_as(
         self, endpoint: UpstreamTokenEndpoint, step: TokenStep, method: AuthMethod, fields: Mapping[str, str]
