@@ -63,6 +63,10 @@ TESTED_BY = {
     "connecting/survey": ("connections/connecting/test_discovery.py", "test_server_metadata_that_cannot_be_read"),
     "health/checks": ("connections/health/test_validation.py", "test_a_key_is_proven_by_the_difference_that_it_makes"),
     "health/probes": ("connections/health/test_validation.py", "test_the_catalogs_probe_is_asked"),
+    "upstream/client_findings": (
+        "attacks/test_token_words.py",
+        "test_a_code_that_the_first_try_voids_costs_one_click",
+    ),
     "upstream/mcp/servers": (LIFE, "test_when_lists_are_asked_for_anew"),
     "upstream/mcp/tools": (HOSTILE, "test_what_exceeds_is_left_out_and_named"),
     "upstream/mcp/wire": (HOSTILE, "test_an_answer_that_is_none"),

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import html
+import json
 import secrets
 import threading
 import time
@@ -82,6 +83,7 @@ class AuthorizationServer:
     detects_reuse: bool = True
     """A replaced refresh token revokes its family (RFC 9700 section 4.14.2); else it stays good."""
     issues_refresh_tokens: bool = True
+    tells_scopes: bool = True
     expires_in: int | None = 3600
     """Seconds; None leaves it out of the answer."""
     refresh_expires_in: int | None = None
@@ -91,6 +93,16 @@ class AuthorizationServer:
     requires_resource: bool = False
     refuses_resource: Literal["", "consent", "code", "refresh"] = ""
     """Where `resource` (RFC 8707) is answered with `invalid_target`, as Entra ID does."""
+
+    takes_client_by: tuple[Literal["basic", "unencoded", "post"], ...] = ("basic", "post")
+    """How clients may say who they are (RFC 6749 section 2.3.1); `unencoded` is Basic as RFC 7617 has it."""
+    refuses_clients_with: Literal["invalid_client", "invalid_request"] = "invalid_client"
+    voids_codes: bool = False
+    """A code is used up by the first request, even by one whose client is refused."""
+    refuses_prompt: Mapping[str, str] | None = None
+    """What a person who may not consent is sent back with, once `prompt=consent` asks them to."""
+    account: str | None = None
+    """The `sub` of the ID tokens that go with codes; None for none."""
 
     clients: dict[str, Client] = field(default_factory=dict)
     codes: dict[str, Code] = field(default_factory=dict)
@@ -253,6 +265,8 @@ class AuthorizationServer:
             return self._back(parameters, {"error": "invalid_target"})
         if self.refuses_resource == "consent" and "resource" in parameters:
             return self._back(parameters, {"error": "invalid_target"})
+        if self.refuses_prompt is not None and parameters.get("prompt") == "consent":
+            return self._back(parameters, dict(self.refuses_prompt))
         fields = "".join(
             f'<input type="hidden" name="{html.escape(name)}" value="{html.escape(value)}">'
             for name, value in parameters.items()
@@ -302,6 +316,8 @@ class AuthorizationServer:
         with self._lock:
             client, refusal = self._authenticate(request, form)
             if client is None:
+                if self.voids_codes:
+                    self.codes.pop(form.get("code", ""), None)
                 assert refusal is not None
                 return refusal
             refused = {"authorization_code": "code", "refresh_token": "refresh"}.get(form.get("grant_type", ""), "-")
@@ -320,13 +336,17 @@ class AuthorizationServer:
 
     def _authenticate(self, request: Request, form: Mapping[str, str]) -> tuple[Client | None, Response | None]:
         client_id, secret = form.get("client_id", ""), form.get("client_secret")
+        is_taken = secret is None or "post" in self.takes_client_by
         scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "basic":
-            name, _, password = base64.b64decode(credentials).decode().partition(":")
-            client_id, secret = unquote(name), unquote(password)
+            client_id, _, secret = base64.b64decode(credentials).decode().partition(":")
+            is_taken = bool({"basic", "unencoded"} & set(self.takes_client_by))
+            if "unencoded" not in self.takes_client_by:
+                client_id, secret = unquote(client_id), unquote(secret)
         client = self.clients.get(client_id)
-        if client is None or client.secret != secret:
-            return None, _oauth_error("invalid_client", 401)
+        if not is_taken or client is None or client.secret != secret:
+            is_vague = not is_taken and self.refuses_clients_with == "invalid_request"
+            return None, _oauth_error("invalid_request") if is_vague else _oauth_error("invalid_client", 401)
         if client.secret_is_expired:
             return None, _oauth_error("invalid_client", 401, "The client secret has expired")
         return client, None
@@ -340,7 +360,7 @@ class AuthorizationServer:
             return _oauth_error("invalid_grant", description="PKCE verification failed")
         family = Family(client.id, code.scope, code.resource)
         self.families.append(family)
-        return self._issue(family, refreshable=self.issues_refresh_tokens)
+        return self._issue(family, refreshable=self.issues_refresh_tokens, is_consent=True)
 
     def _refresh(self, client: Client, form: Mapping[str, str]) -> Response:
         token = form.get("refresh_token", "")
@@ -352,12 +372,17 @@ class AuthorizationServer:
             return _oauth_error("invalid_grant", description="The refresh token was used before")
         return self._issue(family, refreshable=self.rotates)
 
-    def _issue(self, family: Family, *, refreshable: bool) -> Response:
+    def _issue(self, family: Family, *, refreshable: bool, is_consent: bool = False) -> Response:
         token = f"at-{secrets.token_urlsafe(24)}"
         family.access_tokens[token] = time.time() + (3600 if self.expires_in is None else self.expires_in)
-        answer: dict[str, Any] = {"access_token": token, "token_type": "Bearer", "scope": family.scope}
+        answer: dict[str, Any] = {"access_token": token, "token_type": "Bearer"}
+        if self.tells_scopes:
+            answer["scope"] = family.scope
         if self.expires_in is not None:
             answer["expires_in"] = self.expires_in
+        if is_consent and self.account is not None:
+            claims = json.dumps({"iss": self.issuer, "sub": self.account, "aud": family.client_id})
+            answer["id_token"] = f"e30.{base64.urlsafe_b64encode(claims.encode()).decode().rstrip('=')}.c2ln"
         if refreshable:
             family.refresh_tokens.append(f"rt-{secrets.token_urlsafe(24)}")
             answer["refresh_token"] = family.refresh_tokens[-1]
