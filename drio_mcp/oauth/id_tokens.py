@@ -3,11 +3,9 @@
 import hashlib
 from typing import Any
 
-from joserfc import jwt
-
 from drio_mcp.clock import HOUR, SECOND
 from drio_mcp.config import Settings
-from drio_mcp.oauth.signing import ALGORITHM, SigningKey, SigningKeys
+from drio_mcp.oauth.signing import SigningKey, SigningKeys
 from drio_mcp.opaque import b64url
 from drio_mcp.store.grants import GrantRow
 
@@ -39,4 +37,4 @@ class IdTokens:
             claims["auth_time"] = grant.authenticated_at // SECOND
         if grant.nonce is not None:
             claims["nonce"] = grant.nonce
-        return jwt.encode({"alg": ALGORITHM, "kid": signer.kid}, claims, signer.key, algorithms=[ALGORITHM])
+        return signer.sign(claims)

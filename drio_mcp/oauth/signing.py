@@ -11,15 +11,18 @@ from itertools import pairwise
 from typing import Any
 
 from joserfc.jwk import ECKey
+from joserfc.jws import JWSRegistry
+from pydantic_core import to_json
 
 from drio_mcp.clock import DAY, MINUTE, Clock
-from drio_mcp.opaque import Secret
+from drio_mcp.opaque import Secret, b64url
 from drio_mcp.store import Database, Transaction
 from drio_mcp.store import signing_keys as table
 from drio_mcp.store.signing_keys import SigningKeyRow
 from drio_mcp.vault import Binding, Vault
 
 ALGORITHM = "ES256"
+_ES256 = JWSRegistry.algorithms[ALGORITHM]
 ROTATED_EVERY = 90 * DAY
 PUBLISHED_BEFORE = DAY
 PUBLISHED_AFTER = 2 * DAY
@@ -28,12 +31,22 @@ LOOKED_UP_EVERY = MINUTE
 """How soon a process notices what another one did to the keys."""
 
 
-@dataclass(frozen=True, slots=True)
 class SigningKey:
     """A key ready to sign."""
 
-    kid: str
-    key: ECKey
+    def __init__(self, kid: str, key: ECKey) -> None:
+        self.kid = kid
+        self._key = key
+        self._head = b64url(to_json({"typ": "JWT", "alg": ALGORITHM, "kid": kid}))
+
+    def sign(self, claims: dict[str, Any]) -> str:
+        """The claims as a signed JWT (RFC 7519 section 7.1, RFC 7515 section 7.1).
+
+        The signature is joserfc's. Its way of putting the three parts together takes twice as long as the signature:
+        it finds out anew for each token what the key can do, and writes the same header.
+        """
+        signed = f"{self._head}.{b64url(to_json(claims))}"
+        return f"{signed}.{b64url(_ES256.sign(signed.encode(), self._key))}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,4 +75,4 @@ async def test_no_private_key_is_in_the_database(local: AuthServer) -> None:
     content = b"".join(path.read_bytes() for path in local.services.settings.data_dir.glob("drio.db*"))
     await local.services.db.open()
     assert signer.kid.encode() in content
-    assert str(signer.key.as_dict(private=True)["d"]).encode() not in content
+    assert str(signer._key.as_dict(private=True)["d"]).encode() not in content
