@@ -1,13 +1,16 @@
 """Values that mean nothing to whoever carries them: ids, random strings, and secrets that do not print."""
 
-import base64
 import hashlib
 import hmac
 import secrets
+from binascii import a2b_base64, b2a_base64
 from typing import Any, Protocol
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
+
+_TO_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+_FROM_URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 MASK = "********"
 """What every stored secret reads back as."""
@@ -30,13 +33,13 @@ class SystemRandomness:
 
 def b64url(data: bytes) -> str:
     """Base64url without padding (RFC 4648 section 5, RFC 7515 appendix C)."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+    return b2a_base64(data, newline=False).translate(_TO_URL_SAFE, b"=").decode("ascii")
 
 
 def from_b64url(text: str) -> bytes:
     """The bytes behind `b64url`; raises `ValueError` when `text` is not base64url."""
     try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        return a2b_base64(text.encode("ascii").translate(_FROM_URL_SAFE) + b"=" * (-len(text) % 4), strict_mode=True)
     except ValueError as error:
         raise ValueError("not base64url") from error
 

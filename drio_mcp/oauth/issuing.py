@@ -53,4 +53,4 @@ def token_answer(tokens: Tokens, issue: Issue, now: int) -> dict[str, Any]:
 
 def scopes_of(grant: GrantRow) -> frozenset[Scope]:
     """What the person allowed."""
-    return scope_list.known(grant.scopes)
+    return scope_list.of_grant(grant.scopes)

@@ -13,6 +13,8 @@ BITS = {scope: 1 << position for position, scope in enumerate(Scope)}
 """A token carries its scopes as one number, so the order of `Scope` is part of the token format: append only."""
 
 _KNOWN = {scope.value: scope for scope in Scope}
+_COMBINATIONS = 1 << len(BITS)
+"""How many sets of scopes there are: what is made of one is made once."""
 
 
 def known(scope: str | None) -> frozenset[Scope]:
@@ -21,6 +23,12 @@ def known(scope: str | None) -> frozenset[Scope]:
     RFC 6749 section 3.3 allows it: the token answer says what was granted.
     """
     return frozenset(_KNOWN[name] for name in (scope or "").split() if name in _KNOWN)
+
+
+@lru_cache(_COMBINATIONS)
+def of_grant(text: str) -> frozenset[Scope]:
+    """The scopes of a grant, out of the list that it keeps (`to_text`)."""
+    return known(text)
 
 
 def requested(scope: str | None) -> frozenset[Scope]:
@@ -49,16 +57,25 @@ def narrowed(granted: frozenset[Scope], scope: str | None) -> frozenset[Scope]:
 
 def to_text(scopes: Iterable[str]) -> str:
     """The space-separated list, always in the same order."""
-    chosen = set(scopes)
-    return " ".join(scope for scope in Scope if scope in chosen)
+    return _text_of(frozenset(scopes))
 
 
 def to_bits(scopes: Iterable[Scope]) -> int:
     """The scopes as the number that a token carries."""
-    return sum(BITS[scope] for scope in set(scopes))
+    return _bits_of(frozenset(scopes))
 
 
-@lru_cache(maxsize=1 << len(Scope))
+@lru_cache(_COMBINATIONS)
 def from_bits(bits: int) -> frozenset[Scope]:
     """The scopes behind `to_bits`."""
     return frozenset(scope for scope, bit in BITS.items() if bits & bit)
+
+
+@lru_cache(_COMBINATIONS)
+def _text_of(scopes: frozenset[str]) -> str:
+    return " ".join(scope for scope in Scope if scope in scopes)
+
+
+@lru_cache(_COMBINATIONS)
+def _bits_of(scopes: frozenset[Scope]) -> int:
+    return sum(BITS[scope] for scope in scopes)

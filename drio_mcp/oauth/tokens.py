@@ -14,6 +14,7 @@ from drio_mcp.opaque import b64url, from_b64url, hash_of
 from drio_mcp.vault import Keyring, UnknownKey
 
 FORMAT = 1
+FORMAT_BYTE = bytes((FORMAT,))
 PURPOSE = "tokens"
 GRANT_PREFIX = "grant_"
 FIXED_BYTES = 29
@@ -28,6 +29,9 @@ class Kind(Enum):
     ACCESS = "drio_at_"
     REFRESH = "drio_rt_"
 
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self.authenticated = prefix.encode()
 
 @dataclass(frozen=True, slots=True)
 class Claims:
@@ -90,7 +94,7 @@ class Tokens:
         key_id = self._keyring.primary_id
         payload = b"".join(
             (
-                bytes((FORMAT,)),
+                FORMAT_BYTE,
                 from_b64url(grant_id.removeprefix(GRANT_PREFIX)),
                 generation.to_bytes(4),
                 expires_at.to_bytes(6),
@@ -98,30 +102,14 @@ class Tokens:
                 key_id.encode("ascii"),
             )
         )
-        return kind.value + b64url(payload + self._mac(key_id, secret, kind.value.encode() + payload))
+        return kind.prefix + b64url(payload + self._mac(key_id, secret, kind.authenticated + payload))
 
     def read(self, text: str, *kinds: Kind) -> Token | None:
         """What `text` says it is, if it has the form of one of `kinds`."""
-        kind = next((each for each in kinds if text.startswith(each.value)), None)
-        if kind is None or len(text) > MAX_LENGTH:
-            return None
-        try:
-            raw = from_b64url(text[len(kind.value) :])
-            key_id = raw[FIXED_BYTES:-MAC_BYTES].decode("ascii")
-        except ValueError:
-            return None
-        if len(raw) <= FIXED_BYTES + MAC_BYTES or raw[0] != FORMAT:
-            return None
-        return Token(
-            kind=kind,
-            grant_id=GRANT_PREFIX + b64url(raw[1:17]),
-            generation=int.from_bytes(raw[17:21]),
-            expires_at=int.from_bytes(raw[21:27]),
-            scopes=int.from_bytes(raw[27:29]),
-            key_id=key_id,
-            signed=kind.value.encode() + raw[:-MAC_BYTES],
-            mac=raw[-MAC_BYTES:],
-        )
+        for kind in kinds:
+            if text.startswith(kind.prefix):
+                return None if len(text) > MAX_LENGTH else _read(text, kind)
+        return None
 
     def is_genuine(self, token: Token, secret: bytes) -> bool:
         """Whether this server issued `token` for the grant that has `secret`; in constant time."""
@@ -133,3 +121,23 @@ class Tokens:
 
     def _mac(self, key_id: str, secret: bytes, message: bytes) -> bytes:
         return hmac.digest(self._keyring.derive(PURPOSE, key_id) + secret, message, "sha256")
+
+
+def _read(text: str, kind: Kind) -> Token | None:
+    try:
+        raw = from_b64url(text[len(kind.prefix) :])
+        key_id = raw[FIXED_BYTES:-MAC_BYTES].decode("ascii")
+    except ValueError:
+        return None
+    if len(raw) <= FIXED_BYTES + MAC_BYTES or raw[0] != FORMAT:
+        return None
+    return Token(
+        kind=kind,
+        grant_id=GRANT_PREFIX + b64url(raw[1:17]),
+        generation=int.from_bytes(raw[17:21]),
+        expires_at=int.from_bytes(raw[21:27]),
+        scopes=int.from_bytes(raw[27:29]),
+        key_id=key_id,
+        signed=kind.authenticated + raw[:-MAC_BYTES],
+        mac=raw[-MAC_BYTES:],
+    )
