@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 from typing import NoReturn
 from urllib.parse import SplitResult
 
@@ -176,16 +177,14 @@ def is_at_own_host(uri: str, origin: str) -> bool:
     session of this server. A name can be kept for the server alone; an address such as 127.0.0.1 cannot, because
     clients use it and nothing else (docs/security.md).
     """
-    own, parts = _split(origin), _split(uri)
-    if (
-        own is None
-        or parts is None
-        or own.scheme != "http"
-        or (own.hostname or "").replace(".", "").isdigit()
-        or ":" in (own.hostname or "")
-    ):
+    own = _split(origin)
+    if own is None or own.scheme != "http":
         return False
-    return is_loopback_http(uri) and parts.hostname == own.hostname
+    name = own.hostname or ""
+    if name.replace(".", "").isdigit() or ":" in name:
+        return False
+    parts = _split(uri)
+    return parts is not None and parts.hostname == name and is_loopback_http(uri)
 
 
 def is_loopback_http(uri: str) -> bool:
@@ -213,8 +212,12 @@ def _portless(uri: str) -> tuple[str | None, str, str, bool]:
     return parts.hostname, parts.path, parts.query, "@" in parts.netloc
 
 
+@lru_cache(256)
 def _split(uri: str) -> SplitResult | None:
-    """The parts of an absolute URI; None when it is none."""
+    """The parts of an absolute URI; None when it is none.
+
+    Kept for a while: one request asks several times, and all copies of a client register the same.
+    """
     parts = read_url(uri)
     return parts if parts is not None and _SCHEME.fullmatch(parts.scheme) else None
 
