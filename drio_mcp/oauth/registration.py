@@ -3,7 +3,6 @@
 import hmac
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from drio_mcp.clock import DAY, MINUTE, SECOND, Clock
@@ -112,7 +111,7 @@ class ClientRegistration:
                 raise Unauthorized(token_sent=initial_token is not None)
         limit = self._settings.registration_limit
         for bucket, key, most in (("register", address, limit), ("register-all", "", ADDRESSES * limit)):
-            if throttle.hit(tx, bucket, key, now, WINDOW_MS) > most:
+            if not throttle.admits(tx, bucket, key, now, WINDOW_MS, most):
                 raise RateLimited(
                     throttle.retry_after(tx, bucket, key, now), "Too many clients were registered; try again later"
                 )
@@ -159,8 +158,7 @@ def _replace(
             raise OAuthError("invalid_client_metadata", "client_secret is not the client's present secret")
     is_new = uses_secret(metadata) and row.secret_hash is None
     secret_hash = hash_of(fresh_secret) if is_new else row.secret_hash if uses_secret(metadata) else None
-    changed = replace(
-        row,
+    changed = row._replace(
         metadata=metadata.text,
         auth_method=metadata.token_endpoint_auth_method,
         may_refresh=int("refresh_token" in metadata.grant_types),

@@ -33,6 +33,7 @@ class Kind(Enum):
         self.prefix = prefix
         self.authenticated = prefix.encode()
 
+
 @dataclass(frozen=True, slots=True)
 class Claims:
     """What a code or token says."""

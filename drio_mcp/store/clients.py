@@ -1,13 +1,12 @@
 """The statements of the table `clients`: those that registered themselves and those that an operator entered."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from drio_mcp.store.database import Query, Statement, Transaction
 from drio_mcp.store.sweeping import sweep_of
 
 
-@dataclass(frozen=True, slots=True)
-class ClientRow:
+class ClientRow(NamedTuple):
     """One client. `metadata` is the JSON of RFC 7591 section 2 as registered, without secrets."""
 
     id: str

@@ -4,13 +4,13 @@
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from drio_mcp.store.database import Query, Statement, Transaction
 from drio_mcp.store.sweeping import sweep_of
 
 
-@dataclass(frozen=True, slots=True)
-class GrantRow:
+class GrantRow(NamedTuple):
     """One grant; times are in milliseconds."""
 
     id: str
@@ -49,8 +49,7 @@ class GrantRow:
         return self.void_above < generation < self.void_below
 
 
-@dataclass(frozen=True, slots=True)
-class BearerRow:
+class BearerRow(NamedTuple):
     """What it takes to judge an access token, and what is told about its person."""
 
     user_id: str
@@ -178,6 +177,8 @@ ROTATE = Statement(
            void_above = :void_above, void_below = :void_below, rotated_at = :now, expires_at = :expires_at
        WHERE id = :id AND state = :state AND generation = :generation"""
 )
+ADVANCE = Statement(ROTATE.sql.replace("state = 'active', ", ""))
+"""`ROTATE` of a grant that is active, as nearly all are: an index that has the state in it is left alone."""
 USE = Statement(
     """UPDATE grants SET used_at = :now,
            used_generation = CASE WHEN used_generation < :generation THEN :generation ELSE used_generation END
@@ -215,19 +216,8 @@ def find(tx: Transaction, grant_id: str) -> GrantRow | None:
 
 def rotate(tx: Transaction, grant: GrantRow, next_generation: int, now: int, expires_at: int) -> bool:
     """Take the grant from the state and generation that `grant` shows to the next; False when it has left them."""
-    changed = tx.run(
-        ROTATE,
-        id=grant.id,
-        state=grant.state,
-        generation=grant.generation,
-        next=next_generation,
-        replaced=next_generation - 1,
-        void_above=grant.void_above,
-        void_below=grant.void_below,
-        now=now,
-        expires_at=expires_at,
-    )
-    return changed == 1
+    void = grant.void_above, grant.void_below
+    return _advance(tx, grant, next_generation, next_generation - 1, void, now, expires_at)
 
 
 def replace_successor(tx: Transaction, grant: GrantRow, now: int, expires_at: int) -> bool:
@@ -237,19 +227,8 @@ def replace_successor(tx: Transaction, grant: GrantRow, now: int, expires_at: in
     that ran out.
     """
     above = grant.void_above if grant.void_below else grant.replaced_generation
-    changed = tx.run(
-        ROTATE,
-        id=grant.id,
-        state=grant.state,
-        generation=grant.generation,
-        next=grant.generation + 1,
-        replaced=grant.replaced_generation,
-        void_above=above,
-        void_below=grant.generation + 1,
-        now=now,
-        expires_at=expires_at,
-    )
-    return changed == 1
+    void = above, grant.generation + 1
+    return _advance(tx, grant, grant.generation + 1, grant.replaced_generation, void, now, expires_at)
 
 
 def use(tx: Transaction, grant_id: str, generation: int, now: int) -> bool:
@@ -259,3 +238,27 @@ def use(tx: Transaction, grant_id: str, generation: int, now: int) -> bool:
 
 def revoke(tx: Transaction, grant_id: str, now: int) -> None:
     tx.run(REVOKE, id=grant_id, now=now)
+
+
+def _advance(
+    tx: Transaction,
+    grant: GrantRow,
+    next_generation: int,
+    replaced: int,
+    void: tuple[int, int],
+    now: int,
+    expires_at: int,
+) -> bool:
+    changed = tx.run(
+        ADVANCE if grant.state == "active" else ROTATE,
+        id=grant.id,
+        state=grant.state,
+        generation=grant.generation,
+        next=next_generation,
+        replaced=replaced,
+        void_above=void[0],
+        void_below=void[1],
+        now=now,
+        expires_at=expires_at,
+    )
+    return changed == 1

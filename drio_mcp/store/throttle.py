@@ -30,6 +30,10 @@ HIT = Query(
        RETURNING hits, closes_at""",
     Window,
 )
+HIT_WITHIN = Statement(
+    """UPDATE throttle_windows SET hits = hits + 1
+       WHERE bucket = :bucket AND key_hash = :key_hash AND closes_at > :now AND hits < :most"""
+)
 FIND = Query(
     """SELECT hits, closes_at FROM throttle_windows
        WHERE bucket = :bucket AND key_hash = :key_hash AND closes_at > :now""",
@@ -48,6 +52,16 @@ def hit(tx: Transaction, bucket: str, key: str, now: int, window_ms: int) -> int
     window = tx.one(HIT, bucket=bucket, key_hash=hash_of(key), now=now, closes_at=now + window_ms)
     assert window is not None
     return window.hits
+
+
+def admits(tx: Transaction, bucket: str, key: str, now: int, window_ms: int, most: int) -> bool:
+    """Count one attempt of `key`, and say whether its open window holds at most `most`, this one included.
+
+    As `hit`, at less than half the cost while a window is open and not full: nothing is returned, and an index that has
+    the window's end in it is left alone.
+    """
+    within = tx.run(HIT_WITHIN, bucket=bucket, key_hash=hash_of(key), now=now, most=most)
+    return within == 1 or hit(tx, bucket, key, now, window_ms) <= most
 
 
 def peek(tx: Transaction, bucket: str, key: str, now: int) -> int:

@@ -1,5 +1,8 @@
 """Counters of attempts."""
 
+from collections.abc import Coroutine
+from typing import Any
+
 from drio_mcp.clock import MINUTE
 from drio_mcp.store import Database, throttle
 from drio_mcp.store.sweeping import sweep
@@ -13,6 +16,17 @@ async def test_each_hit_counts_itself_and_its_window(any_database: Database) -> 
     hits = [await any_database.write(throttle.hit, "sign-in", "a", SUNDAY_NOON + n, WINDOW) for n in range(3)]
     assert hits == [1, 2, 3]
     assert await any_database.read(throttle.peek, "sign-in", "a", SUNDAY_NOON) == 3
+
+
+async def test_attempts_are_admitted_up_to_a_limit_and_counted_beyond_it(any_database: Database) -> None:
+    def admits(after: int) -> Coroutine[Any, Any, bool]:
+        return any_database.write(throttle.admits, "register", "a", SUNDAY_NOON + after, WINDOW, 2)
+
+    assert [await admits(after) for after in range(4)] == [True, True, False, False]
+    assert await any_database.read(throttle.peek, "register", "a", SUNDAY_NOON + 4) == 4
+    assert await any_database.read(throttle.retry_after, "register", "a", SUNDAY_NOON) == 600, "not prolonged"
+    assert [await admits(WINDOW + after) for after in range(3)] == [True, True, False]
+    assert not await any_database.write(throttle.admits, "register", "nobody", SUNDAY_NOON, WINDOW, 0)
 
 
 async def test_keys_and_buckets_count_apart(any_database: Database) -> None:
