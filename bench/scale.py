@@ -12,28 +12,26 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import median
 
 import click
 import uvloop
 
-from bench import sizes
+from bench import rotation, sizes
 from bench.figures import Figure, table_of
 from drio_mcp.accounts.apps import AppQuery, CreateApp
-from drio_mcp.cli.keys import _rewrap
 from drio_mcp.config import Settings
 from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.record.schemas import ConnectionQuery, CreateAuthConnection
 from drio_mcp.services import Services, build_services
 from drio_mcp.store import Statement, history
 from drio_mcp.store.sweeping import sweep
-from drio_mcp.vault import Keyring
 
 BODY = {"providerKey": "custom-api-key", "config": {"headerName": "X-Key", "apiKey": "k", "apiBaseUrl": "https://a.b"}}
 OWN = 300
 """Connections of the app that is looked at."""
 APPS = 200
-LIST_GOAL, WRITER_GOAL_MS, ROTATION_GOAL, LOG_GOAL_MB, DISK_GOAL = 2.0, 50.0, 3.0, 100.0, 3_072.0
+LIST_GOAL, WRITER_GOAL_MS, DISK_GOAL = 2.0, 50.0, 3_072.0
 AGE = Statement(
     "UPDATE history SET at = at - 40000000000 WHERE connection_id IN "
     "(SELECT id FROM connections ORDER BY id LIMIT :count)"
@@ -76,10 +74,6 @@ class Writer:
         return self.taken or [0.0]
 
 
-def p99(taken: list[float]) -> float:
-    return quantiles(taken, n=100)[98] if len(taken) > 1 else taken[0]
-
-
 async def looked_at(services: Services, user_id: str, app_id: str, times: int) -> dict[str, float]:
     """The lists, and single rows."""
     query = ConnectionQuery(limit=100)
@@ -109,7 +103,6 @@ async def measure(folder: Path, count: int, times: int) -> list[Figure]:
     services = build_services(Settings(data_dir=folder / "empty"))
     async with services.running():
         empty = await looked_at(services, *await make(services, "own@example.com", OWN, APPS), times)
-        quiet = await Writer(services).beside(asyncio.sleep(1.0))
     settings = Settings(data_dir=folder / "full")
     await sizes.make_one_of_each(settings.data_dir)
     disk = sizes.grow(settings.data_dir / "drio.db", "connections", count)
@@ -118,12 +111,19 @@ async def measure(folder: Path, count: int, times: int) -> list[Figure]:
         full = await looked_at(services, *await make(services, "own@example.com", OWN, APPS), times)
         _, other_app = await make(services, "other@example.com", OWN, 1)
         figures = [
-            Figure(f"p50 of {name}, full / empty", full[name] / empty[name], "times", LIST_GOAL, is_most=True)
-            for name in empty
+            Figure(
+                f"p50 of {name}, full / empty",
+                full[name] / was,
+                "times",
+                LIST_GOAL,
+                True,
+                f"{full[name]:.2f} / {was:.2f} ms",
+            )
+            for name, was in empty.items()
         ]
         figures += await held_up(services, count, other_app)
     figures.append(Figure("disk of a connection", disk, "bytes", DISK_GOAL, is_most=True))
-    return figures + await rotated(settings, p99(quiet))
+    return figures + await rotation.measure(folder, settings.data_dir, 1.0 if times < 100 else 5.0)
 
 
 async def held_up(services: Services, count: int, app_id: str) -> list[Figure]:
@@ -143,28 +143,6 @@ async def held_up(services: Services, count: int, app_id: str) -> list[Figure]:
         longest = max(await Writer(services).beside(work()))
         found.append(Figure(f"longest write while {name}", longest, "ms", WRITER_GOAL_MS, is_most=True))
     return found
-
-
-async def rotated(settings: Settings, quiet: float) -> list[Figure]:
-    """Writes, and the write-ahead log, while every secret is sealed under a new key."""
-    Keyring.load(settings).rotated()
-    services = build_services(settings)
-    log, largest = settings.data_dir / "drio.db-wal", 0.0
-
-    async def watch() -> None:
-        nonlocal largest
-        while True:
-            largest = max(largest, log.stat().st_size / 1e6)
-            await asyncio.sleep(0.05)
-
-    async with services.running():
-        watching = asyncio.ensure_future(watch())
-        beside = await Writer(services).beside(_rewrap(services))
-        watching.cancel()
-    return [
-        Figure("p99 of writes while keys rotate / quiet", p99(beside) / quiet, "times", ROTATION_GOAL, is_most=True),
-        Figure("write-ahead log while keys rotate", largest, "MB", LOG_GOAL_MB, is_most=True),
-    ]
 
 
 @click.command()

@@ -73,7 +73,7 @@ async def make_one_of_each(folder: Path) -> tuple[str, str]:
     """A person with an app, a connected client and a connection that holds tokens; a bearer token, and the app's id."""
     services = build_services(Settings(data_dir=folder))
     async with services.running():
-        person = await services.people.create("bench@example.com", "Bench", None)
+        person = await services.people.create("one@example.com", "Bench", None)
         [app] = await services.apps.list(person.id)
         token = await services.grants.issue_personal(person.id, DEFAULT_SCOPES, 86_400, "bench")
         actor = Actor.person(person.id, person.name)

@@ -8,6 +8,7 @@ from bench import scale
 from bench.figures import Figure, table_of
 
 
+@pytest.mark.slow
 async def test_every_figure_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scale, "OWN", 5)
     monkeypatch.setattr(scale, "APPS", 3)
