@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import httpx2
 import pytest
 
+from tests.clients.running import free_port
 from tests.helpers.browser import Browser
 
 EMAIL, PASSWORD = "ada@example.com", "correct horse battery staple"
@@ -27,14 +28,21 @@ ENOUGH = {"registrations": 40, "exchanges": 5, "refreshes": 60}
 PATIENCE_SECONDS = 60
 
 
+def port_of(origin: str) -> int:
+    port = urlsplit(origin).port
+    assert port is not None
+    return port
+
+
 @contextmanager
-def served(data_dir: Path, port: int) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+def served(data_dir: Path, port: int, **settings: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
     """`drio-mcp serve` as a process, and its origin."""
     environment = {
         **os.environ,
         "DRIO_DATA_DIR": str(data_dir),
         "DRIO_PORT": str(port),
         "DRIO_REGISTRATION_LIMIT": "100000",
+        **settings,
     }
     with subprocess.Popen(
         [sys.executable, "-m", "drio_mcp", "serve"], env=environment, stdout=subprocess.PIPE, text=True
@@ -61,18 +69,19 @@ class Acknowledged:
             self._changed.notify_all()
 
     def wait_for_enough(self) -> None:
+        """Until there is enough of each kind beside what there is already at the call."""
         with self._changed:
-            enough = lambda: all(len(getattr(self, kind)) >= count for kind, count in ENOUGH.items())  # noqa: E731
+            wanted = {kind: len(getattr(self, kind)) + count for kind, count in ENOUGH.items()}
+            enough = lambda: all(len(getattr(self, kind)) >= count for kind, count in wanted.items())  # noqa: E731
             assert self._changed.wait_for(enough, PATIENCE_SECONDS)
 
 
 class Person:
-    """Somebody with a browser and a client program, on one server."""
+    """Somebody with a browser and a client program, on one server; `pages` is where its pages are, if elsewhere."""
 
-    def __init__(self, origin: str) -> None:
-        self.origin = origin
+    def __init__(self, origin: str, pages: str | None = None) -> None:
         self.http = httpx2.Client(base_url=origin, trust_env=False, timeout=30)
-        self.browser = Browser(origin)
+        self.browser = Browser(pages or origin)
 
     def close(self) -> None:
         self.http.close()
@@ -121,15 +130,19 @@ def until_the_server_dies(work: Callable[[], None]) -> None:
 def data_dir(tmp_path: Path) -> Path:
     """The data of a server with one account."""
     folder = tmp_path / "data"
+    add_account(folder)
+    return folder
+
+
+def add_account(data_dir: Path, **settings: str) -> None:
     subprocess.run(
         [sys.executable, "-m", "drio_mcp", "users", "create", "--email", EMAIL, "--password-stdin"],
         input=PASSWORD + "\n",
         text=True,
         check=True,
-        env={**os.environ, "DRIO_DATA_DIR": str(folder)},
+        env={**os.environ, "DRIO_DATA_DIR": str(data_dir), **settings},
         stdout=subprocess.DEVNULL,
     )
-    return folder
 
 
 def test_every_acknowledged_write_survives_a_kill_and_every_token_works(data_dir: Path) -> None:
@@ -165,11 +178,66 @@ def test_every_acknowledged_write_survives_a_kill_and_every_token_works(data_dir
             for each in working:
                 each.result(PATIENCE_SECONDS)
 
-    port = urlsplit(origin).port
-    assert port is not None
-    with served(data_dir, port) as (_, again), closing(Person(origin)) as person:
+    with served(data_dir, port_of(origin)) as (_, again), closing(Person(origin)) as person:
         assert again == origin
         check_everything(person, acknowledged, newest)
+
+
+@pytest.mark.slow
+def test_of_two_servers_on_one_database_one_is_killed_and_nobody_is_signed_out(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    """Who had no answer asks the other one the same again: nothing is lost, and nothing is taken for theft."""
+    staying, going = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
+    settings = {"DRIO_DATABASE_URL": postgres_url, "DRIO_PUBLIC_URL": staying}
+    add_account(tmp_path, **settings)
+    acknowledged, over = Acknowledged(), threading.Event()
+    newest: list[dict[str, str]] = []
+
+    def carry_on(person: Person, work: Callable[[], None]) -> None:
+        while not over.is_set():
+            try:
+                work()
+            except httpx2.TransportError:
+                person.http.base_url = httpx2.URL(staying)
+
+    def keep_registering(person: Person) -> None:
+        carry_on(person, lambda: acknowledged.note("registrations", person.register()))
+
+    def keep_exchanging(person: Person) -> None:
+        carry_on(person, lambda: acknowledged.note("exchanges", person.exchange(person.register()["client_id"])))
+
+    def keep_refreshing(person: Person, tokens: dict[str, str]) -> None:
+        def once() -> None:
+            nonlocal tokens
+            tokens = person.refresh(tokens["client_id"], tokens["refresh_token"])
+            acknowledged.note("refreshes", tokens)
+
+        carry_on(person, once)
+        newest.append(tokens)
+
+    with (
+        ExitStack() as ending,
+        served(tmp_path, port_of(staying), **settings),
+        served(tmp_path, port_of(going), **settings) as (killed, _),
+    ):
+        people = [ending.enter_context(closing(Person(each, staying))) for each in (staying, going) * 4]
+        first = [person.exchange(person.register()["client_id"]) for person in people[4:]]
+        with ThreadPoolExecutor(len(people)) as threads:
+            working = [threads.submit(keep_registering, person) for person in people[:2]]
+            working += [threads.submit(keep_exchanging, person) for person in people[2:4]]
+            working += [threads.submit(keep_refreshing, *each) for each in zip(people[4:], first, strict=True)]
+            try:
+                acknowledged.wait_for_enough()
+                killed.kill()
+                killed.wait()
+                acknowledged.wait_for_enough()
+            finally:
+                over.set()
+            for each in working:
+                each.result(PATIENCE_SECONDS)
+        assert [person.http.base_url.port for person in people] == [port_of(staying)] * len(people)
+        check_everything(people[0], acknowledged, newest)
 
 
 def check_everything(person: Person, acknowledged: Acknowledged, newest: list[dict[str, str]]) -> None:
