@@ -85,10 +85,12 @@ def _connect(settings: Settings) -> Any:
     """A connection to PostgreSQL that changes nothing. Raises `StartupError`."""
     try:
         import psycopg
+
+        from drio_mcp.store.postgres_connection import PostgresConnection
     except ImportError:
         raise StartupError("PostgreSQL needs a driver that is not installed: install drio-mcp[postgres]") from None
     try:
-        connection = psycopg.connect(settings.database, autocommit=True, connect_timeout=CONNECT_SECONDS)
+        connection = PostgresConnection.connect(settings.database, autocommit=True, connect_timeout=CONNECT_SECONDS)
     except psycopg.Error as error:
         reason = str(error).strip().splitlines()[0]
         raise StartupError(

@@ -45,9 +45,16 @@ class Statement:
     sql: str
 
     @cached_property
-    def pyformat(self) -> str:
-        """The same SQL with psycopg's `%(name)s` parameters."""
-        return re.sub(r"(?<![:\w]):([a-z_]\w*)", r"%(\1)s", self.sql.replace("%", "%%"))
+    def numbered(self) -> tuple[str, tuple[str, ...]]:
+        """The same SQL with PostgreSQL's `$1`, and the names of the parameters in the order of their numbers."""
+        names: list[str] = []
+
+        def number(found: re.Match[str]) -> str:
+            if found[1] not in names:
+                names.append(found[1])
+            return f"${names.index(found[1]) + 1}"
+
+        return re.sub(r"(?<![:\w]):([a-z_]\w*)", number, self.sql), tuple(names)
 
 
 @dataclass(frozen=True)

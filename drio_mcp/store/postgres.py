@@ -24,10 +24,10 @@ from drio_mcp.metrics import COMMIT_BATCH
 from drio_mcp.store import migrate
 from drio_mcp.store.database import Database, StoreFailure, Transaction
 from drio_mcp.store.lanes import Decision, Lane, Outcome
+from drio_mcp.store.postgres_connection import PostgresConnection
 from drio_mcp.store.postgres_transaction import (
     BoolDumper,
     CommitUnknown,
-    Connection,
     commit_together,
     read_together,
 )
@@ -41,11 +41,8 @@ MAX_ATTEMPTS = 30
 """How often a batch is tried before its callers hear that the database is too busy."""
 MAX_LOST_CONNECTIONS = 10
 LONGEST_PAUSE_SECONDS = 0.1
-PREPARED_AFTER = 2
-"""Executions of a statement after which the server keeps its plan."""
-MOST_PREPARED = 512
 
-Together = Callable[[Connection, Sequence[Decision]], list[Outcome]]
+Together = Callable[[PostgresConnection, Sequence[Decision]], list[Outcome]]
 
 
 class PostgresSession:
@@ -54,7 +51,7 @@ class PostgresSession:
     def __init__(self, url: str, together: Together) -> None:
         self._url = url
         self._together = together
-        self._connection: Connection | None = None
+        self._connection: PostgresConnection | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="postgres")
 
     async def run_together(self, decisions: Sequence[Decision]) -> list[Outcome]:
@@ -86,7 +83,7 @@ class PostgresSession:
                 self._disconnect()
         raise Unavailable("The database is too busy; try again shortly")
 
-    def _connected(self) -> Connection:
+    def _connected(self) -> PostgresConnection:
         """The connection, opened if it is not; tried for a while, as a server that restarts is soon back."""
         if self._connection is not None and not self._connection.closed:
             return self._connection
@@ -172,18 +169,16 @@ class PostgresDatabase(Database):
             ) from error
 
 
-def connect(url: str) -> Connection:
+def connect(url: str) -> PostgresConnection:
     """A connection in autocommit mode with our types. Raises `psycopg.OperationalError`.
 
     Behind a transaction pooler a session is another one each time, so no plans are kept there. A pooler makes the
     process id that it tells of itself, which is how it is known.
     """
-    connection = psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_SECONDS)
+    connection = PostgresConnection.connect(url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_SECONDS)
     connection.adapters.register_dumper(int, Int8Dumper)
     connection.adapters.register_dumper(bool, BoolDumper)
     connection.prepare_threshold = None
     row = connection.execute("SELECT pg_backend_pid()").fetchone()
-    if row == (connection.info.backend_pid,):
-        connection.prepare_threshold = PREPARED_AFTER
-        connection.prepared_max = MOST_PREPARED
+    connection.keeps_plans = row == (connection.info.backend_pid,)
     return connection

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import psycopg
 from psycopg import errors
@@ -11,9 +11,9 @@ from psycopg.types.numeric import Int8Dumper
 
 from drio_mcp.store.database import Query, Statement, StoreFailure, UniqueViolation, Value, Watch
 from drio_mcp.store.lanes import Decision, Outcome
+from drio_mcp.store.postgres_connection import PostgresConnection, StatementResult
 
 T = TypeVar("T")
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 BEGIN_WRITING = """
     BEGIN ISOLATION LEVEL READ COMMITTED;
@@ -48,47 +48,45 @@ class CommitUnknown(Exception):
 class PostgresTransaction:
     """A decision's view of one connection."""
 
-    __slots__ = ("_cursor", "failure", "has_changed_something", "watch")
+    __slots__ = ("_connection", "failure", "has_changed_something", "watch")
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: PostgresConnection) -> None:
         self.watch: Watch | None = None
-        self._cursor = connection.cursor()
+        self._connection = connection
         self.failure: Exception | None = None
         self.has_changed_something = False
         """Whether there is something to undo."""
 
     def one(self, query: Query[T], /, **parameters: Value) -> T | None:
-        row = self._execute(query, parameters).fetchone()
-        return None if row is None else query.row(*row)
+        rows = self._execute(query, parameters).rows(1)
+        return query.row(*rows[0]) if rows else None
 
     def all(self, query: Query[T], /, **parameters: Value) -> list[T]:
-        return [query.row(*row) for row in self._execute(query, parameters)]
+        return [query.row(*row) for row in self._execute(query, parameters).rows()]
 
     def run(self, statement: Statement, /, **parameters: Value) -> int:
-        return self._execute(statement, parameters).rowcount
+        return self._execute(statement, parameters).count
 
     def finish(self) -> None:
         """Raise the failure that the decision swallowed: COMMIT would silently undo all of it."""
         if self.failure is not None:
             raise self.failure
 
-    def _execute(self, statement: Statement, parameters: dict[str, Value]) -> psycopg.Cursor[tuple[Any, ...]]:
+    def _execute(self, statement: Statement, parameters: dict[str, Value]) -> StatementResult:
         self.finish()
         try:
-            cursor = self._cursor.execute(statement.pyformat, parameters)
+            answer = self._connection.ask(statement, parameters)
         except psycopg.Error as error:
-            self.failure = _failure_of(error, statement, is_lost=self._cursor.connection.closed)
+            self.failure = _failure_of(error, statement)
             raise self.failure from None  # the driver's message quotes values
         # The command's tag is the word of SQL, and for those that change rows their number.
-        if cursor.rowcount != 0 and not (cursor.statusmessage or "").startswith("SELECT"):
+        if answer.count != 0 and not answer.is_select:
             self.has_changed_something = True
-        return cursor
+        return answer
 
 
-def _failure_of(error: psycopg.Error, statement: Statement, *, is_lost: bool) -> Exception:
+def _failure_of(error: psycopg.Error, statement: Statement) -> Exception:
     """The store's own word for a driver's error, except for conflicts and lost connections, which are tried again."""
-    if is_lost and not isinstance(error, psycopg.OperationalError):  # such as a session that was idle for too long
-        return psycopg.OperationalError("the server ended the session")
     if isinstance(error, errors.UniqueViolation):
         return UniqueViolation()
     if isinstance(error, psycopg.OperationalError):
@@ -96,7 +94,7 @@ def _failure_of(error: psycopg.Error, statement: Statement, *, is_lost: bool) ->
     return StoreFailure(f"{type(error).__name__} ({error.sqlstate}) in: {statement.sql}")
 
 
-def commit_together(connection: Connection, decisions: Sequence[Decision]) -> list[Outcome]:
+def commit_together(connection: PostgresConnection, decisions: Sequence[Decision]) -> list[Outcome]:
     """Run the decisions in one transaction, and commit once. The connection is in autocommit mode.
 
     An exception of a decision undoes that one alone and is its outcome. Whatever is raised here (`CommitUnknown`,
@@ -104,17 +102,17 @@ def commit_together(connection: Connection, decisions: Sequence[Decision]) -> li
     that had changed something, or whose failure the server itself counts as the end of the transaction.
     """
     try:
-        connection.execute(BEGIN_WRITING)
+        connection.command(BEGIN_WRITING)
         outcomes = _without_savepoints(connection, decisions)
         if outcomes is None:
-            connection.execute("ROLLBACK")
-            connection.execute(BEGIN_WRITING)
+            connection.command("ROLLBACK")
+            connection.command(BEGIN_WRITING)
             outcomes = [_in_savepoint(connection, decision) for decision in decisions]
     except BaseException:
         _roll_back(connection)
         raise
     try:
-        connection.execute("COMMIT")
+        connection.command("COMMIT")
     except (errors.SerializationFailure, errors.DeadlockDetected):
         raise
     except psycopg.OperationalError as error:
@@ -122,7 +120,7 @@ def commit_together(connection: Connection, decisions: Sequence[Decision]) -> li
     return outcomes
 
 
-def _without_savepoints(connection: Connection, decisions: Sequence[Decision]) -> list[Outcome] | None:
+def _without_savepoints(connection: PostgresConnection, decisions: Sequence[Decision]) -> list[Outcome] | None:
     """The outcomes, or None when the transaction has to be undone for what one decision did."""
     outcomes: list[Outcome] = []
     for decision in decisions:
@@ -134,27 +132,27 @@ def _without_savepoints(connection: Connection, decisions: Sequence[Decision]) -
     return outcomes
 
 
-def _in_savepoint(connection: Connection, decision: Decision) -> Outcome:
-    connection.execute("SAVEPOINT decision")
+def _in_savepoint(connection: PostgresConnection, decision: Decision) -> Outcome:
+    connection.command("SAVEPOINT decision")
     result, failure = _outcome(PostgresTransaction(connection), decision)
     if failure is not None:
-        connection.execute("ROLLBACK TO decision")
-    connection.execute("RELEASE decision")
+        connection.command("ROLLBACK TO decision")
+    connection.command("RELEASE decision")
     return result, failure
 
 
-def read_together(connection: Connection, questions: Sequence[Decision]) -> list[Outcome]:
+def read_together(connection: PostgresConnection, questions: Sequence[Decision]) -> list[Outcome]:
     """Answer the questions from one snapshot. Raises `psycopg.OperationalError`."""
     try:
-        connection.execute(BEGIN_READING)
+        connection.command(BEGIN_READING)
         outcomes: list[Outcome] = []
         for question in questions:
             tx = PostgresTransaction(connection)
             outcomes.append(_outcome(tx, question))
             if tx.failure is not None:  # a fault of ours ended the transaction; those that follow get a new one
-                connection.execute("ROLLBACK")
-                connection.execute(BEGIN_READING)
-        connection.execute("COMMIT")
+                connection.command("ROLLBACK")
+                connection.command(BEGIN_READING)
+        connection.command("COMMIT")
     except BaseException:
         _roll_back(connection)
         raise
@@ -175,7 +173,7 @@ def _outcome(tx: PostgresTransaction, decision: Decision) -> Outcome:
     return result, None
 
 
-def _roll_back(connection: Connection) -> None:
+def _roll_back(connection: PostgresConnection) -> None:
     with suppress(psycopg.Error):  # what led here is the error that counts
         if not connection.closed:
-            connection.execute("ROLLBACK")
+            connection.command("ROLLBACK")

@@ -125,8 +125,8 @@ async def test_a_second_start_does_not_wait_for_the_first(
 @pytest.mark.slow
 def test_a_pooler_is_recognized(pooled: str, postgres_url: str) -> None:
     with connect(pooled) as through, connect(postgres_url) as direct:
-        assert through.prepare_threshold is None
-        assert direct.prepare_threshold is not None
+        assert not through.keeps_plans
+        assert direct.keeps_plans
 
 
 COMMANDS = """

@@ -2,7 +2,6 @@
 
 import importlib
 import pkgutil
-import re
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -44,15 +43,10 @@ every_statement = pytest.mark.parametrize(
 )
 
 
-def parameters_of(statement: Statement) -> list[str]:
+def parameters_of(statement: Statement) -> tuple[str, ...]:
     """The names of its parameters, each once."""
-    return list(dict.fromkeys(re.findall(r"%\((\w+)\)s", statement.pyformat)))
-
-
-def numbered(statement: Statement) -> str:
-    """The statement with PostgreSQL's own `$1` parameters."""
-    numbers = {name: f"${number}" for number, name in enumerate(parameters_of(statement), start=1)}
-    return re.sub(r"%\((\w+)\)s", lambda match: numbers[match[1]], statement.pyformat).replace("%%", "%")
+    _, names = statement.numbered
+    return names
 
 
 @pytest.fixture
@@ -112,7 +106,7 @@ async def test_postgresql_prepares_every_statement(postgres: psycopg.Connection)
     refused = {}
     for name, statement in STATEMENTS.items():
         try:
-            postgres.execute(f"PREPARE it AS {numbered(statement)}".encode())
+            postgres.execute(f"PREPARE it AS {statement.numbered[0]}".encode())
             postgres.execute("DEALLOCATE it")
         except psycopg.Error as error:
             refused[name] = str(error)
