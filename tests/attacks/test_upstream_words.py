@@ -147,6 +147,24 @@ async def test_an_unreachable_host_has_one_truth(tmp_path: Path, clock: FakeCloc
         assert (told.code, told.next_step.url) == ("endpoint_unreachable", None)
 
 
+async def test_an_mcp_server_that_is_down_stays_one(tmp_path: Path, clock: FakeClock) -> None:
+    """Not a connection that asks for a token: what was asked for, looked at again by the next call."""
+    server = AuthorizationServer(registration="open")
+    mcp_server = McpServer(accepts=server.accepts)
+    with upstream(server, mcp_server) as provider:
+        async with place_at(tmp_path, clock, provider) as here:
+            for endpoint in ("mcp", "resource_metadata", "metadata", "elsewhere"):
+                provider.faults.at(endpoint, answers(503, "down"))
+            first = await here.connect(target=mcp_server.url)
+            assert (first.connect, first.auth.last_error is None) == (None, False)
+            assert first.auth.config.type not in {"bearer", "api_key_header"}
+            provider.faults.clear()
+            clock.advance(minutes=2)
+            again = await here.connect(target=mcp_server.url)
+    assert (again.auth.id, again.auth.config.type) == (first.auth.id, "mcp_oauth")
+    assert again.connect is not None
+
+
 RPC_ERROR = {"jsonrpc": "2.0", "id": 2, "error": {"code": -32000, "message": "no"}}
 NO_TOOLS = {
     "hello": answers(200, {"hello": 1}),

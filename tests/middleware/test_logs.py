@@ -63,6 +63,17 @@ def test_one_line_per_request_tells_everything_but_the_address_asked_for(tmp_pat
     assert TOKEN not in logged.text
 
 
+def test_a_line_names_the_page_that_was_asked_for(tmp_path: Path, logged: Log) -> None:
+    """Not the wrapper that all pages have in common."""
+    paths = ["/", "/setup", "/sign-in", "/sign-up", "/account", "/apps", "/operator", "/connect/x", "/nowhere"]
+    with running_server(tmp_path, log="json") as server, server.client() as client:
+        ids = [client.get(path).headers["x-request-id"] for path in paths]
+    routes = {line["request_id"]: line.get("route") for line in logged.lines() if line["event"] == "request"}
+    named = [routes[each] for each in ids]
+    assert len(set(named)) == len(paths), named
+    assert "endpoint" not in named
+
+
 def test_mcp_messages_are_not_logged_when_they_are_wrong(tmp_path: Path, logged: Log) -> None:
     """The SDK's own warnings quote what they could not read."""
     messages: list[Any] = [

@@ -50,6 +50,14 @@ async def test_an_unknown_client_never_redirects(local: AuthServer) -> None:
     assert await shown(local, local.request("client_unknown")) == "invalid_client"
 
 
+async def test_a_document_out_of_reach_leaves_two_ways(local: AuthServer) -> None:
+    """The person reads it on the page while the client waits: nothing is wrong with it, and it can register itself."""
+    with pytest.raises(AuthorizationPageError) as caught:
+        await local.services.authorization.check(local.request("https://nobody.invalid/client.json"))
+    for words in ("nobody.invalid", "Nothing is wrong with the client", "Try again", "DRIO_CLIENT_DOCUMENTS=off"):
+        assert words in caught.value.message
+
+
 async def test_a_missing_client_id_never_redirects(local: AuthServer) -> None:
     assert await shown(local, [("redirect_uri", CALLBACK)]) == "invalid_request"
 

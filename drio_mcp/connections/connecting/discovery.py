@@ -29,6 +29,7 @@ from drio_mcp.connections.connecting.well_known import (
     server_metadata_urls,
 )
 from drio_mcp.connections.connecting.www_authenticate import find_challenge
+from drio_mcp.connections.diagnosis_codes import CODES
 from drio_mcp.connections.record.answers import Method
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.upstream.mcp.former_transport import FormerTransport
@@ -288,7 +289,10 @@ class _Search:
             named = ", ".join(sorted(each.capitalize() for each in schemes))
             fault = problem("unsupported_auth", f"It asks for {named}, which is not spoken here")
             return replace(self._end(Method.API_KEY, ConfigType.BEARER), problem=fault, takes_key=False)
-        return self._end(Method.API_KEY, ConfigType.BEARER, "If you have a key for it, enter it on the page")
+        plan = self._end(Method.API_KEY, ConfigType.BEARER, "If you have a key for it, enter it on the page")
+        if plan.problem is not None and CODES[plan.problem.code].passes and _looks_like_mcp(self._url):
+            return _silent(self._url, self._looks, plan.problem)
+        return plan
 
     def _end(self, method: Method, config_type: ConfigType, *steps: str) -> Plan:
         """A plan with the worst that was seen as its problem; without anything bad, that nothing was found."""
@@ -360,7 +364,8 @@ def _looks_like_mcp(url: str) -> bool:
 
 
 def _silent(url: str, looks: Sequence[Look], problem: PlanProblem) -> Plan:
-    """Where nothing answers: what was asked for by its address stays that, and is looked for again by the next call."""
+    """Where nothing answers, or nothing but failures: what was asked for by its address stays that, and is looked for
+    again by the next call."""
     if _looks_like_mcp(url):
         return _plan(url, looks, Method.PRESET, ConfigType.MCP_OAUTH, problem=problem)
     return _plan(url, looks, problem=problem)

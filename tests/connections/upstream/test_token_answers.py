@@ -48,3 +48,37 @@ def test_a_wait_without_end_is_none() -> None:
     answer = read(b"{}", 429, {"Retry-After": "9" * 5000})
     assert isinstance(answer, Refusal)
     assert (answer.code, answer.retry_after) == (Code.RATE_LIMITED, None)
+
+
+@pytest.mark.parametrize(
+    ("told", "ends"),
+    [
+        ({"expires_in": 60}, 60_000),
+        ({"expires_in": "60"}, 60_000),
+        ({"expires_at": 1_800_000_000}, 1_800_000_000_000),
+        ({"expires_at": 1_800_000_000_000}, 1_800_000_000_000),
+        ({"expires_at": "1970-01-02T00:00:00Z"}, 86_400_000),
+        ({"expires_at": "1970-01-02T00:00:00"}, 86_400_000),
+        ({"expires_at": "1970-01-02T02:00:00.500+02:00"}, 86_400_500),
+        ({"expires_in": 60, "expires_at": 1_800_000_000}, 60_000),
+        ({"expires_at": -5}, None),
+        ({"expires_at": 1e300}, None),
+        ({"expires_at": "soon"}, None),
+        ({"expires_at": "0001-01-01T00:00:00+23:59"}, None),
+        ({"expires_at": {"seconds": 5}}, None),
+        ({}, None),
+    ],
+    ids=str,
+)
+def test_the_end_of_a_token_in_its_usual_spellings(told: dict[str, Any], ends: int | None) -> None:
+    answer = read(json.dumps({"access_token": "a", **told}).encode())
+    assert isinstance(answer, TokenSet)
+    assert answer.expires_at == ends
+
+
+@pytest.mark.parametrize(("told", "ends"), [(3600, 3_600_000), ("3600", 3_600_000), (0, None), ("never", None)])
+def test_the_end_of_a_refresh_token(told: object, ends: int | None) -> None:
+    body = {"access_token": "a", "refresh_token": "r", "refresh_token_expires_in": told}
+    answer = read(json.dumps(body).encode())
+    assert isinstance(answer, TokenSet)
+    assert answer.refresh_expires_at == ends
