@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, TypeVar
 
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 T = TypeVar("T")
 
@@ -24,6 +24,7 @@ LONGEST_AT_ONCE = 32 * 1024
 
 BLANKS = " \t\n\r"
 """What may stand around a value (RFC 8259 section 2)."""
+BLANK_BYTES = BLANKS.encode()
 
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
@@ -39,6 +40,32 @@ async def unhurried(data: bytes, read: Callable[[bytes], T]) -> T:
 
 def loads(data: bytes | str) -> Any:
     """What the JSON says. Raises `NotStrict`."""
+    encoded = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+    value = read_as_written(encoded)
+    if value is None:
+        value = read_closely(data)
+    if len(encoded) > MOST_VALUES or encoded.count(b"[") + encoded.count(b"{") > DEEPEST:  # else it cannot be too much
+        _check_bounds(value)
+    return value
+
+
+def read_as_written(data: bytes) -> Any:
+    """What the JSON says, if it is the very text that is written for it, but for blanks; None for all other.
+
+    Nearly all bodies are, and to write them again takes a fifth of the time that Python's parser takes with a look at
+    each object. A member that was named twice would be missing in what is written, and a number that no double holds
+    would be another one.
+    """
+    try:
+        value = from_json(data, allow_inf_nan=False)
+        written = to_json(value)
+    except ValueError:
+        return None
+    return value if written.translate(None, BLANK_BYTES) == data.translate(None, BLANK_BYTES) else None
+
+
+def read_closely(data: bytes | str) -> Any:
+    """What the JSON says, read member by member. Raises `NotStrict`."""
     try:
         text = (data if isinstance(data, str) else data.decode("utf-8")).strip(BLANKS)
         value, end = DECODER.raw_decode(text)
@@ -52,8 +79,6 @@ def loads(data: bytes | str) -> Any:
         raise NotStrict("is not valid JSON") from None
     if end < len(text):
         raise NotStrict("is not valid JSON")
-    if len(text) > MOST_VALUES or text.count("[") + text.count("{") > DEEPEST:  # else it cannot hold too much
-        _check_bounds(value)
     return value
 
 

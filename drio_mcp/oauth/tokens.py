@@ -6,11 +6,12 @@ from the server's key ring and half the grant's own secret: the database alone f
 key ring.
 """
 
+import hashlib
 import hmac
 from dataclasses import dataclass
 from enum import Enum
 
-from drio_mcp.opaque import b64url, from_b64url, hash_of
+from drio_mcp.opaque import b64url, from_b64url
 from drio_mcp.vault import Keyring, UnknownKey
 
 FORMAT = 1
@@ -74,14 +75,19 @@ class GenuineTokens:
 
     def find(self, text: str) -> Claims | None:
         """What the token says, if it is known to be genuine."""
-        return self._claims.get(hash_of(text))
+        return self._claims.get(_digest(text))
 
     def remember(self, text: str, token: Claims) -> None:
         """Say that `Tokens.is_genuine` has accepted the token."""
         claims = Claims(token.grant_id, token.generation, token.expires_at, token.scopes)
-        self._claims[hash_of(text)] = claims
+        self._claims[_digest(text)] = claims
         if len(self._claims) > self._most:
             del self._claims[next(iter(self._claims))]
+
+
+def _digest(text: str) -> bytes:
+    """BLAKE2b, which takes half as long as OpenSSL's SHA-256 for what is short."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=32).digest()
 
 
 class Tokens:

@@ -1,10 +1,14 @@
 """Connections that keep the server waiting or remembering: RFC 9112 section 9.5, RFC 6585 section 5, CWE-400."""
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
 
 import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
 
 from drio_mcp.cli.http import bounds
 from tests.helpers.server import RunningServer, running_server
@@ -107,7 +111,7 @@ def test_a_body_that_drips_ends_too(server: RunningServer, monkeypatch: pytest.M
 
 
 def test_who_is_between_requests_may_stay(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep-alive has its own limit, uvicorn's."""
+    """Keep-alive has its own limit."""
     monkeypatch.setattr(bounds, "LOOK_EVERY", 0.01)
     monkeypatch.setattr(bounds, "HEAD_SECONDS", 0.05)
     with server.client() as client:
@@ -116,3 +120,40 @@ def test_who_is_between_requests_may_stay(server: RunningServer, monkeypatch: py
             assert answer_on(late) == b"", "so many looks later"
         again = client.get("/healthz")
     assert again.status_code == 200
+
+
+class Wire(asyncio.Transport):
+    """A transport that only knows whether it was closed."""
+
+    is_closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        pass
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+
+async def test_who_sends_no_other_request_is_let_go_but_nobody_who_waits_for_an_answer() -> None:
+    may_answer = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await may_answer.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    config = uvicorn.Config(app, log_config=None, timeout_keep_alive=0)
+    state, wire = ServerState(), Wire()
+    connection = bounds.BoundedProtocol(config, state, {}, asyncio.get_running_loop())
+    connection.connection_made(wire)
+    connection.data_received(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    connection._look()
+    assert not wire.is_closed, "it waits for an answer"
+    may_answer.set()
+    await asyncio.gather(*state.tasks)
+    connection._look()
+    assert wire.is_closed
+    connection.connection_lost(None)

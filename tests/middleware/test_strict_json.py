@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drio_mcp.middleware.strict_json import DEEPEST, MOST_VALUES, NotStrict, check_text, count_values, loads
+from drio_mcp.middleware.strict_json import (
+    DEEPEST,
+    MOST_VALUES,
+    NotStrict,
+    check_text,
+    count_values,
+    loads,
+    read_as_written,
+    read_closely,
+)
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -19,6 +28,35 @@ VALUES = st.recursive(
 def test_whatever_is_written_is_read(value: object) -> None:
     assert loads(json.dumps(value).encode()) == value
     assert loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")) == value
+
+
+NUMBERS = st.sampled_from(["0", "-0", "1", "1.0", "-1.5e-7", "1E5", "1e400", "01", "9" * 400, "0.1", "2.50", "NaN"])
+NAMES = st.sampled_from(['"a"', '"a b"', '"\\u0061"', '"\\n"', '"é"', '"\\ud800"', '"\\u0000"', '"\x7f"', '""', "a"])
+WRITTEN = st.recursive(
+    NUMBERS | NAMES | st.sampled_from(["true", "null", ""]),
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda items: "[" + ", ".join(items) + "]")
+        | st.lists(st.tuples(NAMES, inner), max_size=4).map(
+            lambda pairs: "{" + ",".join(f"{name}: {value}" for name, value in pairs) + "}"
+        )
+    ),
+    max_leaves=12,
+)
+"""Texts like JSON: with names twice, escapes, blanks, and numbers of all kinds."""
+
+
+@given(WRITTEN | st.builds(json.dumps, VALUES))
+def test_what_is_read_at_once_is_read_member_by_member_the_same(text: str) -> None:
+    data = text.encode()
+    at_once = read_as_written(data)
+    if at_once is not None:
+        assert repr(at_once) == repr(read_closely(data))
+
+
+def test_what_clients_send_is_read_at_once() -> None:
+    for separators in ((",", ":"), (", ", ": ")):
+        assert read_as_written(json.dumps({"id": 1, "params": {"é": [1.5, "a b", None]}}, ensure_ascii=False,
+                                          separators=separators).encode()) is not None  # fmt: skip
 
 
 @given(st.binary(max_size=200))

@@ -26,8 +26,9 @@ class BoundedProtocol(NoUpgradeProtocol):
     _unread = 0
     """Bytes since the last end of a head, piece of body or end of a request."""
     _began_at: float | None = None
-    """When the request under way began; None between requests, which is uvicorn's own keep-alive."""
+    """When the request began that is arriving; None once all of it has arrived."""
     _heard_at = 0.0
+    _answered_at = 0.0
     _is_head = True
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -64,6 +65,16 @@ class BoundedProtocol(NoUpgradeProtocol):
         super().on_message_complete()
         self._began_at, self._unread = None, 0
 
+    def on_response_complete(self) -> None:
+        """uvicorn's, without a timer for each pause between requests: `_look` ends the long ones."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        self._answered_at = self.loop.time()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+
     def _look(self) -> None:
         if self._is_late():
             self.transport.close()
@@ -71,9 +82,9 @@ class BoundedProtocol(NoUpgradeProtocol):
             self._look_again = self.loop.call_later(LOOK_EVERY, self._look)
 
     def _is_late(self) -> bool:
-        if self._began_at is None:
-            return False
         now = self.loop.time()
+        if self._began_at is None:
+            return self.cycle.response_complete and now - self._answered_at > self.timeout_keep_alive
         if self._is_head:
             return now - self._began_at > HEAD_SECONDS
         is_waiting = not self.flow.read_paused  # else the application has more than it wants
