@@ -54,17 +54,19 @@ def main(
     with errors.status("") as status:
         plan = Plan(connections, rounds, seconds, starts, codes, rows, quick, only, status.update)
         click.echo(f"{of_the_machine()}; {connections} connections, {rounds} rounds of {seconds:g} s.\n")
-        reached = [measure(parts.PARTS[name], plan) for name in names]
-    sys.exit(1 if check and not all(reached) else 0)
+        outcomes = [measure(parts.PARTS[name], plan) for name in names]
+    if None in outcomes or (check and False in outcomes):
+        sys.exit(1)
 
 
-def measure(part: Callable[[Path, Plan], list[Section]], plan: Plan) -> bool:
-    """Print one part; whether every goal of it was reached."""
+def measure(part: Callable[[Path, Plan], list[Section]], plan: Plan) -> bool | None:
+    """Print one part; whether every goal of it was reached, or None where it could not be measured."""
     with tempfile.TemporaryDirectory() as name:
         try:
             sections = part(Path(name), plan)
         except LoadError as error:
-            raise click.ClickException(str(error)) from None
+            click.echo(f"This part could not be measured: {error}\n")
+            return None
     for section in sections:
         click.echo(section.markdown() + "\n")
     return all(figure.is_reached for section in sections for figure in section.figures)

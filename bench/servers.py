@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.load import LoadError
 
-START_TIMEOUT_SECONDS = 30.0
+START_TIMEOUT_SECONDS = 120.0
 STOP_TIMEOUT_SECONDS = 10.0
 POLL_SECONDS = 0.005
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")

@@ -22,12 +22,13 @@ from drio_mcp.clock import Clock
 from drio_mcp.errors import StartupError, Unavailable
 from drio_mcp.metrics import COMMIT_BATCH
 from drio_mcp.store import migrate
-from drio_mcp.store.database import Database, StoreFailure, Transaction
+from drio_mcp.store.database import Database, Query, StoreFailure, Transaction, Value
 from drio_mcp.store.lanes import Decision, Lane, Outcome
 from drio_mcp.store.postgres_connection import PostgresConnection
 from drio_mcp.store.postgres_transaction import (
     BoolDumper,
     CommitUnknown,
+    LookUp,
     commit_together,
     read_together,
 )
@@ -139,10 +140,17 @@ class PostgresDatabase(Database):
         return await self._writer.submit(self.watched(lambda tx: decision(tx, *args, **kwargs)))
 
     async def read(self, question: Callable[Concatenate[Transaction, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._reader().submit(lambda tx: question(tx, *args, **kwargs))
+
+    async def look_up(self, query: Query[T], /, **parameters: Value) -> T | None:
+        return await self._reader().submit(LookUp(query, parameters))
+
+    def _reader(self) -> Lane:
+        """The lane whose turn it is."""
         if not self._readers:
             raise RuntimeError("the database is not open")
         self._next_reader = (self._next_reader + 1) % len(self._readers)
-        return await self._readers[self._next_reader].submit(lambda tx: question(tx, *args, **kwargs))
+        return self._readers[self._next_reader]
 
     def _migrate(self) -> None:
         """Bring the schema up to date, a transaction a step; processes that start at once take turns."""

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from bench import __main__ as main
 from bench import parts, peers
 from bench.compare import Plan
 from bench.figures import Figure, Section
+from bench.load import LoadError
 from bench.workloads import OIDC_PROVIDER, PRODUCT, workloads
 
 TINY = Plan(connections=2, rounds=1, seconds=0.05, starts=1, codes=10, rows=300, quick=True, only=(), tell=print)
@@ -54,3 +56,16 @@ def test_a_server_without_tools_is_not_asked_to_call_one() -> None:
     fitting = [each.name for each in workloads(1) if each.fits(OIDC_PROVIDER)]
     assert fitting == ["metadata", "register", "exchange", "refresh"]
     assert all(each.fits(PRODUCT) for each in workloads(1))
+
+
+def test_a_part_that_cannot_be_measured_does_not_end_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    def broken(folder: Path, plan: Plan) -> list[Section]:
+        raise LoadError("nothing answers")
+
+    def missed(folder: Path, plan: Plan) -> list[Section]:
+        return [Section("Other", [Figure("slow", 1.0, "/s", 2.0)])]
+
+    assert [main.measure(each, TINY) for each in (broken, missed)] == [None, False]
+    said = capsys.readouterr().out
+    assert "could not be measured: nothing answers" in said
+    assert "| slow | 1 /s | ≥ 2 /s | **missed** |" in said
