@@ -28,7 +28,6 @@ from drio_mcp.middleware.logs import configure_logging
 from drio_mcp.middleware.shortcut import Shortcut
 from drio_mcp.middleware.tracing import Tracing
 from drio_mcp.pages import PAGES
-from drio_mcp.pages.errors import page_error
 from drio_mcp.services import Services, build_services
 from drio_mcp.tools.endpoint import AppEndpoint, McpEndpoint
 from drio_mcp.tracing import tracer
@@ -106,6 +105,8 @@ def error_renderer(settings: Settings) -> Render:
             case Family.OAUTH:
                 return oauth_error(error, headers)
             case Family.PAGE:
+                from drio_mcp.pages.errors import page_error  # with it come the templates, which no start needs
+
                 return page_error(Request(scope), error, headers)
             case _:
                 return rest_error(error, request_id_of(scope), headers)

@@ -13,7 +13,11 @@ Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
 
 class Model(BaseModel):
-    """A shape of the REST surface: camelCase outside, unknown fields refused, and frozen."""
+    """A shape of the REST surface: camelCase outside, unknown fields refused, and frozen.
+
+    What a model is validated with is made when it is first used (by pydantic, under a lock): of more than a hundred, a
+    start uses none.
+    """
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -22,7 +26,15 @@ class Model(BaseModel):
         serialize_by_alias=True,
         extra="forbid",
         frozen=True,
+        defer_build=True,
     )
+
+
+def build_models(model: type[BaseModel] = Model) -> None:
+    """Make it for all that are loaded, where one process does it for several."""
+    for each in model.__subclasses__():
+        each.model_rebuild()
+        build_models(each)
 
 
 class Scope(StrEnum):

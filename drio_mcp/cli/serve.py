@@ -70,9 +70,13 @@ def _serve_together(settings: "Settings", listener: socket.socket, metrics_liste
     import drio_mcp.tools.app_server
     import drio_mcp.tools.registry
     import drio_mcp.tools.server  # noqa: F401
-    from drio_mcp import metrics
+    from drio_mcp import metrics, pages
     from drio_mcp.cli.http.server import prepare, run
     from drio_mcp.cli.http.workers import Workers
+    from drio_mcp.models import build_models
+
+    pages.load_all()
+    build_models()
 
     link = asyncio.run(prepare(settings, listener))
     board = metrics.share(settings.workers)

@@ -9,8 +9,7 @@ from drio_mcp.errors import DrioError, RateLimited, Unavailable, ValidationFaile
 from drio_mcp.middleware.context import address_of, services_of
 from drio_mcp.pages.browser import Browser, open_browser
 from drio_mcp.pages.forms import Form, FormExpired, problems_by_field, read_own_form
-from drio_mcp.pages.oidc_sign_in import START_PATH
-from drio_mcp.pages.paths import own_path, with_query
+from drio_mcp.pages.paths import PROVIDER_SIGN_IN, own_path, with_query
 from drio_mcp.pages.rendering import page
 from drio_mcp.pages.waiting_client import client_behind
 
@@ -188,7 +187,7 @@ def _show(
         sign_in_path=sign_in_path,
         fixed_email=fixed_email,
         provider_host=provider_host,
-        provider_path=START_PATH,
+        provider_path=PROVIDER_SIGN_IN,
     )
 
 

@@ -13,7 +13,6 @@ from drio_mcp.pages.browser import open_browser
 from drio_mcp.pages.paths import own_path
 from drio_mcp.pages.rendering import bare_page
 
-START_PATH = "/sign-in/provider"
 TITLES = {403: "You were not signed in", 409: "You were not signed in", 503: "The sign-in provider does not answer"}
 
 log = logging.getLogger("drio_mcp.upstream")

@@ -3,6 +3,9 @@
 import re
 from urllib.parse import urlencode, urlsplit
 
+PROVIDER_SIGN_IN = "/sign-in/provider"
+"""Where signing in at the provider of `DRIO_OIDC_ISSUER` begins."""
+
 LONGEST = 8_000
 VISIBLE_ASCII = re.compile(r"[!-~]*")
 

@@ -1,87 +1,103 @@
-"""The one list of pages."""
+"""The one list of pages. Each names its handler, which is loaded when somebody opens a page of its module.
 
+Pages bring the templates along: as much of a start as the authorization server, and clients need none of it.
+"""
+
+import asyncio
+import pkgutil
+from collections.abc import Awaitable, Callable
+from importlib import import_module
+from types import ModuleType
+
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
 from drio_mcp.middleware.families import AUTHORIZE, CALLBACK, ROOT_AUTHORIZE
-from drio_mcp.pages import (
-    account,
-    app_clients,
-    approval,
-    apps,
-    connect,
-    connection,
-    connection_use,
-    new_connection,
-    operator,
-    operator_people,
-    provider_clients,
-    webhooks,
-)
-from drio_mcp.pages import oidc_sign_in as upstream
-from drio_mcp.pages.authorize import authorize
-from drio_mcp.pages.landing import start_page
-from drio_mcp.pages.new_account import accept_invitation, set_up, sign_up
-from drio_mcp.pages.reset_password import reset_password
-from drio_mcp.pages.sign_in import sign_in, sign_out
-from drio_mcp.pages.static import static_file
+from drio_mcp.pages.paths import PROVIDER_SIGN_IN
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+_loaded: dict[str, ModuleType] = {}
+
+
+def page(name: str) -> Handler:
+    """The handler that is called `module.function`; its module is loaded in a thread, beside other requests."""
+    module, _, function = name.partition(".")
+
+    async def handle(request: Request) -> Response:
+        if module not in _loaded:
+            _loaded[module] = await asyncio.to_thread(import_module, f"drio_mcp.pages.{module}")
+        handler: Handler = getattr(_loaded[module], function)
+        return await handler(request)
+
+    handle.__name__ = function
+    return handle
+
+
+def load_all() -> None:
+    """Load every page at once, where one process does it for several."""
+    for each in pkgutil.iter_modules(import_module("drio_mcp.pages").__path__, "drio_mcp.pages."):
+        import_module(each.name)
+
 
 PAGES = [
-    Route("/", start_page),
-    Route("/static/{name}", static_file),
-    Route("/setup", set_up, methods=["GET", "POST"]),
-    Route("/invite", accept_invitation, methods=["GET", "POST"]),
-    Route("/reset", reset_password, methods=["GET", "POST"]),
-    Route("/sign-in", sign_in, methods=["GET", "POST"]),
-    Route(upstream.START_PATH, upstream.start),
-    Route(CALLBACK, upstream.come_back),
-    Route("/sign-up", sign_up, methods=["GET", "POST"]),
-    Route("/sign-out", sign_out, methods=["GET", "POST"]),
-    Route(AUTHORIZE, authorize, methods=["GET", "POST"]),
-    Route(ROOT_AUTHORIZE, authorize, methods=["GET", "POST"]),
-    Route("/account", account.account),
-    Route("/account/profile", account.save_profile, methods=["POST"]),
-    Route("/account/password", account.change_password, methods=["POST"]),
-    Route("/account/sessions/revoke", account.revoke_session, methods=["POST"]),
-    Route("/account/clients/revoke", account.revoke_client, methods=["POST"]),
-    Route("/account/grants/revoke", account.revoke_grant, methods=["POST"]),
-    Route("/account/tokens", account.create_token, methods=["POST"]),
-    Route("/apps", apps.list_apps, methods=["GET", "POST"]),
-    Route("/apps/{appId}", apps.show_app),
-    Route("/apps/{appId}/settings", apps.app_settings, methods=["GET", "POST"]),
-    Route("/apps/{appId}/delete", apps.delete_app, methods=["GET", "POST"]),
-    Route("/apps/{appId}/clients", app_clients.app_clients, methods=["GET", "POST"]),
-    Route("/apps/{appId}/approvals/{approvalId}", approval.show_approval, methods=["GET", "POST"]),
-    Route("/apps/{appId}/auth/{authId}/use", connection_use.connection_use, methods=["GET", "POST"]),
-    Route("/apps/{appId}/connect", new_connection.connect, methods=["GET", "POST"]),
-    Route("/apps/{appId}/new", new_connection.new_connection, methods=["GET", "POST"]),
-    Route("/apps/{appId}/auth/{authId}", connection.show_connection, methods=["GET", "POST"]),
-    Route("/apps/{appId}/auth/{authId}/edit", connection.edit_connection, methods=["GET", "POST"]),
-    Route("/apps/{appId}/auth/{authId}/history", connection.show_history),
-    Route("/apps/{appId}/auth/{authId}/delete", connection.delete_connection, methods=["GET", "POST"]),
+    Route("/", page("landing.start_page")),
+    Route("/static/{name}", page("static.static_file")),
+    Route("/setup", page("new_account.set_up"), methods=["GET", "POST"]),
+    Route("/invite", page("new_account.accept_invitation"), methods=["GET", "POST"]),
+    Route("/reset", page("reset_password.reset_password"), methods=["GET", "POST"]),
+    Route("/sign-in", page("sign_in.sign_in"), methods=["GET", "POST"]),
+    Route(PROVIDER_SIGN_IN, page("oidc_sign_in.start")),
+    Route(CALLBACK, page("oidc_sign_in.come_back")),
+    Route("/sign-up", page("new_account.sign_up"), methods=["GET", "POST"]),
+    Route("/sign-out", page("sign_in.sign_out"), methods=["GET", "POST"]),
+    Route(AUTHORIZE, page("authorize.authorize"), methods=["GET", "POST"]),
+    Route(ROOT_AUTHORIZE, page("authorize.authorize"), methods=["GET", "POST"]),
+    Route("/account", page("account.account")),
+    Route("/account/profile", page("account.save_profile"), methods=["POST"]),
+    Route("/account/password", page("account.change_password"), methods=["POST"]),
+    Route("/account/sessions/revoke", page("account.revoke_session"), methods=["POST"]),
+    Route("/account/clients/revoke", page("account.revoke_client"), methods=["POST"]),
+    Route("/account/grants/revoke", page("account.revoke_grant"), methods=["POST"]),
+    Route("/account/tokens", page("account.create_token"), methods=["POST"]),
+    Route("/apps", page("apps.list_apps"), methods=["GET", "POST"]),
+    Route("/apps/{appId}", page("apps.show_app")),
+    Route("/apps/{appId}/settings", page("apps.app_settings"), methods=["GET", "POST"]),
+    Route("/apps/{appId}/delete", page("apps.delete_app"), methods=["GET", "POST"]),
+    Route("/apps/{appId}/clients", page("app_clients.app_clients"), methods=["GET", "POST"]),
+    Route("/apps/{appId}/approvals/{approvalId}", page("approval.show_approval"), methods=["GET", "POST"]),
+    Route("/apps/{appId}/auth/{authId}/use", page("connection_use.connection_use"), methods=["GET", "POST"]),
+    Route("/apps/{appId}/connect", page("new_connection.connect"), methods=["GET", "POST"]),
+    Route("/apps/{appId}/new", page("new_connection.new_connection"), methods=["GET", "POST"]),
+    Route("/apps/{appId}/auth/{authId}", page("connection.show_connection"), methods=["GET", "POST"]),
+    Route("/apps/{appId}/auth/{authId}/edit", page("connection.edit_connection"), methods=["GET", "POST"]),
+    Route("/apps/{appId}/auth/{authId}/history", page("connection.show_history")),
+    Route("/apps/{appId}/auth/{authId}/delete", page("connection.delete_connection"), methods=["GET", "POST"]),
     *(
         route
         for path in ("/apps/{appId}/provider-clients", "/operator/provider-clients")
         for route in (
-            Route(path, provider_clients.list_clients),
-            Route(f"{path}/new", provider_clients.new_client, methods=["GET", "POST"]),
-            Route(f"{path}/{{clientId}}", provider_clients.show_client, methods=["GET", "POST"]),
-            Route(f"{path}/{{clientId}}/delete", provider_clients.delete_client, methods=["GET", "POST"]),
+            Route(path, page("provider_clients.list_clients")),
+            Route(f"{path}/new", page("provider_clients.new_client"), methods=["GET", "POST"]),
+            Route(f"{path}/{{clientId}}", page("provider_clients.show_client"), methods=["GET", "POST"]),
+            Route(f"{path}/{{clientId}}/delete", page("provider_clients.delete_client"), methods=["GET", "POST"]),
         )
     ),
-    Route("/apps/{appId}/webhooks", webhooks.list_webhooks),
-    Route("/apps/{appId}/webhooks/new", webhooks.new_webhook, methods=["GET", "POST"]),
-    Route("/apps/{appId}/webhooks/{webhookId}", webhooks.show_webhook, methods=["GET", "POST"]),
-    Route("/apps/{appId}/webhooks/{webhookId}/delete", webhooks.delete_webhook, methods=["GET", "POST"]),
-    Route("/operator", operator.show_overview),
-    Route("/operator/people", operator_people.show_people, methods=["GET", "POST"]),
-    Route("/operator/people/{userId}", operator_people.show_person, methods=["GET", "POST"]),
-    Route("/operator/connections", operator.show_connections),
-    Route("/operator/clients", operator.show_clients),
-    Route("/operator/grants", operator.show_grants),
-    Route("/operator/jobs", operator.show_jobs),
-    Route("/operator/doctor", operator.show_doctor),
-    Route("/connect/{token}", connect.connect, methods=["GET", "POST"]),
-    Route("/connect/callback/{callback}", connect.come_back),
-    Route("/connect/result/{authId}", connect.result),
-    Route("/connect/again/{authId}", connect.try_again, methods=["POST"]),
+    Route("/apps/{appId}/webhooks", page("webhooks.list_webhooks")),
+    Route("/apps/{appId}/webhooks/new", page("webhooks.new_webhook"), methods=["GET", "POST"]),
+    Route("/apps/{appId}/webhooks/{webhookId}", page("webhooks.show_webhook"), methods=["GET", "POST"]),
+    Route("/apps/{appId}/webhooks/{webhookId}/delete", page("webhooks.delete_webhook"), methods=["GET", "POST"]),
+    Route("/operator", page("operator.show_overview")),
+    Route("/operator/people", page("operator_people.show_people"), methods=["GET", "POST"]),
+    Route("/operator/people/{userId}", page("operator_people.show_person"), methods=["GET", "POST"]),
+    Route("/operator/connections", page("operator.show_connections")),
+    Route("/operator/clients", page("operator.show_clients")),
+    Route("/operator/grants", page("operator.show_grants")),
+    Route("/operator/jobs", page("operator.show_jobs")),
+    Route("/operator/doctor", page("operator.show_doctor")),
+    Route("/connect/{token}", page("connect.connect"), methods=["GET", "POST"]),
+    Route("/connect/callback/{callback}", page("connect.come_back")),
+    Route("/connect/result/{authId}", page("connect.result")),
+    Route("/connect/again/{authId}", page("connect.try_again"), methods=["POST"]),
 ]
