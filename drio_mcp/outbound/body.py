@@ -5,9 +5,8 @@ import zlib
 from collections.abc import Iterator
 from time import perf_counter
 
-from httpx2 import Headers
-
 from drio_mcp.outbound.error import OutboundError
+from drio_mcp.outbound.headers import Headers
 from drio_mcp.outside import read_number
 
 _WINDOW = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}

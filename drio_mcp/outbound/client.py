@@ -14,7 +14,6 @@ from time import perf_counter
 from typing import Any, NoReturn
 
 import httpcore2
-from httpx2 import Headers
 
 from drio_mcp import __version__, tracing
 from drio_mcp.config import Settings
@@ -23,6 +22,7 @@ from drio_mcp.outbound.addresses import is_public_text
 from drio_mcp.outbound.body import Decoder, Fairness, declared_length
 from drio_mcp.outbound.brake import LookLimit
 from drio_mcp.outbound.error import OutboundError
+from drio_mcp.outbound.headers import Headers
 from drio_mcp.outbound.keep_alive import ConnectionPool
 from drio_mcp.outbound.network import GuardedNetwork, Resolver, SystemResolver, address_blocked
 from drio_mcp.outbound.shares import SHARES, Admission, Purpose, Share, current_caller, current_purpose
@@ -84,8 +84,7 @@ class StreamedResponse:
         has_body = method != "HEAD" and response.status not in {204, 304}
         self._decoder = Decoder(coding if has_body else "identity")
         if has_body and coding.strip().lower() not in {"", "identity"}:
-            del self.headers["content-encoding"]
-            self.headers.pop("content-length", None)
+            self.headers = self.headers.without("content-encoding", "content-length")
         self.url = url
         self._response = response
         self._max_bytes = max_bytes

@@ -12,7 +12,6 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from httpx2 import Headers
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,6 +23,7 @@ from drio_mcp.connections.fields import origin_of
 from drio_mcp.connections.health.verdicts import judge
 from drio_mcp.connections.upstream.token_answers import Refusal, TokenSet, read_token_answer
 from drio_mcp.outbound import OutboundError, OutboundResponse, parse_target
+from drio_mcp.outbound.headers import Headers
 from drio_mcp.outbound.server_sent_events import EventReader
 from drio_mcp.outside import join_url, normalized, read_json, read_number, read_url
 from tests.conftest import SUNDAY_NOON

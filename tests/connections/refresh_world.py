@@ -19,7 +19,6 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import parse_qsl
 
 import httpcore2
-from httpx2 import Headers
 
 from drio_mcp.config import Settings
 from drio_mcp.connections.record import repository
@@ -27,6 +26,7 @@ from drio_mcp.connections.upstream.stored_tokens import ORPHAN, REFRESH_TOKEN
 from drio_mcp.errors import Unavailable
 from drio_mcp.foundations import Foundations
 from drio_mcp.outbound import Outbound, OutboundError, OutboundResponse, Purpose
+from drio_mcp.outbound.headers import Headers
 from drio_mcp.services import Services
 from drio_mcp.store import Database, Transaction, token_sets
 from drio_mcp.store.sqlite_transaction import commit_together, read_together

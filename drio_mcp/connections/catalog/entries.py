@@ -59,7 +59,7 @@ class CatalogEntry(Model):
     variables: tuple[Variable, ...] = ()
     api_origins: tuple[AnyUrl, ...]
     """Where the credential may be sent, beside the endpoints."""
-    api: ApiRules = ApiRules()
+    api: ApiRules = Field(default_factory=ApiRules)
     probe: CatalogProbe | None = None
     header_name: Header | None = None
     """Where the credential stands, for OAuth too; absent: `Authorization`."""
@@ -67,7 +67,7 @@ class CatalogEntry(Model):
     """What stands before it, with its space; absent: `Bearer ` in `Authorization`, nothing elsewhere."""
     query_param_name: Line | None = None
     """The query's parameter that the credential stands in, in place of a header."""
-    key_parts: KeyParts = KeyParts()
+    key_parts: KeyParts = Field(default_factory=KeyParts)
     authorization_endpoint: AnyUrl | None = None
     token_endpoint: AnyUrl | None = None
     revocation_endpoint: AnyUrl | None = None
@@ -76,31 +76,31 @@ class CatalogEntry(Model):
     """Authorization and token endpoints that were, or also are, this provider's: clients for them are shared."""
     authorization_params: Parameters = Field(default_factory=dict)
     """Parameters of the authorization request that are always sent."""
-    authorization: AuthorizationRules = AuthorizationRules()
+    authorization: AuthorizationRules = Field(default_factory=AuthorizationRules)
     scopes: tuple[Line, ...] = ()
     scope_separator: StrictStr = " "
-    scope_rules: ScopeRules = ScopeRules()
+    scope_rules: ScopeRules = Field(default_factory=ScopeRules)
     pkce: Literal["S256", "none"] | None = None
     """None where it is not known; then it is used, since servers ignore unknown parameters (RFC 6749 section 3.1)."""
     token_endpoint_auth_method: AuthMethod | None = None
-    token_request: EndpointRequest = EndpointRequest()
+    token_request: EndpointRequest = Field(default_factory=EndpointRequest)
     """What all requests to the token endpoint have in common."""
-    code_request: EndpointRequest = EndpointRequest()
+    code_request: EndpointRequest = Field(default_factory=EndpointRequest)
     """Redeeming the code."""
     upgrade_request: EndpointRequest | None = None
     """The swap of the token that a code brings for one that lives long, right after it."""
-    refresh_request: EndpointRequest = EndpointRequest()
-    client_credentials_request: EndpointRequest = EndpointRequest()
-    assertion: AssertionRules = AssertionRules()
-    assertion_request: EndpointRequest = EndpointRequest()
+    refresh_request: EndpointRequest = Field(default_factory=EndpointRequest)
+    client_credentials_request: EndpointRequest = Field(default_factory=EndpointRequest)
+    assertion: AssertionRules = Field(default_factory=AssertionRules)
+    assertion_request: EndpointRequest = Field(default_factory=EndpointRequest)
     """The grant for a signed JWT (RFC 7523 section 2.1)."""
-    signature: SignatureRules = SignatureRules()
-    token_answer: TokenAnswerRules = TokenAnswerRules()
-    tokens: TokenLife = TokenLife()
-    errors: ErrorWords = ErrorWords()
+    signature: SignatureRules = Field(default_factory=SignatureRules)
+    token_answer: TokenAnswerRules = Field(default_factory=TokenAnswerRules)
+    tokens: TokenLife = Field(default_factory=TokenLife)
+    errors: ErrorWords = Field(default_factory=ErrorWords)
     facts: tuple[Fact, ...] = ()
     lookup: Lookup | None = None
-    revocation: GrantRevocation = GrantRevocation()
+    revocation: GrantRevocation = Field(default_factory=GrantRevocation)
     mcp_server_url: AnyUrl | None = None
     mcp_auth: Literal["oauth", "oauth-dcr", "token"] | None = None
 

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from httpx2 import Headers
-
 from drio_mcp.clock import HOUR, LATEST, SECOND, Clock
 from drio_mcp.connections.catalog import templates
 from drio_mcp.connections.catalog.providers import ProviderFacts
@@ -32,6 +30,7 @@ from drio_mcp.connections.upstream.mcp.wire import Refused, RpcError
 from drio_mcp.connections.upstream.provider_rules import RULED
 from drio_mcp.connections.upstream.token_requests import UpstreamTokenEndpoint
 from drio_mcp.outbound import Outbound, OutboundError, OutboundResponse, Purpose
+from drio_mcp.outbound.headers import Headers
 from drio_mcp.outbound.shares import counted_as, current_caller
 from drio_mcp.outside import read_number
 from drio_mcp.store.upstreams import UpstreamRow

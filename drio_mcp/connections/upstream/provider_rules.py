@@ -8,6 +8,7 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from typing import Any, Literal
 from urllib.parse import urlencode, urlsplit
 
@@ -21,18 +22,21 @@ from drio_mcp.connections.record.connection import Connection
 from drio_mcp.opaque import Secret
 from drio_mcp.outbound.oauth_client import authentication
 
-NEUTRAL = CatalogEntry(
-    key="neutral",
-    name="RFC 6749",
-    kind="oauth",
-    category="developer",
-    popularity=0,
-    docs_url="https://www.rfc-editor.org/rfc/rfc6749",
-    sources=(),
-    api_origins=(),
-    token_endpoint="https://localhost/token",  # noqa: S106
-)
-"""An entry with nothing peculiar in it."""
+
+@cache
+def neutral() -> CatalogEntry:
+    """An entry with nothing peculiar in it."""
+    return CatalogEntry(
+        key="neutral",
+        name="RFC 6749",
+        kind="oauth",
+        category="developer",
+        popularity=0,
+        docs_url="https://www.rfc-editor.org/rfc/rfc6749",
+        sources=(),
+        api_origins=(),
+        token_endpoint="https://localhost/token",  # noqa: S106
+    )
 
 
 RULED = frozenset(set(ConfigType) - {ConfigType.MCP_OAUTH, ConfigType.NONE})
@@ -78,7 +82,7 @@ class ProviderRules:
     other addresses hold: secrets go where the person meant them to go.
     """
 
-    entry: CatalogEntry = NEUTRAL
+    entry: CatalogEntry = field(default_factory=neutral)
     values: Mapping[str, str] = field(default_factory=dict, repr=False)
     is_vouched: bool = False
 
@@ -223,10 +227,6 @@ class ProviderRules:
             "nonce": fields.get("nonce"),
         }
         return {**self.values, **{name: value for name, value in known.items() if value is not None}}
-
-
-PLAIN = ProviderRules()
-"""What the RFCs say."""
 
 
 def _laid_over(common: EndpointRequest, own: EndpointRequest) -> EndpointRequest:

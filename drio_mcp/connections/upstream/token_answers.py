@@ -21,7 +21,7 @@ from drio_mcp.connections.fields import LONGEST_SECRET
 from drio_mcp.connections.json_pointer import resolve
 from drio_mcp.connections.upstream.error_words import meaning_of
 from drio_mcp.connections.upstream.provider_facts import from_tokens
-from drio_mcp.connections.upstream.provider_rules import NEUTRAL
+from drio_mcp.connections.upstream.provider_rules import neutral
 from drio_mcp.opaque import Secret, from_b64url
 from drio_mcp.outbound import OutboundResponse
 from drio_mcp.outbound.retry_after import read_date, read_retry_after
@@ -125,7 +125,7 @@ def read_token_answer(
     response: OutboundResponse,
     *,
     now: int,
-    entry: CatalogEntry = NEUTRAL,
+    entry: CatalogEntry | None = None,
     is_refresh: bool = False,
     has_client_secret: bool = False,
 ) -> TokenSet | Refusal:
@@ -133,6 +133,7 @@ def read_token_answer(
 
     `now` is when the request was sent.
     """
+    entry = entry or neutral()
     body = _parse(response)
     if body is not None and _is_success(body, entry.token_answer):
         found = _token_set(body, now, entry) or _by_the_book(body, now, entry)

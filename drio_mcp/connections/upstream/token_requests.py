@@ -6,14 +6,14 @@ How a client authenticates is taken from the provider's facts or metadata. Where
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from drio_mcp.clock import MINUTE, Clock
 from drio_mcp.connections.diagnosis_codes import Code, Fault
 from drio_mcp.connections.fields import origin_of
 from drio_mcp.connections.upstream.provider_facts import from_lookup
-from drio_mcp.connections.upstream.provider_rules import PLAIN, ClientAtProvider, HttpRequest, ProviderRules, TokenStep
+from drio_mcp.connections.upstream.provider_rules import ClientAtProvider, HttpRequest, ProviderRules, TokenStep
 from drio_mcp.connections.upstream.signing.assertions import Assertion
 from drio_mcp.connections.upstream.token_answers import Refusal, TokenSet, read_token_answer
 from drio_mcp.opaque import Randomness, Secret, b64url
@@ -57,7 +57,7 @@ class UpstreamTokenEndpoint:
     scopes: tuple[str, ...] = ()
     body: Literal["form", "json"] | None = None
     """How the fields are sent, where that was found out."""
-    rules: ProviderRules = PLAIN
+    rules: ProviderRules = field(default_factory=ProviderRules)
     assertion: Assertion | None = None
     """What is signed for each grant, where the connection has a private key."""
 

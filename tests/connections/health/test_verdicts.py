@@ -4,12 +4,12 @@ import json
 from typing import Any
 
 import pytest
-from httpx2 import Headers
 
 from drio_mcp.connections.catalog.providers import Providers
 from drio_mcp.connections.diagnosis_codes import Code
 from drio_mcp.connections.health.verdicts import judge
 from drio_mcp.outbound import OutboundResponse
+from drio_mcp.outbound.headers import Headers
 
 
 def answer(status: int, body: Any = "", headers: dict[str, str] | None = None) -> OutboundResponse:

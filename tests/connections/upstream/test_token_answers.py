@@ -4,11 +4,11 @@ import json
 from typing import Any
 
 import pytest
-from httpx2 import Headers
 
 from drio_mcp.connections.diagnosis_codes import Code
 from drio_mcp.connections.upstream.token_answers import Refusal, TokenSet, read_token_answer
 from drio_mcp.outbound import OutboundResponse
+from drio_mcp.outbound.headers import Headers
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 

@@ -8,13 +8,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeGuard
 
-from httpx2 import Headers
 from pydantic_core import from_json
 
 from drio_mcp import __version__
 from drio_mcp.connections.upstream.mcp.mirrored import header_value
 from drio_mcp.errors import Unavailable
 from drio_mcp.outbound import Outbound, OutboundError, OutboundResponse
+from drio_mcp.outbound.headers import Headers
 from drio_mcp.outbound.server_sent_events import EventReader
 from drio_mcp.outside import refuse_bulk
 

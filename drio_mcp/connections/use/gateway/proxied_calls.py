@@ -7,8 +7,6 @@ accepted, or that it may too little, the model gets the diagnosis and the link b
 import asyncio
 from typing import Any
 
-from httpx2 import Headers
-
 from drio_mcp.connections.diagnosis_codes import Code, Fault
 from drio_mcp.connections.health.probes import Subject
 from drio_mcp.connections.health.verdicts import judge
@@ -18,6 +16,7 @@ from drio_mcp.connections.use.gateway.api_calls import SECONDS, CallApi, read_bo
 from drio_mcp.connections.use.proxy import ProviderResponse, Proxy
 from drio_mcp.connections.use.wider_scopes import WiderScopes, named_scopes
 from drio_mcp.outbound import OutboundError, OutboundResponse
+from drio_mcp.outbound.headers import Headers
 
 WHAT = "The API"
 MENDED_BY_PERSON = frozenset({Code.KEY_REJECTED, Code.REAUTHORIZATION_REQUIRED, Code.AUDIENCE_MISMATCH})
