@@ -5,6 +5,7 @@ Metadata Document draft ask for it wherever a URL comes from outside.
 """
 
 from drio_mcp.outbound.client import Outbound, OutboundResponse, StreamedResponse
+from drio_mcp.outbound.deadline import deadline
 from drio_mcp.outbound.error import OutboundCode, OutboundError
 from drio_mcp.outbound.network import Resolver
 from drio_mcp.outbound.shares import OutboundBusy, Purpose, acting_for, work_for
@@ -21,6 +22,7 @@ __all__ = [
     "StreamedResponse",
     "Target",
     "acting_for",
+    "deadline",
     "parse_target",
     "work_for",
 ]

@@ -21,6 +21,7 @@ from drio_mcp.metrics import UPSTREAM_CALLS, UPSTREAM_SECONDS
 from drio_mcp.outbound.addresses import is_public_text
 from drio_mcp.outbound.body import Decoder, Fairness, declared_length
 from drio_mcp.outbound.brake import LookLimit
+from drio_mcp.outbound.deadline import deadline
 from drio_mcp.outbound.error import OutboundError
 from drio_mcp.outbound.headers import Headers
 from drio_mcp.outbound.keep_alive import ConnectionPool
@@ -228,7 +229,7 @@ class Outbound:
         Raises `OutboundError`, also from inside the block.
         """
         target = self.check(url)
-        request = _request(method, target, _headers(headers), content, idle_timeout)
+        request = _request(method, target, _headers(headers), content, timeout, idle=idle_timeout)
         async with self._turn(target), AsyncExitStack() as stack:
             with counted(method):
                 response = await self._head(stack, target, request, timeout)
@@ -250,7 +251,7 @@ class Outbound:
             for _ in range(MAX_HOPS + 1):
                 async with self._turn(target) as waited:
                     ends_at += waited  # our own want of room is not the other side's slowness
-                    async with asyncio.timeout_at(ends_at):
+                    async with deadline(ends_at):
                         response = await self._exchange(method, target, sent, content, max_bytes, seconds)
                 if response.status not in REDIRECTS:
                     return response
@@ -287,7 +288,7 @@ class Outbound:
     async def _exchange(
         self, method: str, target: Target, headers: Headers, content: bytes | None, max_bytes: int, seconds: float
     ) -> OutboundResponse:
-        request = _request(method, target, headers, content, seconds)
+        request = _request(method, target, headers, content, seconds, idle=None)
         try:
             async with self._pool.answer(target, request) as response:
                 _check_status(response)
@@ -342,8 +343,16 @@ def _headers(headers: HeaderInput | None) -> Headers:
 
 
 def _request(
-    method: str, target: Target, headers: Headers, content: bytes | AsyncIterable[bytes] | None, seconds: float
+    method: str,
+    target: Target,
+    headers: Headers,
+    content: bytes | AsyncIterable[bytes] | None,
+    seconds: float,
+    *,
+    idle: float | None,
 ) -> httpcore2.Request:
+    """The request, to be sent within `seconds`. `idle` is how long the other side may be silent then; None where a
+    deadline stands over all of it."""
     raw: list[tuple[bytes, bytes]] = [(b"Host", target.authority.encode("ascii"))]
     for name, default in (("user-agent", USER_AGENT), ("accept-encoding", "identity")):
         if name not in headers:
@@ -358,8 +367,7 @@ def _request(
     url = httpcore2.URL(
         scheme=target.scheme.encode(), host=target.host.encode(), port=target.port, target=target.path.encode()
     )
-    connect = min(CONNECT_TIMEOUT, seconds)
-    timeouts = {"connect": connect, "read": seconds, "write": seconds}
+    timeouts = {"connect": min(CONNECT_TIMEOUT, seconds), "read": idle, "write": idle}
     return httpcore2.Request(method, url, headers=raw, content=content, extensions={"timeout": timeouts})
 
 

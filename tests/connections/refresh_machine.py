@@ -40,6 +40,7 @@ PROCESSES = st.integers(0, 1)
 WAYS = st.sampled_from(["now", "hand-out", "call", "job"])
 SECONDS = st.sampled_from([0.1, 1, 9, 21, 25, 40, 62, 80, 151, 3300, 3700, 90_000])
 JUMPS = st.sampled_from([-90_000, -3600, -200, -10, 10, 200, 3600, 90_000])
+STANDSTILL_SECONDS = 100
 SELDOM = st.sampled_from([False, False, False, True])
 DEEDS = st.sampled_from(["use up", "answer", "answer", "outage", "busy", "firewall"])
 CONNECTION = {
@@ -174,6 +175,7 @@ class RefreshMachine(RuleBasedStateMachine):
         self.world.loop.settle()
         if not self.exists() and not self.world.is_disk_full:
             self.process(0).steps_left = None
+            self.process(0).go_on()
             self.connect()
             self.consent(0, "ada")
 
@@ -210,9 +212,25 @@ class RefreshMachine(RuleBasedStateMachine):
         self.process(index).kill()
         self.world.loop.settle()
 
+    @rule(index=PROCESSES)
+    def stop(self, index: int) -> None:
+        """It stands still, perhaps in the middle of a refresh, and holds whatever it holds."""
+        self.process(index).stop()
+
     @rule(seconds=SECONDS)
     def wait(self, seconds: float) -> None:
-        self.world.pass_time(seconds)
+        """Whoever stands still goes on before an attempt is given up as the leases count."""
+        if any(process.stopped is not None for process in self.world.processes):
+            self.world.pass_time(min(seconds, STANDSTILL_SECONDS))
+            self.go_on()
+        else:
+            self.world.pass_time(seconds)
+
+    @rule()
+    def go_on(self) -> None:
+        for process in self.world.processes:
+            process.go_on()
+        self.world.loop.settle()
 
     @rule(seconds=JUMPS)
     def set_clock(self, seconds: int) -> None:
@@ -302,6 +320,7 @@ class RefreshMachine(RuleBasedStateMachine):
     def revive(self) -> None:
         for index, process in enumerate(self.world.processes):
             process.steps_left = None
+            process.go_on()
             if process.is_dead:
                 self.world.restart(index)
 
@@ -331,6 +350,7 @@ class RefreshMachine(RuleBasedStateMachine):
             if request.is_open:
                 self.provider.answer(request, self.provider.prepare(request))
         self.revive()
+        self.world.loop.settle()  # whoever stood still does what it was asked for
         self.world.run(self.undoing(self.world.processes[0]))
         for _ in range(3):
             self.world.pass_time(45_000)

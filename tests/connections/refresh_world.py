@@ -270,8 +270,14 @@ class ProviderOutbound(Outbound):
         try:
             if provider.is_prompt:
                 return provider.prepare(request)
-            async with asyncio.timeout(seconds):
-                return await request.answer
+            try:
+                async with asyncio.timeout(seconds):
+                    return await asyncio.shield(request.answer)
+            except TimeoutError:
+                await self._process.runs()
+                if request.answer.done():
+                    return request.answer.result()  # `deadline` leaves time to read what is there
+                raise
         except (TimeoutError, asyncio.CancelledError) as error:
             provider.hang_up(request)
             if isinstance(error, TimeoutError):
@@ -294,6 +300,8 @@ class Process:
     def __init__(self, world: "World") -> None:
         self.world = world
         self.is_dead = False
+        self.stopped: asyncio.Future[None] | None = None
+        """As by SIGSTOP: done once it goes on."""
         self.steps_left: int | None = None
         settings = Settings(data_dir=world.folder, public_url="https://drio.example")
         keyring = Keyring.find(settings, world.randomness)
@@ -318,8 +326,25 @@ class Process:
             self.steps_left -= 1
             if self.steps_left < 0:
                 self.kill()
+        await self.runs()
+
+    async def runs(self) -> None:
+        """At once, unless the process stands still, or is dead."""
+        if self.stopped is not None and not self.is_dead:
+            await asyncio.shield(self.stopped)
         if self.is_dead:
             await asyncio.get_running_loop().create_future()
+
+    def stop(self) -> None:
+        if self.stopped is None and not self.is_dead:
+            self.stopped = self.world.loop.create_future()
+            for call in self.world.calls:
+                call.longest = 10**9 if call.process is self else call.longest
+
+    def go_on(self) -> None:
+        if self.stopped is not None:
+            self.stopped.set_result(None)
+            self.stopped = None
 
     def kill(self) -> None:
         """As by SIGKILL: the system closes its files and connections, and nothing else is done."""
@@ -385,7 +410,7 @@ class World:
     def begin(self, process: Process, work: Coroutine[Any, Any, Any], longest: float) -> Call:
         """Let somebody ask, and wait as long as it takes, which must not be longer than `longest` seconds."""
         task = self.loop.create_task(work)
-        call = Call(process, longest, self.loop.time(), task)
+        call = Call(process, longest if process.stopped is None else 10**9, self.loop.time(), task)
         task.add_done_callback(lambda done: self._end(call, done))
         self.calls.append(call)
         return call

@@ -8,7 +8,8 @@ A process is known to be dead by a lock on a file in the data folder, which the 
 That holds for all that share the folder: everything on SQLite, and the processes of one machine on PostgreSQL. Of
 processes on other machines nobody knows whether they live, and the third way remains: a machine that slept longer than
 an attempt may take, while its request was under way, loses the lease, and the answer that it finds when it wakes up is
-kept as that of a set whose lease somebody else has by now.
+kept as that of a set whose lease somebody else has by now. A process that is seen to live may stand still (stopped,
+frozen, held in a debugger) with an answer that it has not read: it is waited for six times as long.
 """
 
 import fcntl
@@ -23,6 +24,7 @@ from drio_mcp.clock import DAY, SECOND, Clock
 
 LEASE_MS = 150 * SECOND
 """Longer than an attempt may take, from the taking of the lease to the storing of the answer."""
+LIVING_LEASE_MS = 6 * LEASE_MS
 MOST_SEEN = 10_000
 HOLDER = re.compile(r"[A-Za-z0-9_-]{1,120}")
 
@@ -90,18 +92,19 @@ class Leases:
 
     def how_ended(self, lease: HeldLease) -> Ended | None:
         """How a lease ended that is still written down; None while it holds, as far as anybody knows."""
-        if lease.by == self._holder or self._is_dead(lease.by):
+        is_alive = self._is_alive(lease.by)
+        if lease.by == self._holder or is_alive is False:
             # Of our own attempts one at a time is under way, and it is not this one: it could not be given back.
             self._seen.pop(lease.set_id, None)
             return Ended(lease.set_id, lease.fence, is_death=True)
-        if self._left(lease) > 0:
+        if self._left(lease) + (LIVING_LEASE_MS - LEASE_MS if is_alive else 0) > 0:
             return None
         del self._seen[lease.set_id]
         return Ended(lease.set_id, lease.fence, is_death=False)
 
     def longest(self, lease: HeldLease) -> int:
         """How much longer the lease may hold, at most (milliseconds)."""
-        seen = self._left(lease)
+        seen = max(self._left(lease), SECOND)
         return min(lease.left, seen) if lease.left > 0 else seen
 
     def _left(self, lease: HeldLease) -> int:
@@ -114,19 +117,22 @@ class Leases:
             self._seen.pop(next(iter(self._seen)))
         return since + LEASE_MS - now
 
-    def _is_dead(self, holder: str) -> bool:
+    def _is_alive(self, holder: str) -> bool | None:
+        """None where nobody knows: it may run elsewhere."""
         if HOLDER.fullmatch(holder) is None:
-            return False
+            return None
         try:
             descriptor = os.open(self._path(holder), os.O_RDWR)
         except OSError:
-            return False  # nobody knows: it may run elsewhere
+            return None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return False
-        else:
+        except BlockingIOError:
             return True
+        except OSError:
+            return None
+        else:
+            return False
         finally:
             os.close(descriptor)
 
@@ -134,7 +140,7 @@ class Leases:
         """Their leases, if there are any left, end the third way."""
         for path in self._folder.iterdir():
             is_old = path.stat().st_mtime < (self._clock.now() - DAY) / SECOND
-            if is_old and path.name != self._holder and self._is_dead(path.name):
+            if is_old and path.name != self._holder and self._is_alive(path.name) is False:
                 path.unlink(missing_ok=True)
 
     def _path(self, holder: str) -> Path:

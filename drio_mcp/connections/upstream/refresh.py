@@ -29,7 +29,7 @@ from drio_mcp.errors import Unavailable
 from drio_mcp.foundations import Foundations
 from drio_mcp.metrics import REFRESH_FAILURES
 from drio_mcp.opaque import Secret
-from drio_mcp.outbound import OutboundBusy
+from drio_mcp.outbound import OutboundBusy, deadline
 from drio_mcp.store import Transaction, token_sets
 from drio_mcp.store.token_sets import TokenSetRow
 
@@ -197,7 +197,7 @@ class TokenRefresh:
 
     async def _ask(self, attempt: Attempt) -> TokenSet | Refusal:
         with suppress(TimeoutError):
-            async with asyncio.timeout(ATTEMPT_SECONDS):
+            async with deadline(asyncio.get_running_loop().time() + ATTEMPT_SECONDS):
                 if attempt.endpoint.assertion is not None:
                     return await self._client.assert_identity(attempt.endpoint, attempt.endpoint.assertion)
                 if attempt.refresh_token is None:

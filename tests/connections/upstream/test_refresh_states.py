@@ -14,7 +14,7 @@ from drio_mcp.connections.diagnosis_codes import Code, Fault
 from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.history import Event
 from drio_mcp.connections.upstream import refresh as refresh_module
-from drio_mcp.connections.upstream.leases import LEASE_MS, Ended, HeldLease, Leases
+from drio_mcp.connections.upstream.leases import LEASE_MS, LIVING_LEASE_MS, Ended, HeldLease, Leases
 from drio_mcp.connections.upstream.refresh_decisions import pack
 from drio_mcp.connections.upstream.refusal_brake import RefusalBrake
 from drio_mcp.connections.upstream.token_answers import TokenSet
@@ -217,6 +217,21 @@ async def test_a_process_is_known_to_live_and_to_be_dead(tmp_path: Path) -> None
     assert here.how_ended(HeldLease("elsewhere", "set_2", 4, LEASE_MS)) is None, "another attempt: seen anew"
     clock.advance(milliseconds=LEASE_MS)
     assert here.how_ended(HeldLease("elsewhere", "set_2", 4, 0)) == Ended("set_2", 4, is_death=False)
+
+
+async def test_a_process_that_lives_is_waited_for_longer(tmp_path: Path) -> None:
+    """It may stand still, with an answer that it has not read; but not for ever: perhaps it could not give it back."""
+    clock = FakeClock()
+    here, there = Leases(tmp_path, clock, "here"), Leases(tmp_path, clock, "there")
+    there.announce()
+    lease = HeldLease("there", "set_1", 7, 0)
+    assert here.how_ended(lease) is None
+    clock.advance(milliseconds=LIVING_LEASE_MS - 1)
+    assert here.how_ended(lease) is None
+    assert here.longest(lease) == 1000
+    clock.advance(milliseconds=1)
+    assert here.how_ended(lease) == Ended("set_1", 7, is_death=False)
+    there.withdraw()
 
 
 async def test_a_token_from_the_future_is_refreshed(bench: Bench) -> None:
