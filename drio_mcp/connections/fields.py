@@ -18,6 +18,7 @@ LONGEST_NAME = 120
 LONGEST_URL = 2_048
 LONGEST_SECRET = 16_384
 MOST_SCOPES = 200
+LONGEST_SCOPE = 512
 MOST_ORIGINS = 50
 
 FRAMING_HEADERS = frozenset(
@@ -165,14 +166,14 @@ SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,512}")
 
 def is_scope(text: str) -> bool:
     """Whether the text is one scope that can be asked for."""
-    return SCOPE.fullmatch(text) is not None
+    return len(text) <= LONGEST_SCOPE and SCOPE.fullmatch(text) is not None
 
 
 ScopeName = Annotated[
     StrictStr,
     _check(
         is_scope,
-        512,
+        LONGEST_SCOPE,
         "must be one scope, without spaces and quotes; a right value is contacts:read",
     ),
 ]

@@ -81,7 +81,9 @@ class Discoverer:
         is_silent = all(look.status is None for look in (first, *resources, *servers))
         if first.code is not None and (first.code in _DEAD or is_silent):
             return _silent(url, [*before, first], problem(first.code, first.finding))
-        search = _Search(self, survey, url, first, self._find_provider(url), before)
+        # The first time the whole catalog is read for it.
+        hint = await asyncio.to_thread(self._find_provider, url)
+        search = _Search(self, survey, url, first, hint, before)
         return await search.decide(resources, servers, descriptions)
 
     async def _look_around(self, survey: Survey, url: str) -> tuple[Look, list[Look], list[Look], list[Look]]:

@@ -70,8 +70,9 @@ def _schemes(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _read_scheme(scheme: Mapping[str, Any], url: str) -> ApiSecurity | None:
     kind = scheme.get("type")
     name = scheme.get("name")
-    if kind == "apiKey" and isinstance(name, str) and scheme.get("in") in {"header", "query"}:
-        config_type = ConfigType(f"api_key_{scheme['in']}")
+    place = _PLACES.get(str(scheme.get("in")))
+    if kind == "apiKey" and isinstance(name, str) and place is not None:
+        config_type = place
         return ApiSecurity(config_type, key=KeyScheme(config_type, name))
     if kind == "http" and str(scheme.get("scheme")).lower() in {"bearer", "basic"}:
         return _keyed(ConfigType(str(scheme["scheme"]).lower()))
@@ -87,6 +88,7 @@ def _keyed(config_type: ConfigType) -> ApiSecurity:
     return ApiSecurity(config_type, key=KeyScheme(config_type))
 
 
+_PLACES = {"header": ConfigType.API_KEY_HEADER, "query": ConfigType.API_KEY_QUERY}
 _FLOWS = {"authorizationCode": ConfigType.OAUTH, "clientCredentials": ConfigType.OAUTH_CLIENT_CREDENTIALS}
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from drio_mcp.connections.connecting.plan import ServerMetadata
+from drio_mcp.connections.fields import MOST_SCOPES, is_scope
 from drio_mcp.outbound import OutboundError
 from drio_mcp.outside import read_strings, read_url
 
@@ -14,6 +15,8 @@ AUTHORIZATION_SERVER = "oauth-authorization-server"
 OPENID_CONFIGURATION = "openid-configuration"
 
 MOST_SERVERS = 20
+MOST_WORDS = 50
+WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_. -]{0,63}")
 
 LONGEST_SHOWN = 100
 ADDRESS = re.compile(r"[A-Za-z0-9\-._~:/\[\]@%]+")
@@ -73,7 +76,7 @@ def check_resource(document: Any, target: str) -> tuple[str, tuple[str, ...], tu
     issuers = tuple(each for each in named if _has_web_host(each))[:MOST_SERVERS]
     if named and not issuers:
         raise Unbelievable("metadata_invalid", "The resource metadata names no authorization server by a readable URL")
-    return resource, issuers, read_strings(document.get("scopes_supported"))
+    return resource, issuers, _scopes(document)
 
 
 def check_server(document: Any, issuer: str, check_endpoint: Callable[[str], Any]) -> ServerMetadata:
@@ -94,7 +97,7 @@ def check_server(document: Any, issuer: str, check_endpoint: Callable[[str], Any
     endpoints = {name: _endpoint(document, name, check_endpoint) for name in _ENDPOINTS}
     if endpoints["token_endpoint"] is None:
         raise Unbelievable("metadata_invalid", "The authorization server's metadata has no token_endpoint")
-    methods = read_strings(document.get("token_endpoint_auth_methods_supported"))
+    methods = _words(document, "token_endpoint_auth_methods_supported")
     return ServerMetadata(
         issuer=document["issuer"],
         authorization_endpoint=endpoints["authorization_endpoint"],
@@ -103,13 +106,24 @@ def check_server(document: Any, issuer: str, check_endpoint: Callable[[str], Any
         revocation_endpoint=endpoints["revocation_endpoint"],
         introspection_endpoint=endpoints["introspection_endpoint"],
         userinfo_endpoint=endpoints["userinfo_endpoint"],
-        scopes_supported=read_strings(document.get("scopes_supported")),
+        scopes_supported=_scopes(document),
         token_endpoint_auth_methods=methods or ("client_secret_basic",),
-        code_challenge_methods=read_strings(document.get("code_challenge_methods_supported")),
+        code_challenge_methods=_words(document, "code_challenge_methods_supported"),
         sends_iss=document.get("authorization_response_iss_parameter_supported") is True,
-        response_types=read_strings(document.get("response_types_supported")),
+        response_types=_words(document, "response_types_supported"),
         takes_metadata_documents=document.get("client_id_metadata_document_supported") is True,
     )
+
+
+def _scopes(document: dict[str, Any]) -> tuple[str, ...]:
+    """The scopes that a document offers, as far as they can be asked for."""
+    named = dict.fromkeys(read_strings(document.get("scopes_supported")))
+    return tuple(each for each in named if is_scope(each))[:MOST_SCOPES]
+
+
+def _words(document: dict[str, Any], name: str) -> tuple[str, ...]:
+    """Names from a registry of IANA's (RFC 8414 section 7); what is no such name is nothing that we know."""
+    return tuple(each for each in read_strings(document.get(name)) if WORD.fullmatch(each))[:MOST_WORDS]
 
 
 def is_same_issuer(published: str, expected: str) -> bool:
