@@ -85,6 +85,7 @@ def test_version_2() -> None:
         document({"a": None, "b": "x", "c": {}}),
         document({"a": {"type": "apiKey", "in": "cookie", "name": "c"}}),
         document({"a": {"type": "apiKey", "in": "header", "name": 5}}),
+        document({"a": {"type": "apiKey", "in": ["header"], "name": "X-Key"}}),
         document({"a": {"type": "http", "scheme": "digest"}}),
         document({"a": {"type": "mutualTLS"}}),
         document({"a": {"type": "oauth2", "flows": {"implicit": {"authorizationUrl": "/a"}}}}),

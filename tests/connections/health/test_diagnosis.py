@@ -340,6 +340,7 @@ async def test_a_name_that_has_no_address(tmp_path: Path, clock: FakeClock) -> N
             elsewhere = Services(replace(s.foundations, outbound=outbound))
             told = await diagnosis(scene, elsewhere)
     assert (told.code, told.actor, told.next_step.tool) == ("dns_failure", "owner", UPDATE)
+    assert any("api.example.com" in each.detail for each in told.evidence if each.result == "failed")
 
 
 async def test_no_secret_stands_in_a_diagnosis(tmp_path: Path, clock: FakeClock) -> None:
