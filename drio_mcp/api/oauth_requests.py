@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from drio_mcp.errors import BadRequest, OAuthError, Unauthorized, UnsupportedMediaType
 from drio_mcp.middleware.bearer import bearer_token
@@ -29,11 +29,10 @@ section 4.3)."""
 async def read_parameters(request: Request) -> Parameters:
     """The parameters in the body. Raises `invalid_request`."""
     _refuse_secrets_in_query(request.scope["query_string"])
-    body = await request.body()
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type == "application/json":
+    body, media_type = await _read_body(request), _media_type(request)
+    if media_type == b"application/json":
         return Parameters(await _json_pairs(body), address_of(request))
-    if media_type == "application/x-www-form-urlencoded" or not body:
+    if media_type == b"application/x-www-form-urlencoded" or not body:
         return Parameters(_form_pairs(body), address_of(request))
     raise OAuthError(
         "invalid_request", "Send the parameters as application/x-www-form-urlencoded or as application/json"
@@ -45,10 +44,10 @@ async def read_metadata_object(request: Request) -> dict[str, Any]:
 
     Raises `UnsupportedMediaType`, so that no HTML form of another site registers, and `invalid_client_metadata`.
     """
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+    if _media_type(request) != b"application/json":
         raise UnsupportedMediaType
     try:
-        return await read_json_object(await request.body())
+        return await read_json_object(await _read_body(request))
     except BadRequest as error:
         raise OAuthError("invalid_client_metadata", error.message) from None
 
@@ -60,10 +59,30 @@ def presented_token(request: Request) -> str | None:
 
 def authorization_of(request: Request) -> str | None:
     """The Authorization header; raises `invalid_request` for several."""
-    values = request.headers.getlist("authorization")
+    values = [value for name, value in request.scope["headers"] if name == b"authorization"]
     if len(values) > 1:
         raise OAuthError("invalid_request", "The Authorization header is sent twice")
-    return values[0] if values else None
+    return values[0].decode("latin-1") if values else None
+
+
+async def _read_body(request: Request) -> bytes:
+    """What `Request.body` gives, without its generator: nearly every body of these endpoints comes in one message."""
+    parts: list[bytes] = []
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _media_type(request: Request) -> bytes:
+    for name, value in request.scope["headers"]:
+        if name == b"content-type":
+            media_type: bytes = value.partition(b";")[0].strip().lower()
+            return media_type
+    return b""
 
 
 def _refuse_secrets_in_query(query: bytes) -> None:

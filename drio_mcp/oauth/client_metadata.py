@@ -115,16 +115,12 @@ class ClientMetadata(BaseModel):
 
     def document(self) -> dict[str, Any]:
         """The members that are set, as they are registered and answered."""
-        return dict(self._members)
+        return self.model_dump(mode="json", exclude_none=True)
 
     @cached_property
     def text(self) -> str:
         """The document as JSON, as it is stored."""
-        return json.dumps(self._members)
-
-    @cached_property
-    def _members(self) -> dict[str, Any]:
-        return self.model_dump(mode="json", exclude_none=True)
+        return self.model_dump_json(exclude_none=True)
 
 
 def web_host_of(address: Any) -> str | None:

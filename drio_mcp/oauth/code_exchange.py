@@ -1,7 +1,6 @@
 """The authorization code grant at the token endpoint (RFC 6749 section 4.1.3, RFC 7636 section 4.6)."""
 
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from drio_mcp.clock import SECOND, Clock
 from drio_mcp.config import Settings
@@ -19,8 +18,7 @@ from drio_mcp.store import Database, Transaction
 from drio_mcp.store import grants as table
 
 
-@dataclass(frozen=True, slots=True)
-class Redemption:
+class Redemption(NamedTuple):
     """A request to redeem a code, as far as it can be read without the database."""
 
     code: Token

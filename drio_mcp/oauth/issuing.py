@@ -1,7 +1,6 @@
 """The successful answer of the token endpoint (RFC 6749 section 5.1)."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from drio_mcp.clock import SECOND
 from drio_mcp.models import Scope
@@ -10,8 +9,7 @@ from drio_mcp.oauth.tokens import Kind, Tokens
 from drio_mcp.store.grants import GrantRow
 
 
-@dataclass(frozen=True, slots=True)
-class Issue:
+class Issue(NamedTuple):
     """What to issue for a grant; times in milliseconds."""
 
     grant: GrantRow

@@ -10,8 +10,7 @@ In the row: `generation` is the present one, `replaced_generation` the one whose
 neighbours unless successors were voided, which are those in between.
 """
 
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from drio_mcp.clock import SECOND, Clock
 from drio_mcp.config import Settings
@@ -32,8 +31,7 @@ from drio_mcp.store.grants import GrantRow
 GRACE_MS = 30 * SECOND
 
 
-@dataclass(frozen=True, slots=True)
-class RefreshRequest:
+class RefreshRequest(NamedTuple):
     """A refresh request, as far as it can be read without the database."""
 
     token: Token

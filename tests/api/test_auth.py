@@ -7,7 +7,10 @@ import httpx2
 import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message
 
+from drio_mcp.api.oauth_requests import read_parameters
 from tests.helpers import oauth
 from tests.helpers.server import RunningServer, Someone
 
@@ -139,6 +142,32 @@ def test_secrets_in_the_query_are_refused(http: httpx2.Client, query: str) -> No
     """RFC 6749 section 2.3.1, RFC 9700 section 4.3."""
     answer = http.post(f"{TOKEN}?{query}", data={"grant_type": "authorization_code"})
     assert "never in the URL" in error_of(answer, 400, "invalid_request")
+
+
+def request_in(*messages: Message) -> Request:
+    """A token request whose body comes in these messages."""
+    coming = iter(messages)
+
+    async def receive() -> Message:
+        return next(coming)
+
+    headers = [(b"content-type", b"application/x-www-form-urlencoded; charset=utf-8")]
+    scope = {"type": "http", "query_string": b"", "headers": headers, "state": {"address": "192.0.2.1"}}
+    return Request(scope, receive)
+
+
+async def test_a_body_may_come_in_parts() -> None:
+    parts = [b"grant_type=refresh", b"_token&scope=", b"", b"openid"]
+    messages: list[Message] = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
+    parameters = await read_parameters(request_in(*messages, {"type": "http.request"}))
+    assert (parameters.get("grant_type"), parameters.get("scope")) == ("refresh_token", "openid")
+
+
+async def test_half_a_body_is_no_request() -> None:
+    """What a client began to say before it hung up, it has not asked for."""
+    half = {"type": "http.request", "body": b"grant_type=refresh_token", "more_body": True}
+    with pytest.raises(ClientDisconnect):
+        await read_parameters(request_in(half, {"type": "http.disconnect"}))
 
 
 @pytest.mark.parametrize("grant_type", ["password", "client_credentials", "implicit", "urn:x"])
