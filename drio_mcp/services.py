@@ -365,7 +365,7 @@ class Services:
 
     @cached_property
     def use(self) -> HandOut:
-        return HandOut(self.db, self.clock, self.connections, self.credentials, self.diagnoses)
+        return HandOut(self.db, self.clock, self.providers, self.connections, self.credentials, self.diagnoses)
 
     @cached_property
     def proxy(self) -> Proxy:

@@ -3,6 +3,7 @@
 import json
 
 from drio_mcp.clock import Clock, rfc3339
+from drio_mcp.connections.catalog.providers import Providers
 from drio_mcp.connections.config_types import SELF_GRANTED, ConfigType
 from drio_mcp.connections.diagnosis_codes import Code, Fault
 from drio_mcp.connections.health.diagnosis import Diagnoses
@@ -12,7 +13,9 @@ from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.crud import ConnectionCrud, View
 from drio_mcp.connections.record.history import Actor, Event, record, record_use
 from drio_mcp.connections.upstream.credentials import ISSUED, Credentials, require_usable
+from drio_mcp.connections.upstream.provider_rules import ProviderRules
 from drio_mcp.connections.upstream.refresh_decisions import AccessToken
+from drio_mcp.connections.upstream.scopes import missing_scopes
 from drio_mcp.errors import DrioError
 from drio_mcp.opaque import MASK
 from drio_mcp.store import Database, Transaction, token_sets
@@ -25,12 +28,14 @@ class HandOut:
         self,
         db: Database,
         clock: Clock,
+        providers: Providers,
         connections: ConnectionCrud,
         credentials: Credentials,
         diagnoses: Diagnoses,
     ) -> None:
         self._db = db
         self._clock = clock
+        self._providers = providers
         self._connections = connections
         self._credentials = credentials
         self._diagnoses = diagnoses
@@ -50,7 +55,7 @@ class HandOut:
             if token is None:
                 token = await self._credentials.token_refresh.access_token(connection.id)
             granted = token.scopes or tuple(json.loads(connection.row.grants))
-            _require_scopes(connection, request.scopes or (), granted)
+            self._require_scopes(connection, request.scopes or (), granted)
         except Fault as error:
             raise await self._refused(actor, connection, Event.TOKEN_ISSUED, error, dry_run) from None
         if not dry_run:
@@ -91,6 +96,19 @@ class HandOut:
         except Fault as error:
             return connection, error
 
+    def _require_scopes(self, connection: Connection, wanted: tuple[str, ...], granted: tuple[str, ...]) -> None:
+        """Raises `Fault` for a scope that was not granted, by the provider's own rules: never for how it is spelt.
+
+        Only scopes of the configuration are named: what the caller sent is not repeated.
+        """
+        rules = ProviderRules.of(connection, self._providers.find(connection.row.provider_key)).entry.scope_rules
+        lacking = missing_scopes(wanted, granted, rules)
+        if not lacking:
+            return
+        known = [scope for scope in lacking if scope in connection.config.get("scopes", ())]
+        sentence = f"Not granted: {', '.join(known)}" if known else "A scope that was asked for has not been granted"
+        raise Fault(Code.SCOPE_MISSING, sentence)
+
     async def _require_refreshable(self, connection: Connection) -> None:
         kind = ConfigType(connection.config["type"])
         if kind not in ISSUED:
@@ -119,13 +137,3 @@ class HandOut:
     async def _note_use(self, actor: Actor, connection: Connection, event: Event, outcome: str) -> None:
         now, row = self._clock.now(), connection.row
         await self._db.write(lambda tx: record_use(tx, actor, row.app_id, row.id, event, now, outcome=outcome))
-
-
-def _require_scopes(connection: Connection, wanted: tuple[str, ...], granted: tuple[str, ...]) -> None:
-    """Raises `Fault`. Only scopes of the configuration are named: what the caller sent is not repeated."""
-    lacking = [scope for scope in wanted if scope not in granted]
-    if not lacking:
-        return
-    known = [scope for scope in lacking if scope in connection.config.get("scopes", ())]
-    sentence = f"Not granted: {', '.join(known)}" if known else "A scope that was asked for has not been granted"
-    raise Fault(Code.SCOPE_MISSING, sentence)
