@@ -58,6 +58,10 @@ class ServerMetadata:
     sends_iss: bool = False
     takes_metadata_documents: bool = False
     response_types: tuple[str, ...] = ()
+    wants_pushed_requests: bool = False
+    """Whether authorization requests must be pushed to it first (RFC 9126 section 5)."""
+    wants_signed_requests: bool = False
+    """Whether they must be signed (RFC 9101 section 10.5)."""
 
     @property
     def unsupported(self) -> str | None:
@@ -67,6 +71,10 @@ class ServerMetadata:
         types = {part for each in self.response_types for part in each.split()}
         if types and "code" not in types and self.authorization_endpoint is not None:
             return "issues tokens without a code only (the implicit grant), which is not used here (RFC 9700)"
+        if self.wants_pushed_requests:
+            return "takes authorization requests only that were pushed to it before (RFC 9126), which is not done here"
+        if self.wants_signed_requests:
+            return "takes signed authorization requests only (RFC 9101), which are not made here"
         if not CLIENT_AUTHENTICATION & set(self.token_endpoint_auth_methods):
             return "wants clients to authenticate in none of the ways that are used here: by none, basic or post"
         return None

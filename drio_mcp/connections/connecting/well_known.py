@@ -112,6 +112,8 @@ def check_server(document: Any, issuer: str, check_endpoint: Callable[[str], Any
         sends_iss=document.get("authorization_response_iss_parameter_supported") is True,
         response_types=_words(document, "response_types_supported"),
         takes_metadata_documents=document.get("client_id_metadata_document_supported") is True,
+        wants_pushed_requests=document.get("require_pushed_authorization_requests") is True,
+        wants_signed_requests=document.get("require_signed_request_object") is True,
     )
 
 
