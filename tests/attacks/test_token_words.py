@@ -13,14 +13,15 @@ import httpx2
 import pytest
 
 from drio_mcp.connections.diagnosis_codes import Fault
-from drio_mcp.connections.record.answers import Diagnosis
+from drio_mcp.connections.record.answers import Diagnosis, TokenAnswer, TokenRequest
 from drio_mcp.connections.record.schemas import AuthConnection
 from drio_mcp.connections.upstream.provider_client import CreateProviderClient, UpdateProviderClient
 from drio_mcp.connections.use.proxy import ProxiedCall
+from drio_mcp.errors import Conflict
 from tests.conftest import FakeClock
 from tests.connections.place import Place, place_at
 from tests.upstreams import AuthorizationServer, KeyedApi, Upstream, answers, upstream
-from tests.upstreams.authorization import Client
+from tests.upstreams.authorization import Client, Family
 
 SECRETS = ["plain", "co:lon", "per%cent", "pl+us", "sla/sh", "blank space", "ümläut", "a:b%2B+c/d é"]
 
@@ -56,6 +57,10 @@ class Desk:
             async for _ in answer.chunks:
                 pass
             return answer.status
+
+    async def hand_out(self, *scopes: str) -> TokenAnswer:
+        here = self.here
+        return await here.services.use.token(here.actor, here.app_id, self.auth.id, TokenRequest(scopes=scopes))
 
     async def diagnosis(self) -> Diagnosis:
         services = self.here.services
@@ -206,6 +211,34 @@ async def test_credentials_without_a_person_need_no_click(tmp_path: Path, clock:
         assert ways(scene.provider) == ["basic", "post", "post"]
 
 
+async def test_tokens_that_were_brought_along_find_their_way(tmp_path: Path, clock: FakeClock) -> None:
+    """Nothing has worked with this client yet: a request that is called invalid may have been so for the way alone."""
+    server = AuthorizationServer(takes_client_by=("post",), refuses_clients_with="invalid_request")
+    async with desk(tmp_path, clock, server) as scene:
+        family = Family(scene.client.id, "read write", refresh_tokens=["rt-brought"])
+        server.families.append(family)
+        auth = await scene.here.update(scene.auth, config={"refreshToken": "rt-brought"})
+        for _ in range(2):
+            await scene.here.services.token_refresh.refresh(auth.id)
+        assert (await scene.here.get(auth)).status == "valid"
+        assert ways(scene.provider) == ["basic", "post", "post"]
+        family.revoked = True
+        with pytest.raises(Fault) as refused:
+            await scene.here.services.token_refresh.refresh(auth.id)
+        assert refused.value.code == "reauthorization_required"
+
+
+async def test_a_dead_token_stays_one_whatever_the_other_way_is_called(tmp_path: Path, clock: FakeClock) -> None:
+    """`invalid_request` for the token, and then for the body `invalid_client`: it is the token."""
+    async with desk(tmp_path, clock, AuthorizationServer(takes_client_by=("basic",))) as scene:
+        assert (await scene.click()).status == "valid"
+        scene.provider.faults.at("token", answers(400, {"error": "invalid_request"}), times=1)
+        with pytest.raises(Fault) as refused:
+            await scene.here.services.token_refresh.refresh(scene.auth.id)
+        assert refused.value.code == "reauthorization_required"
+        assert (await scene.diagnosis()).next_step.url is not None
+
+
 async def test_another_client_is_found_out_anew(tmp_path: Path, clock: FakeClock) -> None:
     """And what is remembered is nobody's to read."""
     async with desk(tmp_path, clock, AuthorizationServer(takes_client_by=("post",))) as scene:
@@ -349,6 +382,73 @@ async def test_a_refusal_without_a_challenge_asks_for_nothing(tmp_path: Path, cl
             assert await scene.call() == 403
         after = await scene.here.get(scene.auth)
         assert (after.status, after.config.scopes) == ("valid", ("read", "write"))
+
+
+# What was granted, and who is refused
+
+
+@pytest.mark.parametrize(
+    "granted", ["read write", "read,write", "read, write", "write  read", " write,read ", "write,,read"]
+)
+async def test_granted_scopes_in_another_form_are_the_same(tmp_path: Path, clock: FakeClock, granted: str) -> None:
+    """Neither `degraded`, nor 409 at the hand-out of a token."""
+    async with desk(tmp_path, clock, AuthorizationServer()) as scene:
+        body = {"access_token": "at", "token_type": "bearer", "scope": granted}
+        scene.provider.faults.at("token", answers(200, body))
+        assert (await scene.click()).status == "valid", scene.auth.last_error
+        handed = await scene.hand_out("read", "write")
+        assert handed.token.access_token == "at"
+        with pytest.raises(Conflict) as refused:
+            await scene.hand_out("admin")
+        assert isinstance(refused.value.details, dict)
+        assert refused.value.details["code"] == "scope_missing"
+
+
+REFUSED_CLIENTS = [
+    (200, {"error": "incorrect_client_credentials"}, "client_secret_wrong"),
+    (400, {"error": "bad_client_secret"}, "client_secret_wrong"),
+    (401, {"error": "deleted_client", "error_description": "The OAuth client was deleted."}, "client_unknown"),
+    (
+        400,
+        {"error": "unauthorized_client", "error_description": "AADSTS700016: Application was not found"},
+        "client_unknown",
+    ),
+    (
+        401,
+        {"error": "invalid_client", "error_description": "AADSTS7000222: The secret is expired"},
+        "client_secret_expired",
+    ),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "code"), REFUSED_CLIENTS)
+@pytest.mark.parametrize("kind", ["consent", "credentials"])
+async def test_a_refused_client_is_told_as_one(
+    tmp_path: Path, clock: FakeClock, status: int, body: dict[str, str], code: str, kind: str
+) -> None:
+    """At consent, and where there is no person."""
+    config: dict[str, Any] = {} if kind == "consent" else {"type": "oauth_client_credentials"}
+    async with desk(tmp_path, clock, AuthorizationServer(), **config) as scene:
+        scene.provider.faults.at("token", answers(status, body))
+        if kind == "consent":
+            await scene.click()
+        else:
+            with pytest.raises(Fault):
+                await scene.here.services.token_refresh.refresh(scene.auth.id)
+            scene.auth = await scene.here.get(scene.auth)
+        assert (scene.auth.status, scene.code) == ("invalid", code)
+        assert (await scene.diagnosis()).actor == "owner"
+
+
+@pytest.mark.parametrize("kind", ["DPoP", "MAC", "PoP", "N_A"])
+async def test_tokens_that_want_more_than_a_header_make_no_connection(
+    tmp_path: Path, clock: FakeClock, kind: str
+) -> None:
+    async with desk(tmp_path, clock, AuthorizationServer()) as scene:
+        scene.provider.faults.at("token", answers(200, {"access_token": "at", "token_type": kind}))
+        await scene.click()
+        assert (scene.auth.status, scene.code) == ("invalid", "unsupported_auth")
+        assert (await scene.diagnosis()).next_step.url is None
 
 
 # Numbers, and answers in every form

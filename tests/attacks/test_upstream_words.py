@@ -230,8 +230,11 @@ async def test_a_root_that_refuses_everybody_says_nothing_of_the_key(
         {"code_challenge_methods_supported": ["plain"]},
         {"response_types_supported": ["token"], "grant_types_supported": ["implicit"]},
         {"token_endpoint_auth_methods_supported": ["tls_client_auth"]},
+        {"token_endpoint_auth_methods_supported": ["self_signed_tls_client_auth", "private_key_jwt"]},
+        {"require_pushed_authorization_requests": True},
+        {"require_signed_request_object": True},
     ],
-    ids=["plain", "implicit", "mTLS"],
+    ids=["plain", "implicit", "mTLS", "mTLS or JWT", "pushed requests", "signed requests"],
 )
 async def test_no_link_is_offered_that_cannot_work(tmp_path: Path, clock: FakeClock, claims: dict[str, Any]) -> None:
     server = McpServer()

@@ -73,6 +73,8 @@ class SimulatedProvider:
     """The word of the entry with which consent or token requests are refused, while one is set."""
     api_word: Mapping[str, Any] | None = None
     """The same for calls of the API."""
+    granted: str | None = None
+    """The scopes as they are told, where that is fixed."""
     withheld: str | None = None
     """A scope that the person does not grant."""
     has_consented: bool = False
@@ -362,6 +364,8 @@ class SimulatedProvider:
     def _granted(self) -> str:
         """The scopes as this provider tells them: without those that others of them imply."""
         rules = self.part("scopeRules")
+        if self.granted is not None:
+            return self.granted
         if rules.get("isSetOnApp") or rules.get("isReported") is False:
             return "some.other"
         scopes = [fill(each, self.variables) for each in self.raw.get("scopes", ())]

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from drio_mcp.connections.catalog.entries import raw_entries
+from drio_mcp.connections.record.answers import TokenRequest
+from drio_mcp.errors import Conflict
 from tests.connections.place import Place
 from tests.simulators.flows import Flow
 from tests.simulators.provider import CLIENT_ID, CLIENT_SECRET
@@ -113,3 +115,26 @@ async def test_a_provider_that_issues_one_each_time_keeps_no_former_one(place: P
     auth = await flow.connected()
     auth = await consented_again(flow, auth)
     assert await place.secret(auth, "upstream_refresh_token") is None
+
+
+@pytest.mark.parametrize(
+    ("key", "granted", "wanted"),
+    [
+        ("shopify", "write_orders,read_products", ["read_orders", "write_orders", "read_products"]),
+        ("github", "repo,user", ["user:email", "public_repo"]),
+        ("google", "openid https://www.googleapis.com/auth/userinfo.email", ["email"]),
+    ],
+)
+async def test_a_token_is_handed_out_for_what_the_granted_scopes_contain(
+    key: str, granted: str, wanted: list[str], place: Place, world: World
+) -> None:
+    """By the provider's own rules, as `degraded` is."""
+    flow = Flow(place, world, RAW[key])
+    flow.provider.granted = granted
+    auth = await flow.connected()
+    for scope in wanted:
+        request = TokenRequest(scopes=(scope,))
+        assert (await place.services.use.token(place.actor, place.app_id, auth.id, request)).token.access_token
+    request = TokenRequest(scopes=("something.else",))
+    with pytest.raises(Conflict):
+        await place.services.use.token(place.actor, place.app_id, auth.id, request)

@@ -57,6 +57,7 @@ class TokenEndpoints:
             endpoint,
             resource=upstream.resource if upstream and way.has_resource else None,
             body=way.body,
+            is_way_known=way.auth_method is not None or known is not None,
             audience=config.get("audience"),
             redirect_uri=redirect_uri(self._settings, connection.callback),
             scopes=tuple(config.get("scopes", ())),

@@ -57,6 +57,8 @@ class UpstreamTokenEndpoint:
     scopes: tuple[str, ...] = ()
     body: Literal["form", "json"] | None = None
     """How the fields are sent, where that was found out."""
+    is_way_known: bool = False
+    """Whether it is known how the client says who it is: it was set, or has worked."""
     rules: ProviderRules = field(default_factory=ProviderRules)
     assertion: Assertion | None = None
     """What is signed for each grant, where the connection has a private key."""
@@ -192,8 +194,8 @@ class TokenClient:
             if isinstance(answer, TokenSet):
                 return replace(answer, auth_method=method)
             if answer.code in CLIENT_REFUSALS:
-                refused = answer
-            elif answer.is_vague and step is TokenStep.CLIENT_CREDENTIALS:  # there is nothing that could be used up
+                refused = (refused or answer) if step is TokenStep.REFRESH else answer
+            elif answer.is_vague and _may_be_the_way(endpoint, step):
                 refused = refused or answer
             elif refused is None or not answer.is_vague:
                 is_taken = refused is not None and answer.code in CLIENT_TAKEN
@@ -223,3 +225,9 @@ class TokenClient:
             is_refresh=step is TokenStep.REFRESH,
             has_client_secret=endpoint.client_secret is not None,
         )
+
+
+def _may_be_the_way(endpoint: UpstreamTokenEndpoint, step: TokenStep) -> bool:
+    """Whether a request that was called wrong is worth another way at once: where nothing tells which one is right, and
+    there is no code that the first one may have used up."""
+    return step is TokenStep.CLIENT_CREDENTIALS or (step is TokenStep.REFRESH and not endpoint.is_way_known)
