@@ -332,7 +332,7 @@ def _unnamed_refusal(status: int, error: str | None, *, is_refresh: bool) -> Ref
             code = Code.MALFORMED_RESPONSE if is_refresh else Code.REDIRECT_REFUSED
         else:
             sentence, code = "The token endpoint's answer has neither a token nor an error", Code.MALFORMED_RESPONSE
-        return Refusal(code, sentence, status, is_vague=status in {400, 401})
+        return Refusal(code, sentence, status, is_vague=status in {400, 401} and not is_refresh)
     if is_refresh:  # whatever the word: this refresh token does not work, and the person can mend that
         sentence = SENTENCES[Code.REAUTHORIZATION_REQUIRED]
         return Refusal(Code.REAUTHORIZATION_REQUIRED, sentence, status, is_vague=True)
