@@ -296,12 +296,13 @@ ADMINS = [
     {"error": "consent_required", "error_description": "AADSTS90094: only an admin can grant"},
     {"error": "access_denied", "error_description": "AADSTS90094: The grant requires admin permission."},
     {"error": "access_denied", "error_description": "An administrator has set a policy that prevents you"},
+    {"error": "access_denied", "error_description": "AADSTS65004: User declined to consent to access the app."},
     {"error": "interaction_required"},
 ]
 
 
 @own_or_shared
-@pytest.mark.parametrize("answer", ADMINS, ids=["90094", "denied 90094", "policy", "interaction"])
+@pytest.mark.parametrize("answer", ADMINS, ids=["90094", "denied 90094", "policy", "65004", "interaction"])
 async def test_where_only_admins_may_consent_the_next_link_does_not_ask_for_it(
     tmp_path: Path, clock: FakeClock, answer: dict[str, str], is_own: bool
 ) -> None:

@@ -75,8 +75,9 @@ DENIALS: Mapping[str, Code] = {
 }
 """RFC 6749 section 4.1.2.1, OpenID Connect Core section 3.1.2.6, RFC 8707 section 2; any other: we asked wrongly."""
 PROMPT_ERRORS = frozenset({"consent_required", "interaction_required"})
-ADMIN_NEEDED = re.compile(r"AADSTS(9009[345]|65001|650057?)\b|\badmin(istrator)?s?\b", re.IGNORECASE)
-"""How descriptions say that the person may not consent themselves (Entra ID: AADSTS90094 and its neighbours)."""
+ADMIN_NEEDED = re.compile(r"\bAADSTS\d|\badmin(istrator)?s?\b", re.IGNORECASE)
+"""How descriptions say that the person may not consent themselves: Entra ID by AADSTS90094, and by AADSTS65004 once
+they leave its page "Need admin approval", as if they had said no. It issues refresh tokens without `prompt`."""
 
 
 class UnknownCallback(NotFound):
