@@ -21,8 +21,10 @@ import uvloop
 
 from bench.figures import Figure
 from bench.servers import free_port, running
+from drio_mcp.accounts.apps import CreateApp
 from drio_mcp.clock import HOUR
 from drio_mcp.config import Settings
+from drio_mcp.connections.record.crud import MOST_CONNECTIONS
 from drio_mcp.connections.record.due_work import SHARE
 from drio_mcp.connections.record.history import Actor
 from drio_mcp.connections.record.schemas import CreateAuthConnection
@@ -77,12 +79,13 @@ def provider(folder: Path, latency: float) -> Iterator[str]:
 
 
 async def fill(services: Services, place: str, count: int, config: Callable[[str], dict[str, Any]]) -> None:
-    """That many connections of one account."""
+    """That many connections of one account, in as many apps as they need."""
     person = await services.people.create("bench@example.com", "Bench", None)
     actor = Actor.person(person.id, "Bench")
-    app = (await services.apps.list(person.id))[0]
     body = {"status": "valid", **config(f"http://{place}")}
     for start in range(0, count, 200):
+        if start % MOST_CONNECTIONS == 0:
+            app = await services.apps.create(person.id, CreateApp(name=f"App {start}"))
         batch = range(start, min(start + 200, count))
         made = (CreateAuthConnection.model_validate({"name": f"Made {number}", **body}) for number in batch)
         await asyncio.gather(*(services.connections.create(actor, app.id, each) for each in made))
