@@ -41,7 +41,7 @@ def read_url(text: object) -> SplitResult | None:
 
     The scheme is any: who needs https compares. A host, where there is one, may be written in Unicode.
     """
-    if not _is_bounded(text):
+    if not is_bounded_url(text):
         return None
     try:
         parts = urlsplit(text)
@@ -53,7 +53,7 @@ def read_url(text: object) -> SplitResult | None:
 
 def join_url(base: str, reference: object) -> str | None:
     """`reference` as seen from `base` (RFC 3986 section 5); None for what leads to no readable URL."""
-    if not _is_bounded(reference):
+    if not is_bounded_url(reference):
         return None
     try:
         whole = urljoin(base, reference)
@@ -137,7 +137,7 @@ def slug_of(name: str, longest: int, otherwise: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", ascii_name)[:longest].strip("-") or otherwise
 
 
-def _is_bounded(text: object) -> TypeGuard[str]:
+def is_bounded_url(text: object) -> TypeGuard[str]:
     """Whether this is text that `urlsplit` reads in no time, and in the way that others do."""
     if not isinstance(text, str) or len(text) > LONGEST_URL or _UNREADABLE.search(text):
         return False

@@ -5,13 +5,14 @@ Every message tells what is right and contains nothing of what was sent.
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, StrictStr, WithJsonSchema
 
 from drio_mcp.opaque import MASK, Secret
-from drio_mcp.outside import read_url
+from drio_mcp.outside import is_bounded_url, read_url
 from drio_mcp.text import is_plain, is_visible
 
 LONGEST_NAME = 120
@@ -44,9 +45,21 @@ PLACE = re.compile(r"\{([A-Za-z][\w.-]*)\}")
 VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
 
 
+UP_TO_PATH = re.compile(r"[^/?#]*//[^/?#]*")
+
+
 def origin_of(url: str) -> str:
     """The origin of an absolute URL in its one form (RFC 6454 section 6.1); raises `ValueError` for what has none."""
-    parts = read_url(url)
+    start = UP_TO_PATH.match(url) if is_bounded_url(url) else None
+    if start is None:
+        raise ValueError("not an absolute URL")
+    return _origin_at(start.group())
+
+
+@lru_cache(maxsize=4_096)
+def _origin_at(start: str) -> str:
+    """The same of a URL without its path and query, which no cache may keep: they may be a secret."""
+    parts = read_url(start)
     if parts is None or not parts.hostname:
         raise ValueError("not an absolute URL")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname.lower()

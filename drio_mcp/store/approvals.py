@@ -4,9 +4,9 @@
 the end of what the state means: of the question, of the approval, or of the doubt about a call whose end is unknown.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from drio_mcp.store.database import Query, Statement, Transaction
+from drio_mcp.store.database import Query, Statement, Transaction, columns_of
 from drio_mcp.store.sweeping import sweep_of
 
 
@@ -70,4 +70,4 @@ DELETE_ENDED = sweep_of("approvals", "id", "expires_at <= :ended_before")
 
 def insert(tx: Transaction, row: ApprovalRow) -> None:
     """Ask a new question."""
-    tx.run(INSERT, **asdict(row))
+    tx.run(INSERT, **columns_of(row))

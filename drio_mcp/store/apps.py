@@ -1,8 +1,8 @@
 """The statements of the table `apps`."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from drio_mcp.store.database import Query, Statement, Transaction
+from drio_mcp.store.database import Query, Statement, Transaction, columns_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ DELETE = Statement("DELETE FROM apps WHERE id = :id AND user_id = :user_id")
 
 def insert(tx: Transaction, app: AppRow) -> None:
     """Add an app; raises `UniqueViolation` when the person has the slug already."""
-    tx.run(INSERT, **asdict(app))
+    tx.run(INSERT, **columns_of(app))
 
 
 def update(tx: Transaction, app: AppRow) -> None:

@@ -1,10 +1,10 @@
 """The statements of the table `connections`."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from drio_mcp.store import upstreams, validations
-from drio_mcp.store.database import ChangedRow, Query, Statement, Transaction, about_to_change
+from drio_mcp.store.database import ChangedRow, Query, Statement, Transaction, about_to_change, columns_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +111,14 @@ UPDATE = Statement(
               updated_at = :updated_at, provider_client_id = :provider_client_id, use_rules = :use_rules
        WHERE id = :id AND version = :version - 1"""
 )
+UPDATE_STATE = Statement(
+    """UPDATE connections SET grants = :grants, last_validated_at = :last_validated_at, last_error = :last_error,
+              version = :version, updated_at = :updated_at
+       WHERE id = :id AND version = :version - 1"""
+)
+"""The same where nothing else changes, which is what a job does each time: it names no column that an index holds, and
+so writes none of them anew."""
+_OF_STATE = frozenset({"grants", "last_validated_at", "last_error", "version", "updated_at"})
 FIND_SHARE = Query(
     """SELECT apps.user_id, connections.config, users.is_disabled
        FROM connections JOIN apps ON apps.id = connections.app_id JOIN users ON users.id = apps.user_id
@@ -166,13 +174,18 @@ def keys_like(tx: Transaction, app_id: str, slug: str) -> Sequence[str]:
 def insert(tx: Transaction, row: ConnectionRow) -> None:
     """Add a connection; raises `UniqueViolation` when its key is taken."""
     about_to_change(tx, ChangedRow(KIND, row.id, row.app_id))
-    tx.run(INSERT, **asdict(row))
+    tx.run(INSERT, **columns_of(row))
     validations.follow(tx, row.id, row.status, row.updated_at)
 
 
-def update(tx: Transaction, row: ConnectionRow) -> bool:
-    """Write what can change; False when another change came first. `row.version` is one more than the stored one."""
+def update(tx: Transaction, row: ConnectionRow, before: ConnectionRow | None = None) -> bool:
+    """Write what can change; False when another change came first. `row.version` is one more than the stored one.
+
+    `before` is the row as it was read, where that is at hand.
+    """
     about_to_change(tx, ChangedRow(KIND, row.id, row.app_id))
+    if before is not None and _differs_in_state_alone(before, row):
+        return tx.run(UPDATE_STATE, id=row.id, **{name: getattr(row, name) for name in _OF_STATE}) == 1
     is_changed = (
         tx.run(
             UPDATE,
@@ -196,6 +209,10 @@ def update(tx: Transaction, row: ConnectionRow) -> bool:
     if is_changed:
         validations.follow(tx, row.id, row.status, row.updated_at)
     return is_changed
+
+
+def _differs_in_state_alone(before: ConnectionRow, row: ConnectionRow) -> bool:
+    return all(getattr(before, name) == getattr(row, name) for name in ConnectionRow.__slots__ if name not in _OF_STATE)
 
 
 def delete(tx: Transaction, row: ConnectionRow) -> None:

@@ -3,9 +3,9 @@
 `audience` is the public id of the app whose resource it is about, and empty for the management endpoint.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from drio_mcp.store.database import Query, Statement, Transaction
+from drio_mcp.store.database import Query, Statement, Transaction, columns_of
 from drio_mcp.store.sweeping import sweep_of
 
 FIND = Query(
@@ -40,9 +40,9 @@ class ConsentKey:
 
 def find(tx: Transaction, place: ConsentKey) -> frozenset[str]:
     """The scopes that were allowed there."""
-    return frozenset((tx.one(FIND, **asdict(place)) or "").split())
+    return frozenset((tx.one(FIND, **columns_of(place)) or "").split())
 
 
 def keep(tx: Transaction, place: ConsentKey, scopes: frozenset[str], now: int) -> None:
     """Remember these scopes in place of what was remembered."""
-    tx.run(KEEP, **asdict(place), scopes=" ".join(sorted(scopes)), now=now)
+    tx.run(KEEP, **columns_of(place), scopes=" ".join(sorted(scopes)), now=now)

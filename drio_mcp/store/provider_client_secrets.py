@@ -1,9 +1,9 @@
 """The statements of the table `provider_client_secrets`: sealed values, one per provider client and field."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from drio_mcp.store.database import Query, Statement, Transaction
+from drio_mcp.store.database import Query, Statement, Transaction, columns_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ REWRAP = Statement(
 
 def put(tx: Transaction, row: ProviderClientSecretRow) -> None:
     """Store a sealed value in place of an earlier one."""
-    tx.run(PUT, **asdict(row))
+    tx.run(PUT, **columns_of(row))
 
 
 def list_after(tx: Transaction, place: tuple[str, str], limit: int) -> Sequence[ProviderClientSecretRow]:

@@ -1,10 +1,10 @@
 """The statements of the table `provider_clients`: our OAuth clients at providers."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from drio_mcp.store.database import ChangedRow, Query, Statement, Transaction, about_to_change
+from drio_mcp.store.database import ChangedRow, Query, Statement, Transaction, about_to_change, columns_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ def set_error(tx: Transaction, row: ProviderClientRow, error: str | None) -> Non
 
 def insert(tx: Transaction, row: ProviderClientRow) -> None:
     """Add a client."""
-    tx.run(INSERT, **asdict(row))
+    tx.run(INSERT, **columns_of(row))
 
 
 def update(tx: Transaction, row: ProviderClientRow) -> bool:

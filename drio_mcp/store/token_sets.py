@@ -7,9 +7,9 @@ A lease is taken over by who knows that the one with that fence has ended; `leas
 `blocked_until` is the time before which nobody asks the token endpoint, with the reason beside it.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from drio_mcp.store.database import Query, Statement, Transaction
+from drio_mcp.store.database import Query, Statement, Transaction, columns_of
 
 FOREVER = 2**62
 """`blocked_until` of a grant that was refused: nothing but a new set ends that."""
@@ -144,12 +144,12 @@ class Lease:
 
 def put(tx: Transaction, connection_id: str, set_id: str, refreshed: Refreshed) -> None:
     """The set of a new consent, in place of a former one: whoever still refreshes that is fenced out."""
-    tx.run(PUT, connection_id=connection_id, set_id=set_id, **asdict(refreshed))
+    tx.run(PUT, connection_id=connection_id, set_id=set_id, **columns_of(refreshed))
 
 
 def refresh(tx: Transaction, connection_id: str, held: Lease, refreshed: Refreshed) -> bool:
     """Store the answer to a refresh; False when somebody else holds the lease, was faster, or the set is gone."""
-    return tx.run(REFRESH, connection_id=connection_id, **asdict(held), **asdict(refreshed)) == 1
+    return tx.run(REFRESH, connection_id=connection_id, **columns_of(held), **columns_of(refreshed)) == 1
 
 
 def is_over(tx: Transaction, set_id: str) -> bool:

@@ -6,9 +6,9 @@ more is deleted by whoever let go of it last.
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from drio_mcp.store.database import Query, Statement, Transaction
+from drio_mcp.store.database import Query, Statement, Transaction, columns_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ FORGET = Statement(
 
 def put(tx: Transaction, connection_id: str, row: UpstreamRow) -> None:
     """Keep what was discovered, in place of what was known before."""
-    columns = asdict(row)
+    columns = columns_of(row)
     digest = hashlib.sha256(json.dumps(columns, sort_keys=True).encode()).hexdigest()
     former = tx.one(NAMED, connection_id=connection_id)
     number = tx.one(FIND_SAME, digest=digest) or tx.one(INSERT, digest=digest, **columns)

@@ -1,9 +1,9 @@
 """The statements of the table `webhooks`."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from drio_mcp.store.database import Query, Statement, Transaction
+from drio_mcp.store.database import Query, Statement, Transaction, columns_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def of_app(tx: Transaction, app_id: str) -> Sequence[WebhookRow]:
 
 def insert(tx: Transaction, row: WebhookRow) -> None:
     """Add a webhook."""
-    tx.run(INSERT, **asdict(row))
+    tx.run(INSERT, **columns_of(row))
 
 
 def update(tx: Transaction, row: WebhookRow) -> bool:

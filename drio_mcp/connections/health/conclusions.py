@@ -37,7 +37,7 @@ def conclude(
         detail = None if examination.is_ok else examination.sentence
         name = event or Event.VALIDATED
         record_work(tx, actor, row.app_id, row.id, name, now, outcome=examination.code, detail=detail)
-    return before if after == before else repository.store(tx, after, now)
+    return before if after == before else repository.store(tx, after, now, before)
 
 
 def _after(tx: Transaction, before: Connection, examination: Examination, now: int) -> Connection:

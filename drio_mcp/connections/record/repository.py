@@ -79,10 +79,13 @@ def hold(tx: Transaction, app_id: str) -> None:
     table.hold_app(tx, app_id)
 
 
-def store(tx: Transaction, connection: Connection, now: int) -> Connection:
-    """Store the connection as its next version. Raises `Conflict` when another change came first."""
+def store(tx: Transaction, connection: Connection, now: int, before: Connection | None = None) -> Connection:
+    """Store the connection as its next version. Raises `Conflict` when another change came first.
+
+    `before` is the connection as it was read, where that is at hand: less is written.
+    """
     row = replace(connection.row, version=connection.row.version + 1, updated_at=now)
-    if not table.update(tx, row):
+    if not table.update(tx, row, None if before is None else before.row):
         raise Conflict("The connection was changed at the same moment; read it again")
     return replace(connection, row=row)
 

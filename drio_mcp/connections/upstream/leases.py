@@ -31,13 +31,14 @@ HOLDER = re.compile(r"[A-Za-z0-9_-]{1,120}")
 
 @dataclass(frozen=True, slots=True)
 class HeldLease:
-    """Somebody has the lease of a set: who, its fence, and how long it still holds by the time of day, which
-    may have been set since (milliseconds)."""
+    """Somebody has the lease of a set: who, its fence, how long it still holds by the time of day, which may have been
+    set since (milliseconds), and the generation that is being refreshed."""
 
     by: str
     set_id: str
     fence: int
     left: int
+    generation: int
 
 
 @dataclass(frozen=True, slots=True)

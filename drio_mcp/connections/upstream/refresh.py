@@ -18,7 +18,6 @@ from drio_mcp.connections.upstream.refresh_decisions import (
     Attempt,
     Current,
     RefreshDecisions,
-    UnstoredAnswer,
     pack,
     seconds_until,
 )
@@ -59,6 +58,23 @@ class RefreshStep(StrEnum):
 
 def _no_step(_: RefreshStep) -> None:
     return
+
+
+class AnswerAside:
+    """What a decision finds in a file, to be released once that decision stands."""
+
+    def __init__(self, answers: UnstoredAnswers) -> None:
+        self._answers = answers
+        self._set_id: str | None = None
+
+    def find(self, set_id: str) -> Secret | None:
+        found = self._answers.find(set_id)
+        self._set_id = None if found is None else set_id
+        return found
+
+    def release(self) -> None:
+        if self._set_id is not None:
+            self._answers.release(self._set_id)
 
 
 class TokenRefresh:
@@ -233,12 +249,10 @@ class TokenRefresh:
         """The lease, once it is free; None when there is nothing left to do."""
         delay, waited, ended = 0.05, 0.0, NOTHING_ENDED
         while True:
-            row = await self._db.read(lambda tx: tx.one(token_sets.FIND, connection_id=connection_id))
-            payload = None if row is None else self._unstored.find(row.set_id)
-            unstored = None if row is None or payload is None else UnstoredAnswer(row.set_id, payload)
-            begun = await self._db.write(self._decisions.begin, connection_id, seen, unstored, ended)
-            if unstored is not None and isinstance(begun, Attempt | Current):
-                self._unstored.release(unstored.set_id)
+            kept = AnswerAside(self._unstored)
+            begun = await self._db.write(self._decisions.begin, connection_id, seen, kept.find, ended)
+            if isinstance(begun, Attempt) or (isinstance(begun, Current) and begun.is_adopted):
+                kept.release()
             if isinstance(begun, Fault):
                 raise begun
             if isinstance(begun, Attempt):
@@ -252,7 +266,7 @@ class TokenRefresh:
             if waited >= PATIENCE_WITH_OTHERS_SECONDS:
                 raise _not_yet(max(1, -(-self._leases.longest(begun) // SECOND)))
             if seen is None:  # whatever the holder of the lease stores is what was asked for
-                seen = 0 if row is None else row.generation
+                seen = begun.generation
             await self._pause(delay)
             waited += delay
             delay = min(delay * 2, 1.0)

@@ -4,7 +4,8 @@ The states and what leads from one to another are in the docstring of this folde
 """
 
 import json
-from collections.abc import Set
+from collections.abc import Callable, Set
+from contextlib import suppress
 from dataclasses import dataclass
 
 from drio_mcp.clock import DAY, HOUR, MINUTE, SECOND, Clock
@@ -68,13 +69,11 @@ class Attempt:
 class Current:
     """There is nothing to refresh: somebody else was faster, or an answer that had been kept was adopted."""
 
+    is_adopted: bool = False
 
-@dataclass(frozen=True, slots=True)
-class UnstoredAnswer:
-    """An answer that was found in a file, of this set."""
 
-    set_id: str
-    payload: Secret
+KeptAnswers = Callable[[str], Secret | None]
+"""Gives the answer that is kept in a file for a set, where there is one."""
 
 
 class RefreshDecisions:
@@ -127,11 +126,14 @@ class RefreshDecisions:
         tx: Transaction,
         connection_id: str,
         seen: int | None,
-        unstored: UnstoredAnswer | None,
+        kept: KeptAnswers,
         ended: Ended = NOTHING_ENDED,
     ) -> Attempt | HeldLease | Current | Fault:
         """The lease, or why there is none. `seen` is the generation that is wanted to be the last one, `ended` somebody
-        else's lease that is known to have ended."""
+        else's lease that is known to have ended.
+
+        With the lease, the answer that was kept for the set has been adopted, or is of no use.
+        """
         connection = repository.find(tx, connection_id)
         if connection is None:
             return Fault(Code.MISSING_CONFIGURATION, GONE)
@@ -144,6 +146,7 @@ class RefreshDecisions:
             return Fault(Code.AWAITING_CONSENT)
         if seen is not None and row.generation > seen:
             return Current()
+        unstored = kept(row.set_id)
         is_blocked = row.blocked_until is not None and row.blocked_until > now
         if is_blocked and unstored is None and ORPHAN not in connection.secrets:
             return self._blocked(tx, row, now)
@@ -195,7 +198,7 @@ class RefreshDecisions:
         return fault_of(row, now)
 
     def _lease(
-        self, tx: Transaction, connection: Connection, row: TokenSetRow, unstored: UnstoredAnswer | None, ended: Ended
+        self, tx: Transaction, connection: Connection, row: TokenSetRow, unstored: Secret | None, ended: Ended
     ) -> Lease | HeldLease | Current:
         now = self._clock.now()
         fence = tx.one(
@@ -207,12 +210,13 @@ class RefreshDecisions:
             ended_set=ended.set_id,
             ended_fence=ended.fence,
             # our own lease is still there when the database did not take our answer: now it may
-            retaken_by=self.holder if unstored is not None and unstored.set_id == row.set_id else None,
+            retaken_by=None if unstored is None else self.holder,
         )
         if fence is None:
-            return HeldLease(row.lease_by or "", row.set_id, row.lease_fence, (row.lease_until or now) - now)
+            left = (row.lease_until or now) - now
+            return HeldLease(row.lease_by or "", row.set_id, row.lease_fence, left, row.generation)
         held = Lease(row.set_id, row.generation, fence)
-        return Current() if self._adopt(tx, connection, held, unstored) else held
+        return Current(is_adopted=True) if self._adopt(tx, connection, held, unstored) else held
 
     def _go_on(
         self,
@@ -273,13 +277,13 @@ class RefreshDecisions:
         )
         self._tokens.mark_refused(tx, JOB, connection, refusal)
 
-    def _adopt(self, tx: Transaction, connection: Connection, held: Lease, unstored: UnstoredAnswer | None) -> bool:
+    def _adopt(self, tx: Transaction, connection: Connection, held: Lease, unstored: Secret | None) -> bool:
         """Store an answer that was left over from a refresh of this generation, if there is one."""
-        try:
-            orphan = self._tokens.unseal(tx, connection, ORPHAN)
-        except SealBroken:
-            orphan = None
-        for payload in (None if unstored is None else unstored.payload, orphan):
+        orphan = None
+        if ORPHAN in connection.secrets:
+            with suppress(SealBroken):
+                orphan = self._tokens.unseal(tx, connection, ORPHAN)
+        for payload in (unstored, orphan):
             tokens = None if payload is None else unpack(payload, held, self._tokens.origins(connection))
             if tokens is not None and self._store(tx, connection, tokens, held):
                 return True

@@ -118,22 +118,29 @@ class StoredTokens:
         if stored is None:
             return False
         if tokens.scopes is None and stored.scopes is not None:
-            refreshed = replace(refreshed, scopes=stored.scopes)
             tokens = replace(tokens, scopes=tuple(json.loads(stored.scopes)))
-        if tokens.refresh_token is None and tokens.refresh_expires_at is None:
-            refreshed = replace(refreshed, refresh_expires_at=stored.refresh_expires_at)
-        life = self.rules(connection).entry.tokens
-        refreshed = replace(refreshed, grant_ends_at=grant_end_after_refresh(stored, tokens, life))
-        refreshed = _if_refreshable(refreshed, bool(stored.is_refreshable) or tokens.refresh_token is not None)
+        is_kept = tokens.refresh_token is None and tokens.refresh_expires_at is None
+        is_refreshable = bool(stored.is_refreshable) or tokens.refresh_token is not None
+        refreshed = replace(
+            refreshed,
+            scopes=stored.scopes if refreshed.scopes is None else refreshed.scopes,
+            refresh_expires_at=stored.refresh_expires_at if is_kept else refreshed.refresh_expires_at,
+            grant_ends_at=grant_end_after_refresh(stored, tokens, self.rules(connection).entry.tokens),
+            is_refreshable=int(is_refreshable),
+            due_at=refreshed.due_at if is_refreshable else None,
+        )
         if not token_sets.refresh(tx, connection.id, held, refreshed):
             return False
-        before = self.origins(connection)
+        read = connection
         connection = _with_facts(connection, {**connection.config.get("provider_facts", {}), **tokens.facts})
-        told = self.origins(connection) - before  # by the provider, as the catalog says that its own hosts look
-        sealing.remove(tx, connection.id, (ORPHAN,))
+        # told by the provider, as the catalog says that its own hosts look
+        told = frozenset() if connection is read else self.origins(connection) - self.origins(read)
+        if ORPHAN in connection.secrets:
+            sealing.remove(tx, connection.id, (ORPHAN,))
         self._seal(tx, connection, tokens, self._renewed_for(tx, connection) | told)
         connection = note_success(tx, connection, tokens)
-        self._mark_working(tx, actor, connection, tokens, Event.TOKEN_REFRESHED, refreshed.grant_ends_at)
+        ends_at = refreshed.grant_ends_at
+        self._mark_working(tx, actor, connection, tokens, Event.TOKEN_REFRESHED, ends_at, read=read)
         return True
 
     def mark_refused(self, tx: Transaction, actor: Actor, connection: Connection, refusal: Refusal) -> None:
@@ -141,7 +148,7 @@ class StoredTokens:
         status = after_refusal(refusal.code, Status(connection.row.status))
         error = last_error(refusal.code, refusal.sentence)
         now, row, outcome = self._clock.now(), connection.row, str(refusal.code)
-        repository.store(tx, connection.with_row(status=status, last_error=error), now)
+        repository.store(tx, connection.with_row(status=status, last_error=error), now, connection)
         note_client_fault(tx, connection.client, Fault(refusal.code, refusal.sentence))
         record_work(tx, actor, row.app_id, row.id, Event.TOKEN_REFRESHED, now, outcome=outcome, detail=refusal.sentence)
 
@@ -174,8 +181,10 @@ class StoredTokens:
         event: Event,
         grant_ends_at: int | None,
         warning: str | None = None,
+        read: Connection | None = None,
     ) -> Connection:
-        """A token that was just issued is evidence that the connection works; `warning` is how that will end."""
+        """A token that was just issued is evidence that the connection works; `warning` is how that will end. `read` is
+        the connection as it stands in the database, where that is at hand."""
         now, row = self._clock.now(), connection.row
         asked = tuple(connection.config.get("scopes", ()))
         granted = tokens.scopes if tokens.scopes is not None else asked  # RFC 6749 section 5.1: absent means as asked
@@ -192,7 +201,7 @@ class StoredTokens:
         )
         record_work(tx, actor, row.app_id, row.id, event, now)
         note_client_works(tx, connection.client)
-        return repository.store(tx, working, now)
+        return repository.store(tx, working, now, read)
 
 
 def _with_facts(connection: Connection, facts: Mapping[str, str]) -> Connection:

@@ -84,7 +84,7 @@ class UnstoredAnswers:
     def _write(self, set_id: str, payload: Secret) -> None:
         sealed = self._vault.seal(payload, Binding.to(set_id, FIELD))
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self._path(set_id)
+        path = Path(self._path(set_id))
         is_new = not path.exists()
         if is_new and (room := self._reserved.pop(set_id, None)) is not None:
             with suppress(FileNotFoundError):
@@ -106,7 +106,8 @@ class UnstoredAnswers:
         if set_id in self._in_memory:
             return self._in_memory[set_id]
         try:
-            content = self._path(set_id).read_bytes()
+            with open(self._path(set_id), "rb", buffering=0) as file:
+                content = file.read()
             length = int.from_bytes(content[:LENGTH_BYTES])
             if length == 0:
                 return None
@@ -118,7 +119,7 @@ class UnstoredAnswers:
         """It has been taken over, or is not needed."""
         self._in_memory.pop(set_id, None)
         with suppress(OSError):
-            self._path(set_id).unlink(missing_ok=True)
+            os.unlink(self._path(set_id))
         room = self._reserved.pop(set_id, None)
         if room is not None:
             self._spare.append(room)
@@ -130,9 +131,9 @@ class UnstoredAnswers:
         except OSError:
             return set(self._in_memory)
 
-    def _path(self, set_id: str) -> Path:
+    def _path(self, set_id: str) -> str:
         assert SET_ID.fullmatch(set_id)
-        return self._folder / set_id
+        return f"{self._folder}/{set_id}"
 
 
 def _allocate(descriptor: int) -> None:

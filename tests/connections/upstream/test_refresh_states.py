@@ -204,19 +204,19 @@ async def test_a_process_is_known_to_live_and_to_be_dead(tmp_path: Path) -> None
     clock = FakeClock()
     here, there = Leases(tmp_path, clock, "here"), Leases(tmp_path, clock, "there")
     there.announce()
-    lease = HeldLease("there", "set_1", 7, LEASE_MS)
+    lease = HeldLease("there", "set_1", 7, LEASE_MS, 1)
     clock.set_forward(hours=1000)
     assert here.how_ended(lease) is None
     assert there._lock is not None
     os.close(there._lock)  # as the system does when a process dies
     assert here.how_ended(lease) == Ended("set_1", 7, is_death=True)
-    nobody = HeldLease("elsewhere", "set_2", 3, LEASE_MS)
+    nobody = HeldLease("elsewhere", "set_2", 3, LEASE_MS, 1)
     assert here.how_ended(nobody) is None
     clock.advance(milliseconds=LEASE_MS - 1)
     assert here.how_ended(nobody) is None
-    assert here.how_ended(HeldLease("elsewhere", "set_2", 4, LEASE_MS)) is None, "another attempt: seen anew"
+    assert here.how_ended(HeldLease("elsewhere", "set_2", 4, LEASE_MS, 1)) is None, "another attempt: seen anew"
     clock.advance(milliseconds=LEASE_MS)
-    assert here.how_ended(HeldLease("elsewhere", "set_2", 4, 0)) == Ended("set_2", 4, is_death=False)
+    assert here.how_ended(HeldLease("elsewhere", "set_2", 4, 0, 1)) == Ended("set_2", 4, is_death=False)
 
 
 async def test_a_process_that_lives_is_waited_for_longer(tmp_path: Path) -> None:
