@@ -1,12 +1,12 @@
 """The HTTP client that every call to the outside goes through.
 
-It speaks HTTP/1.1 over httpcore2, the transport of httpx2, without the layers that a server must not have: no proxies
-from the environment, no cookies, no `.netrc`, no silent redirects, no unbounded decompression.
+It speaks HTTP/1.1 (`http1`) without the layers that a server must not have: no proxies from the environment, no
+cookies, no `.netrc`, no silent redirects, no unbounded decompression.
 """
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from copy import copy
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ from drio_mcp.outbound.brake import LookLimit
 from drio_mcp.outbound.deadline import deadline
 from drio_mcp.outbound.error import OutboundError
 from drio_mcp.outbound.headers import Headers
+from drio_mcp.outbound.http1 import Content, OutboundExchange, Request, head_of
 from drio_mcp.outbound.keep_alive import ConnectionPool
 from drio_mcp.outbound.network import GuardedNetwork, Resolver, SystemResolver, address_blocked
 from drio_mcp.outbound.shares import SHARES, Admission, Purpose, Share, current_caller, current_purpose
@@ -33,6 +34,7 @@ from drio_mcp.outside import join_url, read_json
 HeaderInput = Mapping[str, str] | Iterable[tuple[str, str]]
 
 USER_AGENT = f"drio-mcp/{__version__}"
+_USUAL_HEADERS = (("User-Agent", USER_AGENT.encode("ascii")), ("Accept-Encoding", b"identity"))
 MAX_BYTES = 1024 * 1024
 TIMEOUT = 10.0
 CONNECT_TIMEOUT = 5.0
@@ -76,18 +78,16 @@ class StreamedResponse:
     A content coding is undone: `headers` are those of the decoded body. One that is not understood is an error.
     """
 
-    def __init__(
-        self, response: httpcore2.Response, method: str, url: str, max_bytes: int | None, lifetime: float
-    ) -> None:
-        self.status = response.status
-        self.headers = Headers(response.headers)
+    def __init__(self, answer: OutboundExchange, method: str, url: str, max_bytes: int | None, lifetime: float) -> None:
+        self.status = answer.status
+        self.headers = Headers(answer.headers)
         coding = self.headers.get("content-encoding", "identity")
-        has_body = method != "HEAD" and response.status not in {204, 304}
+        has_body = method != "HEAD" and answer.status not in {204, 304}
         self._decoder = Decoder(coding if has_body else "identity")
         if has_body and coding.strip().lower() not in {"", "identity"}:
             self.headers = self.headers.without("content-encoding", "content-length")
         self.url = url
-        self._response = response
+        self._answer = answer
         self._max_bytes = max_bytes
         self._ends_at = asyncio.get_running_loop().time() + lifetime
 
@@ -97,8 +97,8 @@ class StreamedResponse:
         if limit is not None and (declared_length(self.headers) or 0) > limit:
             _too_large()
         try:
-            async with aclosing(self._response.aiter_stream()) as stream:
-                async for chunk in stream:
+            async with aclosing(_chunks(self._answer)) as chunks:
+                async for chunk in chunks:
                     for piece in self._decoder.pieces(chunk):
                         length += len(piece)
                         if limit is not None and length > limit:
@@ -229,11 +229,11 @@ class Outbound:
         Raises `OutboundError`, also from inside the block.
         """
         target = self.check(url)
-        request = _request(method, target, _headers(headers), content, timeout, idle=idle_timeout)
+        request = _request(method, target, _headers(headers), content, min(CONNECT_TIMEOUT, timeout), idle_timeout)
         async with self._turn(target), AsyncExitStack() as stack:
             with counted(method):
-                response = await self._head(stack, target, request, timeout)
-            yield StreamedResponse(response, method, target.url, max_bytes, lifetime)
+                answer = await self._head(stack, target, request, timeout)
+            yield StreamedResponse(answer, method, target.url, max_bytes, lifetime)
 
     async def _follow(
         self,
@@ -260,18 +260,16 @@ class Outbound:
         except TimeoutError:
             raise OutboundError("timeout", f"There was no complete answer within {seconds:g} seconds") from None
 
-    async def _head(
-        self, stack: AsyncExitStack, target: Target, request: httpcore2.Request, seconds: float
-    ) -> httpcore2.Response:
+    async def _head(self, stack: AsyncExitStack, target: Target, request: Request, seconds: float) -> OutboundExchange:
         try:
             async with asyncio.timeout(seconds):
-                response = await stack.enter_async_context(self._pool.answer(target, request))
+                answer = await stack.enter_async_context(self._pool.answer(target, request))
         except TimeoutError:
             raise OutboundError("timeout", f"There was no answer within {seconds:g} seconds") from None
         except _HTTPCORE_ERRORS as error:
             raise _explain(error) from None
-        _check_status(response)
-        return response
+        _check_status(answer.status)
+        return answer
 
     @asynccontextmanager
     async def _turn(self, target: Target) -> AsyncIterator[float]:
@@ -288,16 +286,16 @@ class Outbound:
     async def _exchange(
         self, method: str, target: Target, headers: Headers, content: bytes | None, max_bytes: int, seconds: float
     ) -> OutboundResponse:
-        request = _request(method, target, headers, content, seconds, idle=None)
+        request = _request(method, target, headers, content, min(CONNECT_TIMEOUT, seconds))
         try:
-            async with self._pool.answer(target, request) as response:
-                _check_status(response)
-                received = Headers(response.headers)
-                bodiless = method == "HEAD" or response.status in REDIRECTS or _has_no_end(received)
-                body = b"" if bodiless else await _read(response, received, max_bytes)
+            async with self._pool.answer(target, request) as answer:
+                _check_status(answer.status)
+                received = Headers(answer.headers)
+                bodiless = method == "HEAD" or answer.status in REDIRECTS or _has_no_end(received)
+                body = b"" if bodiless else await _read(answer, received, max_bytes)
         except _HTTPCORE_ERRORS as error:
             raise _explain(error) from None
-        return OutboundResponse(response.status, received, body, target.url)
+        return OutboundResponse(answer.status, received, body, target.url)
 
     def _redirected(
         self, method: str, source: Target, sent: Headers, received: Headers, follow: bool
@@ -343,41 +341,33 @@ def _headers(headers: HeaderInput | None) -> Headers:
 
 
 def _request(
-    method: str,
-    target: Target,
-    headers: Headers,
-    content: bytes | AsyncIterable[bytes] | None,
-    seconds: float,
-    *,
-    idle: float | None,
-) -> httpcore2.Request:
-    """The request, to be sent within `seconds`. `idle` is how long the other side may be silent then; None where a
-    deadline stands over all of it."""
+    method: str, target: Target, headers: Headers, content: Content, connect: float, seconds: float | None = None
+) -> Request:
+    """`seconds` bounds each reading and writing, where no deadline covers the whole."""
     raw: list[tuple[bytes, bytes]] = [(b"Host", target.authority.encode("ascii"))]
-    for name, default in (("user-agent", USER_AGENT), ("accept-encoding", "identity")):
+    for name, default in _USUAL_HEADERS:
         if name not in headers:
-            raw.append((name.title().encode("ascii"), default.encode("ascii")))
+            raw.append((name.encode("ascii"), default))
     raw += headers.raw
     if isinstance(content, bytes):
-        raw.append((b"Content-Length", str(len(content)).encode("ascii")))
+        raw.append((b"Content-Length", b"%d" % len(content)))
     elif content is not None:
         raw.append((b"Transfer-Encoding", b"chunked"))
     elif method in {"POST", "PUT", "PATCH"}:
         raw.append((b"Content-Length", b"0"))
-    url = httpcore2.URL(
-        scheme=target.scheme.encode(), host=target.host.encode(), port=target.port, target=target.path.encode()
-    )
-    timeouts = {"connect": min(CONNECT_TIMEOUT, seconds), "read": idle, "write": idle}
-    return httpcore2.Request(method, url, headers=raw, content=content, extensions={"timeout": timeouts})
+    try:
+        return Request(method, head_of(method, target.path, raw), content, connect, seconds)
+    except ValueError:
+        raise OutboundError("missing_configuration", _UNSENDABLE) from None
 
 
-async def _read(response: httpcore2.Response, headers: Headers, max_bytes: int) -> bytes:
+async def _read(answer: OutboundExchange, headers: Headers, max_bytes: int) -> bytes:
     if (declared_length(headers) or 0) > max_bytes:
         _too_large()
     decoder = Decoder(headers.get("content-encoding", "identity"))
     body, fairness = bytearray(), Fairness()
-    async with aclosing(response.aiter_stream()) as stream:
-        async for chunk in stream:
+    async with aclosing(_chunks(answer)) as chunks:
+        async for chunk in chunks:
             for piece in decoder.pieces(chunk):
                 body += piece
                 if len(body) > max_bytes:
@@ -388,12 +378,17 @@ async def _read(response: httpcore2.Response, headers: Headers, max_bytes: int) 
     return bytes(body)
 
 
-_HTTPCORE_ERRORS = (
-    httpcore2.TimeoutException,
-    httpcore2.NetworkError,
-    httpcore2.ProtocolError,
-    ssl.SSLError,
-)
+async def _chunks(answer: OutboundExchange) -> AsyncGenerator[bytes]:
+    """The body as it comes over the wire."""
+    while True:
+        for chunk in answer.take():
+            yield chunk
+        if answer.is_complete:
+            return
+        await answer.more()
+
+
+_HTTPCORE_ERRORS = (httpcore2.TimeoutException, httpcore2.NetworkError, ssl.SSLError)
 
 
 _UNTRUSTED = "The certificate is not from an authority that is trusted here"
@@ -407,7 +402,7 @@ _CERTIFICATE = {
 
 
 def _explain(error: Exception) -> OutboundError:
-    """The diagnosis of a transport error. httpcore hands on what TLS or the HTTP parser said as the argument."""
+    """The diagnosis of a transport error. Its argument is what TLS said."""
     cause = error if isinstance(error, ssl.SSLError) else next(iter(error.args), None)
     if isinstance(error, httpcore2.TimeoutException):
         return OutboundError("timeout", "The other side did not answer in time")
@@ -415,18 +410,12 @@ def _explain(error: Exception) -> OutboundError:
         return OutboundError("tls_failure", _CERTIFICATE.get(cause.verify_code, _UNTRUSTED))
     if isinstance(cause, ssl.SSLError):
         return OutboundError("tls_failure", "No secure connection could be made: the TLS handshake failed")
-    if isinstance(error, httpcore2.LocalProtocolError):
-        return OutboundError("missing_configuration", _UNSENDABLE)
-    if isinstance(error, httpcore2.RemoteProtocolError) and isinstance(cause, Exception):
-        if getattr(cause, "error_status_hint", None) == 431:  # h11's sign that its buffer for the head is full
-            return OutboundError("response_too_large", "The head of the answer is too large")
-        return OutboundError("malformed_response", "The answer is not valid HTTP")
     return OutboundError("endpoint_unreachable", "The other side refused or dropped the connection")
 
 
-def _check_status(response: httpcore2.Response) -> None:
+def _check_status(status: int) -> None:
     """RFC 9110 section 15: three digits, the first of them from 1 to 5; a final answer begins with 2."""
-    if not 200 <= response.status <= 599:
+    if not 200 <= status <= 599:
         raise OutboundError("malformed_response", "The answer has a status that HTTP does not know")
 
 

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 
 import httpcore2
 
+from drio_mcp.outbound.http1 import OutboundExchange, Request
 from drio_mcp.outbound.target import Target
 
 IDLE_SECONDS = 15.0
@@ -19,6 +20,8 @@ MOST_IDLE_OF_ONE = 32
 MOST_IDLE = 256
 
 Place = tuple[str, str, int]
+Kept = deque[tuple[httpcore2.AsyncNetworkStream, float]]
+"""Connections, each with the time of the event loop at which it is too old."""
 
 
 class ConnectionPool:
@@ -26,86 +29,81 @@ class ConnectionPool:
 
     def __init__(self, tls: ssl.SSLContext, network: httpcore2.AsyncNetworkBackend) -> None:
         self._tls = tls
+        self._tls.set_alpn_protocols(["http/1.1"])
         self._network = network
-        self._idle: dict[Place, deque[httpcore2.AsyncHTTPConnection]] = {}
+        self._idle: dict[Place, Kept] = {}
         self._idle_count = 0
         self._tidying: asyncio.TimerHandle | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
-    async def answer(self, target: Target, request: httpcore2.Request) -> AsyncIterator[httpcore2.Response]:
-        """The answer to `request`, whose body is read inside the block. Raises httpcore2's errors."""
-        connection = self._take(target)
-        response: httpcore2.Response | None = None
+    async def answer(self, target: Target, request: Request) -> AsyncIterator[OutboundExchange]:
+        """The answer to `request`, whose body is read inside. Raises httpcore2's errors and `OutboundError`."""
+        stream = self._take(target) or await self._connect(target, request.connect_seconds)
+        exchange = OutboundExchange(stream, request)
         try:
-            try:
-                response = await connection.handle_async_request(request)
-            except httpcore2.ConnectionNotAvailable:  # the other side closed it in this very moment
-                connection = self._new(target)
-                response = await connection.handle_async_request(request)
-            yield response
+            await exchange.begin()
+            yield exchange
         finally:
-            if response is not None:
-                await response.aclose()
-            await self._give_back(target, connection)
+            if exchange.is_reusable and self._has_room(target):
+                self._keep(target, stream)
+            else:
+                await stream.aclose()
 
     async def aclose(self) -> None:
         """Close every idle connection."""
         if self._tidying is not None:
             self._tidying.cancel()
-        idle = [connection for kept in self._idle.values() for connection in kept]
+        idle = [stream for kept in self._idle.values() for stream, _ in kept]
         self._idle.clear()
         self._idle_count = 0
-        for connection in idle:
-            await connection.aclose()
+        for stream in idle:
+            await stream.aclose()
         if self._closing:
             await asyncio.wait(self._closing)
 
-    def _new(self, target: Target) -> httpcore2.AsyncHTTPConnection:
-        return httpcore2.AsyncHTTPConnection(
-            origin=httpcore2.Origin(target.scheme.encode(), target.host.encode(), target.port),
-            ssl_context=self._tls,
-            keepalive_expiry=IDLE_SECONDS,
-            network_backend=self._network,
-        )
+    async def _connect(self, target: Target, seconds: float) -> httpcore2.AsyncNetworkStream:
+        stream = await self._network.connect_tcp(target.host, target.port, timeout=seconds)
+        return await stream.start_tls(self._tls, target.host, seconds) if target.scheme == "https" else stream
 
-    def _take(self, target: Target) -> httpcore2.AsyncHTTPConnection:
+    def _take(self, target: Target) -> httpcore2.AsyncNetworkStream | None:
         kept = self._idle.get(target.origin)
+        now = asyncio.get_running_loop().time()
         while kept:
-            connection = kept.pop()  # the one that was used last is the likeliest to be alive
+            stream, expires_at = kept.pop()  # the one that was used last is the likeliest to be alive
             self._idle_count -= 1
-            if not connection.has_expired() and connection.is_available():
-                return connection
-            self._close_later(connection)
-        return self._new(target)
+            # What is readable without having been asked is the end, or what no request belongs to.
+            if now < expires_at and not stream.get_extra_info("is_readable"):
+                return stream
+            self._close_later(stream)
+        return None
 
-    async def _give_back(self, target: Target, connection: httpcore2.AsyncHTTPConnection) -> None:
-        kept = self._idle.setdefault(target.origin, deque())
-        if connection.is_idle() and len(kept) < MOST_IDLE_OF_ONE and self._idle_count < MOST_IDLE:
-            kept.append(connection)
-            self._idle_count += 1
-            if self._tidying is None:
-                self._tidying = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._tidy)
-            return
-        if not kept:
-            self._idle.pop(target.origin, None)
-        await connection.aclose()
+    def _has_room(self, target: Target) -> bool:
+        return self._idle_count < MOST_IDLE and len(self._idle.get(target.origin, ())) < MOST_IDLE_OF_ONE
+
+    def _keep(self, target: Target, stream: httpcore2.AsyncNetworkStream) -> None:
+        loop = asyncio.get_running_loop()
+        self._idle.setdefault(target.origin, deque()).append((stream, loop.time() + IDLE_SECONDS))
+        self._idle_count += 1
+        if self._tidying is None:
+            self._tidying = loop.call_later(IDLE_SECONDS, self._tidy)
 
     def _tidy(self) -> None:
         """Close what has been idle for too long, or was closed by the other side."""
-        self._tidying = None
+        loop, self._tidying = asyncio.get_running_loop(), None
         for place, kept in list(self._idle.items()):
-            for connection in list(kept):
-                if connection.has_expired() or connection.is_closed():
-                    kept.remove(connection)
+            for each in list(kept):
+                stream, expires_at = each
+                if loop.time() >= expires_at or stream.get_extra_info("is_readable"):
+                    kept.remove(each)
                     self._idle_count -= 1
-                    self._close_later(connection)
+                    self._close_later(stream)
             if not kept:
                 del self._idle[place]
         if self._idle_count:
-            self._tidying = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._tidy)
+            self._tidying = loop.call_later(IDLE_SECONDS, self._tidy)
 
-    def _close_later(self, connection: httpcore2.AsyncHTTPConnection) -> None:
-        task = asyncio.get_running_loop().create_task(connection.aclose())
+    def _close_later(self, stream: httpcore2.AsyncNetworkStream) -> None:
+        task = asyncio.get_running_loop().create_task(stream.aclose())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)

@@ -18,6 +18,7 @@ import httpcore2
 from drio_mcp.outbound.addresses import is_public_text
 from drio_mcp.outbound.error import OutboundError
 from drio_mcp.outbound.shares import OutboundBusy, current_caller
+from drio_mcp.outbound.sockets import Sockets
 
 LOOKUPS = 64
 """Names that are looked up at a time; each takes a thread."""
@@ -92,7 +93,7 @@ class GuardedNetwork(httpcore2.AsyncNetworkBackend):
     ) -> None:
         self._allowed = frozenset(allowed)
         self._resolver = resolver
-        self._network = network or httpcore2.AnyIOBackend()
+        self._network = network or Sockets()
 
     async def connect_tcp(
         self,

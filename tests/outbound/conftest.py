@@ -11,6 +11,7 @@ from drio_mcp.config import Settings
 from drio_mcp.outbound import Outbound, Purpose
 from drio_mcp.outbound.brake import LookLimit
 from drio_mcp.outbound.shares import SHARES, Share
+from drio_mcp.outbound.sockets import Sockets
 from tests.upstreams.tls import CertificateAuthority
 
 PUBLIC = "93.184.215.14"
@@ -33,7 +34,7 @@ class Names:
 
 
 @dataclass
-class Elsewhere(httpcore2.AnyIOBackend):
+class Elsewhere(Sockets):
     """A network that notes which address is dialled and connects to a loopback port in its place."""
 
     port: int = 0

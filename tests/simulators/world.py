@@ -12,6 +12,7 @@ import httpcore2
 import httpx2
 from starlette.types import Receive, Scope, Send
 
+from drio_mcp.outbound.sockets import Sockets
 from tests.simulators.provider import Asked, SimulatedProvider
 from tests.upstreams.serving import serve
 
@@ -65,7 +66,7 @@ class Loopback(httpcore2.AsyncNetworkBackend):
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self._real = httpcore2.AnyIOBackend()
+        self._real = Sockets()
 
     async def connect_tcp(
         self,
