@@ -11,6 +11,7 @@ import json
 import logging
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from drio_mcp.clock import HOUR, SECOND, Clock
@@ -31,9 +32,14 @@ QUEUED_IN_ALL = 256
 LOOK_AGAIN_SECONDS = 1.0
 CHOKED_SECONDS = 0.05
 """How long nothing is claimed once there was more of one account at one host than waits: to look for others behind
-them costs a write, and must not cost it at each end of a call."""
-SHORTEST_WORK_SECONDS, LONGEST_WORK_SECONDS = 0.001, 0.02
-"""What one connection takes at least and at most, as far as the spreading of what was put off goes."""
+them costs a write, and must not cost it at each end of a call. So often it is also looked whether what was put off has
+come back."""
+SHORTEST_WORK_SECONDS, FIRST_WORK_SECONDS, LONGEST_WORK_SECONDS = 0.001, 0.01, 0.02
+"""What one connection takes at least, as long as nobody knows, and at most, as far as the spreading of what was put off
+goes."""
+EARLY = 0.8
+"""What was put off comes back in this part of the time that the work before it takes. What comes too early is put off
+again, which costs a write; what comes too late leaves places empty."""
 LEAST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.25, 60.0
 DISABLED_MS = 12 * HOUR
 """After which it is looked again whether the owner's account is still disabled."""
@@ -62,9 +68,9 @@ class Pace:
 
     def delay(self, now: float) -> int:
         """In how many milliseconds the next one that is put off is due again."""
-        each = LONGEST_WORK_SECONDS
+        each = FIRST_WORK_SECONDS
         if self.done:
-            each = min(max((now - self.began) / self.done, SHORTEST_WORK_SECONDS), each)
+            each = min(max(EARLY * (now - self.began) / self.done, SHORTEST_WORK_SECONDS), LONGEST_WORK_SECONDS)
         behind_the_queue = now + max(QUEUED * each, LEAST_DELAY_SECONDS)
         self.turn = min(max(self.turn, behind_the_queue) + each, now + LONGEST_DELAY_SECONDS)
         return round((self.turn - now) * SECOND)
@@ -151,24 +157,22 @@ class DueWork:
 
     async def _drain(self, now: int) -> int:
         self._schedule.begin(now)
-        self._done, is_empty, choked_until = 0, False, 0.0
+        self._done, look_at = 0, 0.0
         self._paces.clear()
         clock = asyncio.get_running_loop().time
         try:
             while True:
                 self._start_what_fits()
-                is_choked = self._queued > QUEUED // 2 and clock() < choked_until
-                if not is_empty and not is_choked and self._queued < QUEUED_IN_ALL and self._places.has_room:
-                    claimed = await self._schedule.claim(BATCH)
-                    is_empty = not claimed
-                    if await self._take(claimed):
-                        choked_until = clock() + CHOKED_SECONDS
-                elif self._running:
-                    is_empty = (
-                        await self._something_ended(CHOKED_SECONDS if is_choked else LOOK_AGAIN_SECONDS) and is_empty
-                    )
-                elif is_empty:
+                is_last, wait = not self._running, look_at - clock()
+                if not (is_last or (wait <= 0 and self._queued < QUEUED_IN_ALL and self._places.has_room)):
+                    await self._something_ended(wait if wait > 0 else LOOK_AGAIN_SECONDS)
+                    continue
+                claimed = await self._schedule.claim(BATCH)
+                if is_last and not claimed:
                     return self._done
+                is_choked = await self._take(claimed) and self._queued > QUEUED // 2
+                if is_choked or not claimed:  # what was put off comes back soon
+                    look_at = clock() + (CHOKED_SECONDS if self._paces else LOOK_AGAIN_SECONDS)
         finally:
             await self._stop()
 
@@ -224,15 +228,12 @@ class DueWork:
         if not task.cancelled():
             task.exception()
 
-    async def _something_ended(self, seconds: float) -> bool:
-        """Wait for a place to become free; False when it is time to look whether more has become due."""
+    async def _something_ended(self, seconds: float) -> None:
+        """Wait for a place to become free, or until it is time to look whether more has become due."""
         self._ended.clear()
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._ended.wait()
-        except TimeoutError:
-            return False
-        return True
 
     async def _stop(self) -> None:
         for task in self._running:
