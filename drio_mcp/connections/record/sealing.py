@@ -17,6 +17,9 @@ PAUSES = 4
 """How many times as long as a batch took it pauses afterwards, so that refreshes meanwhile take little longer."""
 
 SealedRow = SecretRow | ProviderClientSecretRow
+Place = tuple[str, str]
+Owners = Mapping[str, str]
+ListAfter = Callable[[Transaction, Place, int], Sequence[SealedRow]]
 Sleep = Callable[[float], Awaitable[object]]
 
 
@@ -66,11 +69,19 @@ def origins_of(tx: Transaction, vault: Vault, connection_id: str, field: str) ->
 
 
 def _opened(tx: Transaction, vault: Vault, row: SecretRow) -> Secret:
-    origins = json.loads(row.origins)
     try:
-        return vault.open(row.sealed, Binding.to(_owner(tx, row.connection_id), row.field, origins))
-    except SealBroken:  # sealed by a version that bound a secret to its connection alone
-        return vault.open(row.sealed, Binding.to(row.connection_id, row.field, origins))
+        return vault.open(row.sealed, _binding(row, _owner(tx, row.connection_id)))
+    except SealBroken:
+        return vault.open(row.sealed, _former_binding(row))
+
+
+def _binding(row: SecretRow, owner: str) -> Binding:
+    return Binding.to(owner, row.field, json.loads(row.origins))
+
+
+def _former_binding(row: SecretRow) -> Binding:
+    """That of a version that bound a secret to its connection alone; `Rewrapping` leaves none of them."""
+    return Binding.to(row.connection_id, row.field, json.loads(row.origins))
 
 
 def _owner(tx: Transaction, connection_id: str) -> str:
@@ -80,7 +91,10 @@ def _owner(tx: Transaction, connection_id: str) -> str:
 
 
 class Rewrapping:
-    """Puts every secret under the ring's primary key, batch by batch; it may stop anywhere and be begun anew."""
+    """Puts every secret under the ring's primary key, batch by batch; it may stop anywhere and be begun anew.
+
+    A connection's secret that an earlier version sealed for the connection alone is sealed for its owner too.
+    """
 
     def __init__(self, db: Database, vault: Vault, pause: Sleep = asyncio.sleep) -> None:
         self._db = db
@@ -107,10 +121,10 @@ class Rewrapping:
         clock = asyncio.get_running_loop().time
         while self._tables:
             table, place = self._tables[0], self._place
-            rows: Sequence[SealedRow] = await self._db.read(table.list_after, place, BATCH)
+            rows, owners = await self._db.read(self._next, table.list_after, place)
             if rows:
                 began = clock()
-                self.rewrapped += await self._db.write(self._rewrap, [*self._resealed(rows)])
+                self.rewrapped += await self._db.write(self._rewrap, [*self._resealed(rows, owners)])
                 self._place = (rows[-1].owner, rows[-1].field)
                 self.seen += len(rows)
                 await self._pause(PAUSES * (clock() - began))
@@ -119,15 +133,29 @@ class Rewrapping:
             self._place = ("", "")
         return False
 
-    def _resealed(self, rows: Sequence[SealedRow]) -> Iterator[tuple[SealedRow, bytes]]:
+    def _next(self, tx: Transaction, list_after: ListAfter, place: Place) -> tuple[Sequence[SealedRow], Owners]:
+        rows = list_after(tx, place, BATCH)
+        return rows, {row.owner: _owner(tx, row.owner) for row in rows if isinstance(row, SecretRow)}
+
+    def _resealed(self, rows: Sequence[SealedRow], owners: Owners) -> Iterator[tuple[SealedRow, bytes]]:
         for row in rows:
             try:
-                sealed = self._vault.rewrap(row.sealed)
+                sealed = self._renewed(row, owners)
             except SealBroken:
                 self.broken += 1
                 continue
             if sealed is not None:
                 yield row, sealed
+
+    def _renewed(self, row: SealedRow, owners: Owners) -> bytes | None:
+        """The value as it is stored from now on, or None where it is so already. Raises `SealBroken`."""
+        if isinstance(row, SecretRow):
+            binding = _binding(row, owners[row.owner])
+            try:
+                self._vault.open(row.sealed, binding)
+            except SealBroken:
+                return self._vault.seal(self._vault.open(row.sealed, _former_binding(row)), binding)
+        return self._vault.rewrap(row.sealed)
 
     def _rewrap(self, tx: Transaction, resealed: Sequence[tuple[SealedRow, bytes]]) -> int:
         table, key_id = self._tables[0], self._vault.primary_id
