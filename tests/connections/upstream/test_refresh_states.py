@@ -224,7 +224,7 @@ async def test_a_process_that_lives_is_waited_for_longer(tmp_path: Path) -> None
     clock = FakeClock()
     here, there = Leases(tmp_path, clock, "here"), Leases(tmp_path, clock, "there")
     there.announce()
-    lease = HeldLease("there", "set_1", 7, 0)
+    lease = HeldLease("there", "set_1", 7, 0, 1)
     assert here.how_ended(lease) is None
     clock.advance(milliseconds=LIVING_LEASE_MS - 1)
     assert here.how_ended(lease) is None
