@@ -36,6 +36,7 @@ ROOMS = {
     "opaque",
     "outbound",
     "disk",
+    "loading",
     "outside",
     "pages",
     "services",

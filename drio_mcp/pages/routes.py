@@ -3,7 +3,6 @@
 Pages bring the templates along: as much of a start as the authorization server, and clients need none of it.
 """
 
-import asyncio
 import pkgutil
 from collections.abc import Awaitable, Callable
 from importlib import import_module
@@ -13,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from drio_mcp.loading import load
 from drio_mcp.middleware.families import AUTHORIZE, CALLBACK, ROOT_AUTHORIZE
 from drio_mcp.pages.paths import PROVIDER_SIGN_IN
 
@@ -22,16 +22,16 @@ _loaded: dict[str, ModuleType] = {}
 
 
 def page(name: str) -> Handler:
-    """The handler that is called `module.function`; its module is loaded in a thread, beside other requests."""
+    """The handler that is called `module.function` and is so named; its module is loaded beside other requests."""
     module, _, function = name.partition(".")
 
     async def handle(request: Request) -> Response:
         if module not in _loaded:
-            _loaded[module] = await asyncio.to_thread(import_module, f"drio_mcp.pages.{module}")
+            _loaded[module] = await load(lambda: import_module(f"drio_mcp.pages.{module}"))
         handler: Handler = getattr(_loaded[module], function)
         return await handler(request)
 
-    handle.__name__ = function
+    handle.__name__, handle.__qualname__ = function, name
     return handle
 
 

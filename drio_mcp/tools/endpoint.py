@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
 from drio_mcp.errors import UnsupportedMediaType
+from drio_mcp.loading import load
 from drio_mcp.middleware.bearer import bearer_token
 from drio_mcp.middleware.context import admit
 from drio_mcp.middleware.hang_up import Listener, while_listened_to
@@ -35,9 +36,9 @@ class SdkServer(Protocol):
 class Endpoint:
     """An ASGI application that speaks MCP. Stateless: any process can answer any request."""
 
-    def __init__(self, services: Services, load: Callable[[], SdkServer]) -> None:
+    def __init__(self, services: Services, build: Callable[[], SdkServer]) -> None:
         self._services = services
-        self._load = load
+        self._build = build
         self._check_origin = OriginCheck(services.settings)
         self._server: asyncio.Task[SdkServer] | None = None
 
@@ -52,7 +53,7 @@ class Endpoint:
 
     def _loading(self) -> asyncio.Task[SdkServer]:
         if self._server is None:
-            self._server = asyncio.create_task(asyncio.to_thread(self._load), name="load the MCP SDK")
+            self._server = asyncio.create_task(load(self._build), name="load the MCP SDK")
         return self._server
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,13 +90,13 @@ class McpEndpoint(Endpoint):
     name = "mcp"
 
     def __init__(self, services: Services) -> None:
-        def load() -> SdkServer:
+        def build() -> SdkServer:
             from drio_mcp.tools.registry import tools_for
             from drio_mcp.tools.server import McpServer
 
             return McpServer(services, tools_for(services.settings))
 
-        super().__init__(services, load)
+        super().__init__(services, build)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._answer(scope, receive, send)
@@ -107,12 +108,12 @@ class AppEndpoint(Endpoint):
     name = "app_mcp"
 
     def __init__(self, services: Services) -> None:
-        def load() -> SdkServer:
+        def build() -> SdkServer:
             from drio_mcp.tools.app_server import AppServer
 
             return AppServer(services)
 
-        super().__init__(services, load)
+        super().__init__(services, build)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         caller = Listener(receive)
