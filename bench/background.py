@@ -126,7 +126,7 @@ async def measure(folder: Path, what: str, latency: float, count: int) -> Rate:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--count", type=int, default=2_000)
-    parser.add_argument("--late", type=int, default=600, help="Connections at the provider that takes a second.")
+    parser.add_argument("--late", type=int, default=1_920, help="Connections at the provider that takes a second.")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         for what in GOALS:
