@@ -88,10 +88,18 @@ class Schedule:
         self._claimed_ms = claimed_ms
         self.now = 0
         """What is due by then (milliseconds) is due, even where the clock does not say so yet."""
+        self._read_last = 0
 
     async def claim(self, limit: int) -> Sequence[Due]:
         """Up to so many that are due, nobody else's from now on."""
-        return await self._db.write(self._claim, max(self.now, self._clock.now()), limit)
+        now = self._clock.now()
+        if now < self._read_last:  # put back: what is done by this clock would be due again at once, and for ever
+            self.now = now
+        self._read_last = now
+        claimed = await self._db.write(self._claim, max(self.now, now), limit)
+        if not claimed:
+            self.now = 0  # all of that is done, and the clock alone says what else becomes due
+        return claimed
 
     async def put_off(self, dues: Sequence[Due], delays: Sequence[int]) -> None:
         """Let each be due again after its delay (milliseconds). Nothing was tried, so nothing is said about them."""

@@ -255,6 +255,31 @@ async def test_two_claims_at_once_take_each_connection_once(
         assert {due.account for found in claimed for due in found} == {here.actor.user_id}
 
 
+@pytest.mark.parametrize(("ahead", "back"), [(20 * HOUR, 0), (0, 20 * HOUR)], ids=["asked ahead", "clock put back"])
+async def test_what_is_done_is_not_due_again_before_its_time(
+    tmp_path: Path, clock: FakeClock, ahead: int, back: int
+) -> None:
+    """A drain is told by when things are due; what is planned anew by a clock behind that time is not taken again."""
+    async with place_at(tmp_path, clock) as here:
+        made = [
+            await here.create(providerKey="custom-bearer", config={"accessToken": "x"}, status="valid")
+            for _ in range(2)
+        ]
+        clock.advance(milliseconds=validations.FIRST_MS)
+        db = here.services.db
+        schedule = Schedule(db, clock, validations.CLAIM_DUE, validations.POSTPONE, HOUR)
+        done: Counter[str] = Counter()
+
+        async def do(due: Due) -> None:
+            done[due.connection_id] += 1
+            clock.advance(milliseconds=-back if done.total() == 1 else 0)
+            if done[due.connection_id] == 1:
+                await schedule.put_off([due], [HOUR])
+
+        await work(schedule, do).drain(clock.now() + ahead)
+        assert done == {auth.id: 1 for auth in made}
+
+
 async def test_a_disabled_account_is_left_alone(tmp_path: Path, clock: FakeClock) -> None:
     with upstream(KeyedApi()) as provider:
         async with place_at(tmp_path, clock, provider) as here:
