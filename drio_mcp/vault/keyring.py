@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -64,12 +63,14 @@ class Ring:
         return Ring(key_id, {**self.keys, key_id: randomness.bytes(KEY_BYTES)})
 
 
-def _read_key(key_id: str, value: Any) -> bytes:
+def _read_key(key_id: str, value: object) -> bytes:
     if not 0 < len(key_id) <= MAX_KEY_ID or not all(c.isascii() and (c.isalnum() or c in "-_") for c in key_id):
         raise ValueError("has a key id that is not 1 to 32 letters, digits, '-' or '_'")
+    if not isinstance(value, str):
+        raise ValueError("has a key that is no text")
     try:
         key = from_b64url(value)
-    except (ValueError, TypeError):
+    except ValueError:
         raise ValueError("has a key that is not base64url") from None
     if len(key) != KEY_BYTES:
         raise ValueError("has a key that is not 32 bytes long")
