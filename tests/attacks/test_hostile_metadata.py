@@ -15,6 +15,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
+from drio_mcp.outbound import brake
 from drio_mcp.store import connections, upstreams
 from tests.conftest import FakeClock
 from tests.helpers.server import RunningServer, running_server
@@ -49,9 +50,11 @@ class Stage:
 def stage(tmp_path_factory: pytest.TempPathFactory, clock: FakeClock) -> Iterator[Stage]:
     authorization, mcp = AuthorizationServer(registration="open"), McpServer()
     with (
+        pytest.MonkeyPatch.context() as patch,
         upstream(authorization, mcp) as provider,
         running_server(tmp_path_factory.mktemp("server"), clock, outbound_allow=provider.host_port) as server,
     ):
+        patch.setattr(brake, "AT_ONCE", 60)  # a case looks more often than a person does, and would have to wait
         yield Stage(server, provider, authorization, mcp)
 
 
