@@ -6,6 +6,7 @@ The PostgreSQL is a real one on this machine, and durable: it answers a commit w
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import uvloop
@@ -14,35 +15,20 @@ from bench import servers
 from bench.compare import Peer, Plan, compare, connected
 from bench.figures import Figure, Section
 from bench.load import Connection, Lane, Measured, run
-from bench.workloads import (
-    PRODUCT,
-    Target,
-    Workload,
-    exchange_lanes,
-    me_lanes,
-    refresh_lanes,
-    register_lanes,
-    tool_lanes,
-)
+from bench.workloads import PRODUCT, Target, Workload, me_lanes, register_lanes
+from bench.workloads import workloads as all_workloads
 from tests.helpers.postgres import postgres_running
 
+GOALS = {"register": 0.5, "exchange": 0.7, "refresh": 0.5, "tools/call": 0.7}
 LATE_GOAL = 3.0
 READING = 4
 """Connections that read while others write."""
 
 
 def workloads(codes: int) -> list[Workload]:
-    """With the goals beside SQLite."""
-
-    async def exchange(target: Target) -> list[Lane]:
-        return await exchange_lanes(target, codes)
-
-    return [
-        Workload("register", 0.5, register_lanes),
-        Workload("exchange", 0.7, exchange),
-        Workload("refresh", 0.5, refresh_lanes),
-        Workload("tools/call", 0.7, tool_lanes),
-    ]
+    """Those of the comparison with others that reach the database, with the goals beside SQLite."""
+    chosen = (each for each in all_workloads(codes) if each.name in GOALS)
+    return [replace(each, goal=GOALS[each.name]) for each in chosen]
 
 
 def measure(folder: Path, plan: Plan) -> list[Section]:

@@ -4,7 +4,7 @@ Every message tells what is right and contains nothing of what was sent.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -180,6 +180,11 @@ SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,512}")
 def is_scope(text: str) -> bool:
     """Whether the text is one scope that can be asked for."""
     return len(text) <= LONGEST_SCOPE and SCOPE.fullmatch(text) is not None
+
+
+def askable_scopes(named: Iterable[str]) -> tuple[str, ...]:
+    """Of what others name, the scopes that can be asked for: each once, and as many as a connection may have."""
+    return tuple(scope for scope in dict.fromkeys(named) if is_scope(scope))[:MOST_SCOPES]
 
 
 ScopeName = Annotated[

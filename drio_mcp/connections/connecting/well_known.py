@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from drio_mcp.connections.connecting.plan import ServerMetadata
-from drio_mcp.connections.fields import MOST_SCOPES, is_scope
+from drio_mcp.connections.fields import askable_scopes
 from drio_mcp.outbound import OutboundError
 from drio_mcp.outside import read_strings, read_url
 
@@ -119,8 +119,7 @@ def check_server(document: Any, issuer: str, check_endpoint: Callable[[str], Any
 
 def _scopes(document: dict[str, Any]) -> tuple[str, ...]:
     """The scopes that a document offers, as far as they can be asked for."""
-    named = dict.fromkeys(read_strings(document.get("scopes_supported")))
-    return tuple(each for each in named if is_scope(each))[:MOST_SCOPES]
+    return askable_scopes(read_strings(document.get("scopes_supported")))
 
 
 def _words(document: dict[str, Any], name: str) -> tuple[str, ...]:

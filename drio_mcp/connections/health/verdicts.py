@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from drio_mcp.connections.catalog.schema import ErrorWord
-from drio_mcp.connections.connecting.www_authenticate import find_challenge, parse_challenges
+from drio_mcp.connections.connecting.www_authenticate import Challenge, find_challenge, parse_challenges
 from drio_mcp.connections.diagnosis_codes import Code
-from drio_mcp.connections.fields import MOST_SCOPES, is_scope
+from drio_mcp.connections.fields import askable_scopes
 from drio_mcp.connections.upstream.error_words import meaning_of
 from drio_mcp.connections.upstream.mcp.tools import LeftOut
 from drio_mcp.outbound import OutboundResponse
@@ -111,9 +111,8 @@ def _forbidden(answer: OutboundResponse, what: str) -> Verdict:
     if answer.headers.get("retry-after") or answer.headers.get("x-ratelimit-remaining") == "0":
         return Verdict(Code.RATE_LIMITED, f"{what} asked us to slow down (status 403)")
     if "insufficient_scope" in _challenge_text(answer):
-        challenge = find_challenge(parse_challenges(answer.headers.get_list("www-authenticate")), "bearer")
-        named = [] if challenge is None else challenge.parameters.get("scope", "").split()
-        wanted = tuple(scope for scope in dict.fromkeys(named) if is_scope(scope))[:MOST_SCOPES]
+        challenge = _challenge(answer)
+        wanted = () if challenge is None else askable_scopes(challenge.parameters.get("scope", "").split())
         if wanted:
             return Verdict(Code.SCOPE_MISSING, f"{what} asks for more: {', '.join(wanted)}"[:500], wanted=wanted)
         return Verdict(Code.SCOPE_MISSING, f"{what} asks for a scope that was not granted (status 403)")
@@ -187,13 +186,17 @@ def _body_text(answer: OutboundResponse) -> str:
     return " " + _error_text(answer)
 
 
+def _challenge(answer: OutboundResponse, scheme: str = "bearer") -> Challenge | None:
+    return find_challenge(parse_challenges(answer.headers.get_list("www-authenticate")), scheme)
+
+
 def _metadata_at(answer: OutboundResponse) -> str | None:
-    challenge = find_challenge(parse_challenges(answer.headers.get_list("www-authenticate")), "bearer")
+    challenge = _challenge(answer)
     return None if challenge is None else join_url(answer.url, challenge.parameters.get("resource_metadata"))
 
 
 def _challenge_text(answer: OutboundResponse, scheme: str = "bearer") -> str:
-    found = find_challenge(parse_challenges(answer.headers.get_list("www-authenticate")), scheme)
+    found = _challenge(answer, scheme)
     if found is None:
         return ""
     told = (found.parameters.get(name, "") for name in ("error", "error_description", "oauth_problem"))

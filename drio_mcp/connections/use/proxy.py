@@ -276,8 +276,8 @@ class Proxy:
         little says what its next consent has to ask for."""
         status = answer.status
         outcome = "ok" if status < 400 else f"status {status}"
-        lacking = named_scopes(answer.headers.get_list("www-authenticate")) if status in {401, 403} else ()
         is_doubted = status in {401, 403}
+        lacking = named_scopes(answer.headers.get_list("www-authenticate")) if is_doubted else ()
         await self._record(actor, connection, outcome if is_noted else None, is_doubted=is_doubted, lacking=lacking)
 
     async def _failure(self, actor: Actor, connection: Connection, error: Fault, is_noted: bool) -> DrioError:

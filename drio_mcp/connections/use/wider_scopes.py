@@ -10,7 +10,7 @@ from drio_mcp.clock import Clock
 from drio_mcp.connections.config_types import ConfigType
 from drio_mcp.connections.connecting.www_authenticate import find_challenge, parse_challenges
 from drio_mcp.connections.diagnosis_codes import Code, Fault, last_error
-from drio_mcp.connections.fields import MOST_SCOPES, is_scope
+from drio_mcp.connections.fields import MOST_SCOPES, askable_scopes
 from drio_mcp.connections.record import repository
 from drio_mcp.connections.record.clients import CONSENTED
 from drio_mcp.connections.record.connection import Connection
@@ -26,8 +26,7 @@ def named_scopes(challenges: Iterable[str]) -> tuple[str, ...]:
     bearer = find_challenge(parse_challenges(challenges), "bearer")
     if bearer is None or bearer.parameters.get("error") != "insufficient_scope":
         return ()
-    named = bearer.parameters.get("scope", "").split()
-    return tuple(scope for scope in dict.fromkeys(named) if is_scope(scope))[:MOST_SCOPES]
+    return askable_scopes(bearer.parameters.get("scope", "").split())
 
 
 class WiderScopes:
