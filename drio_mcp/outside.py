@@ -36,6 +36,11 @@ _WHOLE = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{0,18})?")
 _BOM: Final = b"\xef\xbb\xbf"
 
 
+def media_type_of(content_type: str) -> str:
+    """The media type of a `Content-Type`, in lower case and without parameters (RFC 9110 section 8.3.1)."""
+    return content_type.partition(";")[0].strip().lower()
+
+
 def read_url(text: object) -> SplitResult | None:
     """The parts of an absolute URL; None for what is none. `port` and `hostname` of the result never raise.
 

@@ -9,6 +9,7 @@ from drio_mcp.errors import BadRequest, NotAcceptable, UnsupportedMediaType, Val
 from drio_mcp.middleware.body import read_json_object
 from drio_mcp.middleware.validation import problems_of
 from drio_mcp.models import Model
+from drio_mcp.outside import media_type_of
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -31,8 +32,7 @@ async def read_object(request: Request) -> dict[str, Any]:
     body = await request.body()
     if not body:
         raise BadRequest("The body is missing; send a JSON object")
-    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type not in JSON_TYPES:
+    if media_type_of(request.headers.get("content-type", "")) not in JSON_TYPES:
         raise UnsupportedMediaType
     return await read_json_object(body)
 

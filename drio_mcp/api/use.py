@@ -19,6 +19,7 @@ from drio_mcp.middleware.context import principal_of, request_id_of, services_of
 from drio_mcp.middleware.errors import Challenges
 from drio_mcp.middleware.families import SEGMENTS_BEFORE_PROXIED
 from drio_mcp.middleware.hang_up import Listener, while_listened_to
+from drio_mcp.outside import media_type_of
 
 ANY = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 """HEAD comes with GET."""
@@ -50,7 +51,7 @@ async def issue_auth_token(request: Request) -> Response:
     """The body may be left out."""
     dry_run = read_query(request, DryRun).dry_run
     body = await request.body()
-    media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    media_type = media_type_of(request.headers.get("content-type", "application/json"))
     if body and media_type != "application/json":
         raise UnsupportedMediaType
     wanted = validated(TokenRequest, await read_json_object(body) if body else {})

@@ -25,7 +25,7 @@ from drio_mcp.oauth.client_document import (
 from drio_mcp.oauth.http_cache import lifetime
 from drio_mcp.oauth.known_documents import known_document
 from drio_mcp.outbound import Outbound, OutboundError, OutboundResponse, parse_target
-from drio_mcp.outside import read_json
+from drio_mcp.outside import media_type_of, read_json
 from drio_mcp.store import client_documents, throttle
 from drio_mcp.store.client_documents import ClientDocumentRow
 from drio_mcp.store.database import Database, Transaction
@@ -240,7 +240,7 @@ def _json(response: OutboundResponse) -> Any:
         raise ClientDocumentError(f"The client's host answered {response.status} in place of its metadata")
     if response.status != 200:
         raise ClientDocumentUnreachable(f"The client's host answered {response.status} in place of its metadata")
-    media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    media_type = media_type_of(response.headers.get("content-type", ""))
     if media_type != "application/json" and not (
         media_type.startswith("application/") and media_type.endswith("+json")
     ):

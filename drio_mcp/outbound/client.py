@@ -29,7 +29,7 @@ from drio_mcp.outbound.keep_alive import ConnectionPool
 from drio_mcp.outbound.network import GuardedNetwork, Resolver, SystemResolver, address_blocked
 from drio_mcp.outbound.shares import SHARES, Admission, Purpose, Share, current_caller, current_purpose
 from drio_mcp.outbound.target import Target, parse_target
-from drio_mcp.outside import join_url, read_json
+from drio_mcp.outside import join_url, media_type_of, read_json
 
 HeaderInput = Mapping[str, str] | Iterable[tuple[str, str]]
 
@@ -421,7 +421,7 @@ def _check_status(status: int) -> None:
 
 def _has_no_end(headers: Headers) -> bool:
     """HTML standard, section 9.2: server-sent events go on for as long as both sides like."""
-    return headers.get("content-type", "").partition(";")[0].strip().lower() == "text/event-stream"
+    return media_type_of(headers.get("content-type", "")) == "text/event-stream"
 
 
 def _too_large() -> NoReturn:

@@ -9,7 +9,7 @@ from drio_mcp.config import Settings, is_loopback_name
 from drio_mcp.errors import BadRequest, DrioError, PayloadTooLarge, UnsupportedMediaType, ValidationFailed
 from drio_mcp.middleware.context import services_of
 from drio_mcp.opaque import Secret
-from drio_mcp.outside import read_url
+from drio_mcp.outside import media_type_of, read_url
 from drio_mcp.pages.browser import Browser
 
 MOST_FIELDS = 1_100
@@ -65,7 +65,7 @@ async def read_form(request: Request) -> Form:
     body = await request.body()
     if len(body) > MOST_BYTES:
         raise PayloadTooLarge
-    if body and request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
+    if body and media_type_of(request.headers.get("content-type", "")) != FORM_TYPE:
         raise UnsupportedMediaType("Send the form as your browser does, as application/x-www-form-urlencoded")
     try:
         pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)

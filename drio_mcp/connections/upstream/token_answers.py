@@ -25,7 +25,7 @@ from drio_mcp.connections.upstream.provider_rules import neutral
 from drio_mcp.opaque import Secret, from_b64url
 from drio_mcp.outbound import OutboundResponse
 from drio_mcp.outbound.retry_after import read_date, read_retry_after
-from drio_mcp.outside import read_json, read_number
+from drio_mcp.outside import media_type_of, read_json, read_number
 from drio_mcp.text import is_plain
 
 LONGEST_FORM = 128 * 1024
@@ -170,7 +170,7 @@ def _parse(response: OutboundResponse) -> dict[str, Any] | None:
         text = response.body.decode()
         value = read_json(text)
     except ValueError:
-        media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        media_type = media_type_of(response.headers.get("content-type", ""))
         if media_type not in {"application/x-www-form-urlencoded", "text/plain"} or len(response.body) > LONGEST_FORM:
             return None
         return _parse_form(response.body.decode("utf-8", "replace"))

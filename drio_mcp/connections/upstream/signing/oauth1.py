@@ -14,6 +14,7 @@ from drio_mcp.clock import SECOND, Clock
 from drio_mcp.connections.catalog.schema import SignatureMethod
 from drio_mcp.connections.upstream.signing.request import Signature, UnsignedRequest, encoded, respelled
 from drio_mcp.opaque import Randomness, Secret, b64url
+from drio_mcp.outside import media_type_of
 
 FORM = "application/x-www-form-urlencoded"
 HASHES: Mapping[str, str] = {"HMAC-SHA1": "sha1", "HMAC-SHA256": "sha256"}
@@ -45,7 +46,7 @@ class OAuth1Signer:
 
     def needs_body(self, content_type: str) -> bool:
         """Section 3.4.1.3.1: of bodies, only forms are part of what is signed."""
-        return content_type.partition(";")[0].strip().lower() == FORM
+        return media_type_of(content_type) == FORM
 
     def sign(self, request: UnsignedRequest) -> Signature:
         """The `Authorization` header of section 3.5.1."""
