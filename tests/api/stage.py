@@ -37,10 +37,7 @@ class Stage:
         client = server.add_client("to be known")
         known = {
             "type": "oauth",
-            "authorizationEndpoint": f"{provider.origin}/authorize",
-            "tokenEndpoint": f"{provider.origin}/token",
-            "clientId": client.id,
-            "clientSecret": client.secret,
+            **client.config(provider.origin),
         }
         auth_id = self.create(providerKey="custom-oauth", config=known | config)
         client.redirect_uris = [self.redirect_uri(auth_id)]

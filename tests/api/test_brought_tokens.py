@@ -16,10 +16,7 @@ def body(provider: Upstream, client: Any, **config: Any) -> dict[str, Any]:
         "providerKey": "custom-oauth",
         "name": "Brought",
         "config": {
-            "authorizationEndpoint": f"{provider.origin}/authorize",
-            "tokenEndpoint": f"{provider.origin}/token",
-            "clientId": client.id,
-            "clientSecret": client.secret,
+            **client.config(provider.origin),
             "apiBaseUrl": f"{provider.origin}/v1/me",
             "scopes": ["read"],
             **config,

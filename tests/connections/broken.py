@@ -106,10 +106,7 @@ async def oauth(folder: Path, clock: FakeClock, *, config: Any = None, **habits:
             client = server.add_client("to be known")
             settings = {
                 "type": "oauth",
-                "authorizationEndpoint": f"{provider.origin}/authorize",
-                "tokenEndpoint": f"{provider.origin}/token",
-                "clientId": client.id,
-                "clientSecret": client.secret,
+                **client.config(provider.origin),
                 "scopes": ["read", "write"],
                 "apiBaseUrl": f"{provider.origin}/v1/me",
             }

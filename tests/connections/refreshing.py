@@ -54,10 +54,7 @@ class Engine:
             "name": "Upstream",
             "config": {
                 "type": "oauth",
-                "authorizationEndpoint": f"{server.origin}/authorize",
-                "tokenEndpoint": f"{server.origin}/token",
-                "clientId": client.id,
-                "clientSecret": client.secret,
+                **client.config(server.origin),
                 "scopes": ["read", "write"],
             },
         }

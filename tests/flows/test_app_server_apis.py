@@ -57,10 +57,7 @@ def scoped(tmp_path: Path) -> Iterator[tuple[App, GatewayUser, ScopedApi, str]]:
         client = provider.add_client("to be known")
         config = {
             "type": "oauth",
-            "authorizationEndpoint": f"{running_at.origin}/authorize",
-            "tokenEndpoint": f"{running_at.origin}/token",
-            "clientId": client.id,
-            "clientSecret": client.secret,
+            **client.config(running_at.origin),
             "scopes": ["read"],
             "apiBaseUrl": f"{running_at.origin}/v1",
         }

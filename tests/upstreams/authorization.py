@@ -33,6 +33,15 @@ class Client:
     metadata: dict[str, Any] = field(default_factory=dict)
     secret_is_expired: bool = False
 
+    def config(self, origin: str) -> dict[str, Any]:
+        """What its owner enters by hand in a connection to the provider at `origin`."""
+        return {
+            "authorizationEndpoint": f"{origin}/authorize",
+            "tokenEndpoint": f"{origin}/token",
+            "clientId": self.id,
+            "clientSecret": self.secret,
+        }
+
 
 @dataclass
 class Family:
