@@ -133,7 +133,7 @@ async def test_the_log_of_two_processes_begins_anew_too(
 
         await asyncio.gather(write(notes, 0), write(other, 1000))
     assert file.stat().st_size > 3_000_000
-    assert log.stat().st_size < migrated + 2_000_000
+    assert log.stat().st_size < migrated + 5_000_000, "a log that never began anew has more than 8 MB here"
 
 
 async def test_a_commit_is_on_disk_before_it_is_acknowledged(notes: SqliteDatabase) -> None:

@@ -288,7 +288,6 @@ async def test_deleting_a_registered_client_deregisters_it(
     is_silent: bool, tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """RFC 7592 section 2.3, with the token of the registration; a provider that does not answer keeps nothing here."""
-    monkeypatch.setattr(provider_clients, "DEREGISTRATION_SECONDS", 0.2)
     server, release = AuthorizationServer(registration="open", management=True), threading.Event()
     async with mcp_place(tmp_path, clock, server) as (here, url, provider):
         auth = (await here.connect(target=url)).auth
@@ -300,10 +299,11 @@ async def test_deleting_a_registered_client_deregisters_it(
         await clients.delete(operator.actor, None, shared.id, force=True, dry_run=True)
         assert list(server.clients) == [shared.client_id]
         if is_silent:
+            monkeypatch.setattr(provider_clients, "DEREGISTRATION_SECONDS", 0.2)
             provider.faults.at("registration", waits(release))
         await clients.delete(operator.actor, None, shared.id, force=True)
-        release.set()
         assert bool(server.clients) is is_silent
+        release.set()
         assert (await here.get(auth)).status == "needs_reauth"
         with pytest.raises(NotFound):
             await clients.get(operator.actor.user_id, None, shared.id)
