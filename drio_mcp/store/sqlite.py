@@ -37,7 +37,6 @@ PRAGMAS = (
     "foreign_keys = ON",
     "wal_autocheckpoint = 0",
     "trusted_schema = OFF",
-    "cache_size = -16384",
 )
 WRITES_BETWEEN_LOOKS = 64
 CHECKPOINT_BYTES = 4 * 1024 * 1024

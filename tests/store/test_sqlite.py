@@ -1,6 +1,7 @@
 """What is SQLite's alone: group commit, full disks, other processes on the same file, checkpoints."""
 
 import asyncio
+import itertools
 import sqlite3
 import threading
 from collections.abc import AsyncIterator
@@ -108,11 +109,20 @@ async def test_the_log_is_copied_back_while_the_database_is_used(
     monkeypatch.setattr(sqlite_module, "CHECKPOINT_BYTES", 100_000)
     monkeypatch.setattr(sqlite_module, "LOG_LIMIT_BYTES", 100_000)
     log = file.with_name("drio.db-wal")
-    migrated = log.stat().st_size
-    for round in range(20):
-        await asyncio.gather(*(notes.write(add, 64 * round + n, "x" * 1000) for n in range(64)))
-    assert file.stat().st_size > 500_000, "the pages are in the database file"
-    assert log.stat().st_size < migrated + 500_000, "and the log, which never shrinks, was used again"
+    beginnings = {beginning_of(log)}
+    async with asyncio.timeout(60):
+        for round in itertools.count():
+            await asyncio.gather(*(notes.write(add, 64 * round + n, "x" * 1000) for n in range(64)))
+            beginnings.add(beginning_of(log))
+            if len(beginnings) > 3:
+                break
+    assert file.stat().st_size > 50 * 1000, "the pages are in the database file"
+
+
+def beginning_of(log: Path) -> bytes:
+    """The salt, which is another one each time that the log begins anew (SQLite file format, section 4.1)."""
+    with log.open("rb") as file:
+        return file.read(24)[16:]
 
 
 async def test_the_log_of_two_processes_begins_anew_too(
