@@ -14,7 +14,6 @@ class ProviderClientSecretRow:
     field: str
     sealed: bytes
     origins: str
-    key_id: str
     updated_at: int
 
     @property
@@ -23,7 +22,7 @@ class ProviderClientSecretRow:
         return self.provider_client_id
 
 
-COLUMNS = "provider_client_id, field, sealed, origins, key_id, updated_at"
+COLUMNS = "provider_client_id, field, sealed, origins, updated_at"
 
 FIND = Query(
     f"SELECT {COLUMNS} FROM provider_client_secrets WHERE provider_client_id = :id AND field = :field",  # noqa: S608
@@ -32,9 +31,9 @@ FIND = Query(
 LIST_FIELDS = Query("SELECT field FROM provider_client_secrets WHERE provider_client_id = :id", str)
 PUT = Statement(
     f"""INSERT INTO provider_client_secrets ({COLUMNS})
-        VALUES (:provider_client_id, :field, :sealed, :origins, :key_id, :updated_at)
+        VALUES (:provider_client_id, :field, :sealed, :origins, :updated_at)
         ON CONFLICT (provider_client_id, field) DO UPDATE SET sealed = excluded.sealed, origins = excluded.origins,
-            key_id = excluded.key_id, updated_at = excluded.updated_at"""  # noqa: S608
+            updated_at = excluded.updated_at"""  # noqa: S608
 )
 REMOVE = Statement("DELETE FROM provider_client_secrets WHERE provider_client_id = :id AND field = :field")
 COUNT = Query("SELECT count(*) FROM provider_client_secrets", int)
@@ -44,7 +43,7 @@ LIST_AFTER = Query(
     ProviderClientSecretRow,
 )
 REWRAP = Statement(
-    """UPDATE provider_client_secrets SET sealed = :sealed, key_id = :key_id
+    """UPDATE provider_client_secrets SET sealed = :sealed
        WHERE provider_client_id = :id AND field = :field AND sealed = :before"""
 )
 
@@ -59,9 +58,9 @@ def list_after(tx: Transaction, place: tuple[str, str], limit: int) -> Sequence[
     return tx.all(LIST_AFTER, id=place[0], field=place[1], limit=limit)
 
 
-def rewrap(tx: Transaction, row: ProviderClientSecretRow, sealed: bytes, key_id: str) -> int:
+def rewrap(tx: Transaction, row: ProviderClientSecretRow, sealed: bytes) -> int:
     """Put `sealed` in place of the row's value unless another came first; gives how many were changed."""
-    return tx.run(REWRAP, sealed=sealed, key_id=key_id, id=row.provider_client_id, field=row.field, before=row.sealed)
+    return tx.run(REWRAP, sealed=sealed, id=row.provider_client_id, field=row.field, before=row.sealed)
 
 
 def fields_of(tx: Transaction, client_id: str) -> frozenset[str]:

@@ -14,7 +14,6 @@ class SecretRow:
     field: str
     sealed: bytes
     origins: str
-    key_id: str
     updated_at: int
 
     @property
@@ -23,7 +22,7 @@ class SecretRow:
         return self.connection_id
 
 
-COLUMNS = "connection_id, field, sealed, origins, key_id, updated_at"
+COLUMNS = "connection_id, field, sealed, origins, updated_at"
 
 FIND = Query(
     f"SELECT {COLUMNS} FROM secrets WHERE connection_id = :connection_id AND field = :field",  # noqa: S608
@@ -52,12 +51,12 @@ LIST_AFTER = Query(
 )
 PUT = Statement(
     f"""INSERT INTO secrets ({COLUMNS})
-        VALUES (:connection_id, :field, :sealed, :origins, :key_id, :updated_at)
+        VALUES (:connection_id, :field, :sealed, :origins, :updated_at)
         ON CONFLICT (connection_id, field) DO UPDATE SET sealed = excluded.sealed, origins = excluded.origins,
-            key_id = excluded.key_id, updated_at = excluded.updated_at"""  # noqa: S608
+            updated_at = excluded.updated_at"""  # noqa: S608
 )
 REWRAP = Statement(
-    """UPDATE secrets SET sealed = :sealed, key_id = :key_id
+    """UPDATE secrets SET sealed = :sealed
        WHERE connection_id = :connection_id AND field = :field AND sealed = :before"""
 )
 REMOVE = Statement("DELETE FROM secrets WHERE connection_id = :connection_id AND field = :field")
@@ -71,7 +70,6 @@ def put(tx: Transaction, row: SecretRow) -> None:
         field=row.field,
         sealed=row.sealed,
         origins=row.origins,
-        key_id=row.key_id,
         updated_at=row.updated_at,
     )
 
@@ -81,11 +79,9 @@ def list_after(tx: Transaction, place: tuple[str, str], limit: int) -> Sequence[
     return tx.all(LIST_AFTER, connection_id=place[0], field=place[1], limit=limit)
 
 
-def rewrap(tx: Transaction, row: SecretRow, sealed: bytes, key_id: str) -> int:
+def rewrap(tx: Transaction, row: SecretRow, sealed: bytes) -> int:
     """Put `sealed` in place of the row's value unless another came first; gives how many were changed."""
-    return tx.run(
-        REWRAP, sealed=sealed, key_id=key_id, connection_id=row.connection_id, field=row.field, before=row.sealed
-    )
+    return tx.run(REWRAP, sealed=sealed, connection_id=row.connection_id, field=row.field, before=row.sealed)
 
 
 def fields_of(tx: Transaction, connection_id: str) -> frozenset[str]:

@@ -61,7 +61,6 @@ CLAIM_DUE = Query(
 )
 """Takes what is due and moves it on in one statement: who claims at the same moment finds it not due any more."""
 COUNT_DUE = Query("SELECT count(*) FROM token_sets WHERE due_at <= :now", int)
-FIND_SET = Query("SELECT connection_id FROM token_sets WHERE set_id = :set_id", str)
 PUT = Statement(
     f"""INSERT INTO token_sets ({COLUMNS})
         VALUES (:connection_id, :set_id, 1, :token_type, :scopes, :obtained_at, :expires_at, :refresh_expires_at,
@@ -95,7 +94,8 @@ GIVE_UP = Statement(
 )
 """`attempted_at` stays: how long a block was meant to last can be told from it once the clock has been set back."""
 RELEASE = Statement(
-    f"UPDATE token_sets SET {_FREE} WHERE set_id = :set_id AND lease_fence = :fence"  # noqa: S608
+    f"""UPDATE token_sets SET {_FREE}
+        WHERE connection_id = :connection_id AND set_id = :set_id AND lease_fence = :fence"""  # noqa: S608
 )
 UNBLOCK = Statement(
     f"""UPDATE token_sets
@@ -152,6 +152,12 @@ def refresh(tx: Transaction, connection_id: str, held: Lease, refreshed: Refresh
     return tx.run(REFRESH, connection_id=connection_id, **columns_of(held), **columns_of(refreshed)) == 1
 
 
-def is_over(tx: Transaction, set_id: str) -> bool:
-    """Whether the set was ended: by another consent, or with its connection."""
-    return tx.one(FIND_SET, set_id=set_id) is None
+def release(tx: Transaction, connection_id: str, held: Lease) -> None:
+    """Give the lease back."""
+    tx.run(RELEASE, connection_id=connection_id, set_id=held.set_id, fence=held.fence)
+
+
+def is_over(tx: Transaction, connection_id: str, set_id: str) -> bool:
+    """Whether the connection's set was ended: by another consent, or with its connection."""
+    row = tx.one(FIND, connection_id=connection_id)
+    return row is None or row.set_id != set_id

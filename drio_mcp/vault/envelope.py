@@ -94,11 +94,6 @@ class Vault:
         self._keyring = keyring
         self._randomness = randomness
 
-    @property
-    def primary_id(self) -> str:
-        """The key that new secrets are sealed with."""
-        return self._keyring.primary_id
-
     def seal(self, secret: Secret, binding: Binding) -> bytes:
         """The secret in an envelope that opens only with the same binding."""
         data_key = self._randomness.bytes(DATA_KEY_BYTES)
@@ -134,8 +129,3 @@ class Vault:
             return AESGCM(key).decrypt(envelope.wrap_nonce, envelope.wrapped_key, header(envelope.key_id))
         except (InvalidTag, UnknownKey) as error:
             raise SealBroken from error
-
-
-def key_id_of(sealed: bytes) -> str:
-    """Which key of the ring a sealed value needs; raises `SealBroken` for what is no sealed value."""
-    return Envelope.unpack(sealed).key_id

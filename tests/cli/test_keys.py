@@ -12,7 +12,7 @@ import pytest
 from drio_mcp.config import load_settings
 from drio_mcp.services import Services, build_services
 from drio_mcp.store import signing_keys
-from drio_mcp.vault import key_id_of
+from drio_mcp.vault.envelope import Envelope
 
 from .conftest import Drio
 
@@ -26,7 +26,7 @@ def signing_key_and_its_seal() -> tuple[str, str]:
             signer = await services.signing_keys.signer()
             [row] = await services.db.read(lambda tx: tx.all(signing_keys.LIST))
             assert row.kid == signer.kid
-            return row.kid, key_id_of(row.sealed)
+            return row.kid, Envelope.unpack(row.sealed).key_id
 
     return asyncio.run(look(services))
 

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drio_mcp.opaque import Secret, SystemRandomness
-from drio_mcp.vault import Binding, Keyring, SealBroken, Vault, key_id_of
+from drio_mcp.vault import Binding, Keyring, SealBroken, Vault
+from drio_mcp.vault.envelope import Envelope
 from drio_mcp.vault.keyring import Ring
 
 RING = Keyring(Ring("", {}).with_new_primary(SystemRandomness()))
@@ -47,7 +48,7 @@ def test_an_altered_envelope_does_not_open(data: st.DataObject) -> None:
 
 @given(st.binary(max_size=200))
 def test_what_is_no_envelope_does_not_open(data: bytes) -> None:
-    for use in (lambda: VAULT.open(data, HERE), lambda: VAULT.rewrap(data), lambda: key_id_of(data)):
+    for use in (lambda: VAULT.open(data, HERE), lambda: VAULT.rewrap(data), lambda: Envelope.unpack(data)):
         with pytest.raises(SealBroken):
             use()
 
@@ -65,7 +66,7 @@ def test_rewrapping_changes_the_key_and_nothing_else(text: str) -> None:
     after = Vault(rotated, SystemRandomness())
     rewrapped = after.rewrap(sealed)
     assert rewrapped is not None
-    assert key_id_of(rewrapped) == rotated.primary_id != key_id_of(sealed)
+    assert Envelope.unpack(rewrapped).key_id == rotated.primary_id != Envelope.unpack(sealed).key_id
     assert after.open(rewrapped, HERE).reveal() == text
     assert after.open(sealed, HERE).reveal() == text
     assert after.rewrap(rewrapped) is None

@@ -9,7 +9,7 @@ from drio_mcp.opaque import Secret
 from drio_mcp.store import Database, Transaction, provider_client_secrets, secrets
 from drio_mcp.store.provider_client_secrets import ProviderClientSecretRow
 from drio_mcp.store.secrets import SecretRow
-from drio_mcp.vault import Binding, SealBroken, Vault, key_id_of
+from drio_mcp.vault import Binding, SealBroken, Vault
 
 BATCH = 100
 """Values that are put under another key in one decision: a few milliseconds in which nobody else writes."""
@@ -33,8 +33,7 @@ def seal(
     for field, value in values.items():
         binding = Binding.to(owner, field, origins)
         sealed = vault.seal(value, binding)
-        row = SecretRow(connection_id, field, sealed, json.dumps(binding.origins), key_id_of(sealed), now)
-        secrets.put(tx, row)
+        secrets.put(tx, SecretRow(connection_id, field, sealed, json.dumps(binding.origins), now))
 
 
 def remove(tx: Transaction, connection_id: str, fields: Iterable[str]) -> None:
@@ -158,5 +157,5 @@ class Rewrapping:
         return self._vault.rewrap(row.sealed)
 
     def _rewrap(self, tx: Transaction, resealed: Sequence[tuple[SealedRow, bytes]]) -> int:
-        table, key_id = self._tables[0], self._vault.primary_id
-        return sum(table.rewrap(tx, row, sealed, key_id) for row, sealed in resealed)
+        table = self._tables[0]
+        return sum(table.rewrap(tx, row, sealed) for row, sealed in resealed)

@@ -11,7 +11,7 @@ from drio_mcp.opaque import Secret
 from drio_mcp.store import Transaction, provider_client_secrets
 from drio_mcp.store.provider_client_secrets import ProviderClientSecretRow
 from drio_mcp.store.provider_clients import ProviderClientRow
-from drio_mcp.vault import Binding, SealBroken, Vault, key_id_of
+from drio_mcp.vault import Binding, SealBroken, Vault
 
 CLIENT_SECRET = "client_secret"  # noqa: S105
 MANAGEMENT_TOKEN = "registration_access_token"  # noqa: S105
@@ -27,8 +27,7 @@ def seal(
             tx.run(provider_client_secrets.REMOVE, id=client.id, field=field)
             continue
         sealed = vault.seal(value, Binding.to(client.id, field, (address,)))
-        row = ProviderClientSecretRow(client.id, field, sealed, json.dumps([address]), key_id_of(sealed), now)
-        provider_client_secrets.put(tx, row)
+        provider_client_secrets.put(tx, ProviderClientSecretRow(client.id, field, sealed, json.dumps([address]), now))
 
 
 def unseal(tx: Transaction, vault: Vault, client: ProviderClientRow, field: str) -> Secret | None:

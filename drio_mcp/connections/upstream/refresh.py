@@ -18,6 +18,7 @@ from drio_mcp.connections.upstream.refresh_decisions import (
     Attempt,
     Current,
     RefreshDecisions,
+    connection_of,
     pack,
     seconds_until,
 )
@@ -280,7 +281,9 @@ class TokenRefresh:
     async def _forget_ended_sets(self) -> None:
         """What was kept aside for sets that no longer exist."""
         for set_id in self._unstored.set_ids():
-            if await self._db.read(token_sets.is_over, set_id):
+            payload = self._unstored.find(set_id)
+            connection_id = None if payload is None else connection_of(payload)
+            if connection_id is not None and await self._db.read(token_sets.is_over, connection_id, set_id):
                 self._unstored.release(set_id)
 
     def _forget(self, connection_id: str, task: asyncio.Task[None]) -> None:

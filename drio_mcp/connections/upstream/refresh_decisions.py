@@ -178,7 +178,7 @@ class RefreshDecisions:
 
     def release(self, tx: Transaction, attempt: Attempt) -> None:
         """Give the lease back: nothing has been sent."""
-        tx.run(token_sets.RELEASE, set_id=attempt.held.set_id, fence=attempt.held.fence)
+        token_sets.release(tx, attempt.connection_id, attempt.held)
 
     def _row(self, tx: Transaction, connection: Connection, now: int) -> TokenSetRow | None:
         row = tx.one(token_sets.FIND, connection_id=connection.id)
@@ -230,7 +230,7 @@ class RefreshDecisions:
     ) -> Attempt | Fault:
         """With the lease: begin the attempt, unless it is not time for one."""
         if is_blocked:
-            tx.run(token_sets.RELEASE, set_id=held.set_id, fence=held.fence)
+            token_sets.release(tx, connection.id, held)
             return self._blocked(tx, row, self._clock.now())
         if is_unknown and row.lease_until is not None:
             self._end(tx, connection, held, Refusal(Code.TIMEOUT, NO_END))
@@ -337,6 +337,7 @@ def pack(tokens: TokenSet, attempt: Attempt) -> Secret:
     return Secret(
         json.dumps(
             {
+                "connection": attempt.connection_id,
                 "set": attempt.held.set_id,
                 "generation": attempt.held.generation,
                 "origins": sorted(attempt.origins),
@@ -350,6 +351,12 @@ def pack(tokens: TokenSet, attempt: Attempt) -> Secret:
             }
         )
     )
+
+
+def connection_of(payload: Secret) -> str | None:
+    """Whose answer it is; earlier versions did not say."""
+    connection_id: str | None = json.loads(payload.reveal()).get("connection")
+    return connection_id
 
 
 def unpack(payload: Secret, held: Lease, origins: Set[str]) -> TokenSet | None:

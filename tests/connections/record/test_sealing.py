@@ -11,9 +11,10 @@ from drio_mcp.connections.record.sealing import Rewrapping
 from drio_mcp.opaque import Secret, SystemRandomness
 from drio_mcp.store import Query, Statement, Transaction, secrets
 from drio_mcp.vault import Binding, SealBroken, Vault
+from drio_mcp.vault.envelope import Envelope
 from tests.connections.desk import KEY, Desk
 
-KEY_IDS = Query("SELECT key_id FROM secrets ORDER BY connection_id", str)
+SEALED = Query("SELECT sealed FROM secrets ORDER BY connection_id", Envelope.unpack)
 MOVE = Statement("UPDATE connections SET app_id = :app_id WHERE id = :id")
 BREAK = Statement("UPDATE secrets SET sealed = :sealed WHERE connection_id = :id")
 
@@ -32,7 +33,8 @@ async def test_rewrapping_goes_in_batches_and_may_be_begun_anew(
     while await second.batch():
         pass
     assert (second.rewrapped, second.broken) == (3, 0)
-    assert await any_desk.db.read(lambda tx: tx.all(KEY_IDS)) == [rotated.primary_id] * 5
+    sealed = await any_desk.db.read(lambda tx: tx.all(SEALED))
+    assert [each.key_id for each in sealed] == [rotated.primary_id] * 5
     for number, view in enumerate(made):
         secret = await any_desk.db.read(sealing.unseal, vault, view.auth.id, "api_key", None)
         assert secret is not None
