@@ -51,6 +51,8 @@ class Lane:
     run_together: Callable[[Sequence[Decision]], Awaitable[list[Outcome]]]
     waiting: list[QueuedDecision] = field(default_factory=list)
     worker: "asyncio.Task[None] | None" = None
+    is_under_way: bool = False
+    """Whether a batch is, so that who comes now waits for its end."""
 
     async def submit(self, decision: Callable[[Transaction], T]) -> T:
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
@@ -99,6 +101,7 @@ class Lane:
     async def _run(self, batch: list[QueuedDecision]) -> None:
         if not batch:
             return
+        self.is_under_way = True
         try:
             outcomes = await self.run_together([job.decision for job in batch])
         except asyncio.CancelledError:
@@ -109,5 +112,14 @@ class Lane:
             for job in batch:
                 job.settle(None, error)
             return
+        finally:
+            self.is_under_way = False
         for job, (result, failure) in zip(batch, outcomes, strict=True):
             job.settle(result, failure)
+
+
+def first_free(lanes: Sequence[Lane]) -> Lane:
+    """The lane whose next batch begins soonest, in which those who ask at the same time meet."""
+    return next((lane for lane in lanes if not lane.is_under_way), None) or min(
+        lanes, key=lambda lane: len(lane.waiting)
+    )

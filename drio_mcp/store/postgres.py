@@ -23,7 +23,7 @@ from drio_mcp.errors import StartupError, Unavailable
 from drio_mcp.metrics import COMMIT_BATCH
 from drio_mcp.store import migrate
 from drio_mcp.store.database import Database, Query, StoreFailure, Transaction, Value
-from drio_mcp.store.lanes import Decision, Lane, Outcome
+from drio_mcp.store.lanes import Decision, Lane, Outcome, first_free
 from drio_mcp.store.postgres_connection import PostgresConnection
 from drio_mcp.store.postgres_transaction import (
     BoolDumper,
@@ -114,7 +114,6 @@ class PostgresDatabase(Database):
         self._sessions: list[PostgresSession] = []
         self._writer: Lane | None = None
         self._readers: list[Lane] = []
-        self._next_reader = 0
 
     async def open(self) -> None:
         await asyncio.to_thread(self._migrate)
@@ -146,11 +145,9 @@ class PostgresDatabase(Database):
         return await self._reader().submit(LookUp(query, parameters))
 
     def _reader(self) -> Lane:
-        """The lane whose turn it is."""
         if not self._readers:
             raise RuntimeError("the database is not open")
-        self._next_reader = (self._next_reader + 1) % len(self._readers)
-        return self._readers[self._next_reader]
+        return first_free(self._readers)
 
     def _migrate(self) -> None:
         """Bring the schema up to date, a transaction a step; processes that start at once take turns."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import psycopg
 from psycopg import errors
@@ -59,8 +59,7 @@ class PostgresTransaction:
         """Whether there is something to undo."""
 
     def one(self, query: Query[T], /, **parameters: Value) -> T | None:
-        rows = self._execute(query, parameters).rows(1)
-        return query.row(*rows[0]) if rows else None
+        return _first(query, self._execute(query, parameters))
 
     def all(self, query: Query[T], /, **parameters: Value) -> list[T]:
         return [query.row(*row) for row in self._execute(query, parameters).rows()]
@@ -84,6 +83,11 @@ class PostgresTransaction:
         if answer.count != 0 and not answer.is_select:
             self.has_changed_something = True
         return answer
+
+
+def _first(query: Query[T], answer: StatementResult) -> T | None:
+    rows = answer.rows(1)
+    return query.row(*rows[0]) if rows else None
 
 
 def _failure_of(error: psycopg.Error, statement: Statement) -> Exception:
@@ -154,12 +158,13 @@ class LookUp(Generic[T]):
 
 
 def read_together(connection: PostgresConnection, questions: Sequence[Decision]) -> list[Outcome]:
-    """Answer the questions from one snapshot; no transaction is made for single rows alone, which halves their time.
+    """Answer the questions from one snapshot; single rows alone need no transaction, and are asked in one round trip.
 
     Raises `psycopg.OperationalError`.
     """
-    if all(isinstance(each, LookUp) for each in questions):
-        return [_outcome(PostgresTransaction(connection), each) for each in questions]
+    look_ups = [each for each in questions if isinstance(each, LookUp)]
+    if len(look_ups) == len(questions):
+        return _look_up_together(connection, look_ups)
     try:
         connection.command(BEGIN_READING)
         outcomes: list[Outcome] = []
@@ -174,6 +179,19 @@ def read_together(connection: PostgresConnection, questions: Sequence[Decision])
         _roll_back(connection)
         raise
     return outcomes
+
+
+def _look_up_together(connection: PostgresConnection, look_ups: Sequence[LookUp[Any]]) -> list[Outcome]:
+    if len(look_ups) > 1:
+        try:
+            answers = connection.ask_together([(each.query, each.parameters) for each in look_ups])
+        except psycopg.OperationalError:
+            raise
+        except psycopg.Error:
+            pass  # one was wrong, and ended those behind it: below each has its own outcome
+        else:
+            return [(_first(each.query, answer), None) for each, answer in zip(look_ups, answers, strict=True)]
+    return [_outcome(PostgresTransaction(connection), each) for each in look_ups]
 
 
 def _outcome(tx: PostgresTransaction, decision: Decision) -> Outcome:

@@ -24,7 +24,7 @@ from drio_mcp.errors import StartupError
 from drio_mcp.metrics import COMMIT_BATCH
 from drio_mcp.store import migrate
 from drio_mcp.store.database import Database, Query, StoreFailure, Transaction, Value
-from drio_mcp.store.lanes import Decision, Lane, Outcome
+from drio_mcp.store.lanes import Decision, Lane, Outcome, first_free
 from drio_mcp.store.sqlite_transaction import commit_together, read_together, unavailable
 
 T = TypeVar("T")
@@ -150,7 +150,6 @@ class SqliteDatabase(Database):
         self._connections: list[WholeDecisions] = []
         self._writer: Lane | None = None
         self._readers: list[Lane] = []
-        self._next_reader = 0
         self._at_hand: sqlite3.Connection | None = None
         """For the event loop's own thread."""
         self._checkpointer: WholeDecisions | None = None
@@ -208,8 +207,7 @@ class SqliteDatabase(Database):
     async def read(self, question: Callable[Concatenate[Transaction, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         if not self._readers:
             raise RuntimeError("the database is not open")
-        self._next_reader = (self._next_reader + 1) % len(self._readers)
-        return await self._readers[self._next_reader].submit(lambda tx: question(tx, *args, **kwargs))
+        return await first_free(self._readers).submit(lambda tx: question(tx, *args, **kwargs))
 
     async def look_up(self, query: Query[T], /, **parameters: Value) -> T | None:
         if self._at_hand is None:

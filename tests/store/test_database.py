@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -73,6 +74,17 @@ async def test_what_is_wrong_with_a_look_up_is_told_as_it_is_of_a_read(notes: Da
     with pytest.raises(StoreFailure):
         await notes.look_up(Query("SELECT flag FROM nowhere", Number))
     assert await notes.look_up(COUNT) == Counted(0)
+
+
+async def test_of_look_ups_at_the_same_time_a_wrong_one_disturbs_no_other(notes: Database) -> None:
+    for number in range(8):
+        await notes.write(add, number, flag=number)
+    wrong = Query("SELECT flag FROM nowhere WHERE id = :id", Number)
+    asked: list[Query[Any]] = [wrong, *[FLAG] * 9, wrong]
+    looking = [notes.look_up(query, id=number - 1) for number, query in enumerate(asked)]
+    answers = await asyncio.gather(*looking, return_exceptions=True)
+    assert answers[1:-1] == [*map(Number, range(8)), None]
+    assert [type(each) for each in (answers[0], answers[-1])] == [StoreFailure] * 2
 
 
 async def test_every_type_comes_back_as_it_went_in(notes: Database) -> None:

@@ -1,7 +1,7 @@
 """A connection that asks libpq itself behaves as psycopg's cursors do, and keeps the plans of what comes often."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
@@ -62,6 +62,36 @@ def test_what_the_server_refuses_is_psycopgs_error(connection: PostgresConnectio
         connection.command("NONSENSE")
 
 
+def test_questions_asked_together_have_each_its_own_answer(connection: PostgresConnection) -> None:
+    square = Query("SELECT CAST(:number AS bigint) * :number", int)
+    for _ in range(PREPARED_AFTER + 2):
+        rows = [
+            answer.rows()
+            for answer in connection.ask_together(
+                [(square, {"number": 3}), (ECHO, values()), (square, {"number": 5}), (Query("SELECT 7", int), {})]
+            )
+        ]
+        assert rows == [[(9,)], [("ä 100% :x", 2**40, b"\x00\xff", None, "ä 100% :x")], [(25,)], [(7,)]]
+    assert connection.ask(square, {"number": 6}).rows() == [(36,)]
+
+
+def test_one_wrong_question_of_several_leaves_the_connection_as_it_was(connection: PostgresConnection) -> None:
+    inverse = Query("SELECT 1 / CAST(:number AS bigint)", int)
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        connection.ask_together([(inverse, {"number": number}) for number in (1, 0, 2, 0)])
+    assert not connection.closed
+    assert [each.rows() for each in connection.ask_together([(inverse, {"number": 1})] * 2)] == [[(1,)]] * 2
+
+
+def test_a_session_that_ends_among_questions_is_a_lost_connection(connection: PostgresConnection) -> None:
+    """It ends itself at the second of three."""
+    end = Query("SELECT pg_terminate_backend(pg_backend_pid(), 1)", bool)
+    one = Query("SELECT 1", int)
+    with pytest.raises(psycopg.OperationalError):
+        connection.ask_together([(one, {}), (end, {}), (one, {})])
+    assert connection.closed
+
+
 def test_a_session_that_the_server_ended_is_a_lost_connection(
     connection: PostgresConnection, postgres_url: str
 ) -> None:
@@ -72,11 +102,22 @@ def test_a_session_that_the_server_ended_is_a_lost_connection(
     assert connection.closed
 
 
-def test_other_threads_go_on_while_one_waits(connection: PostgresConnection, postgres_url: str) -> None:
+LOCK = "SELECT pg_advisory_lock(1)"
+WAYS: dict[str, Callable[[PostgresConnection], object]] = {
+    "command": lambda connection: connection.command(LOCK),
+    "ask": lambda connection: connection.ask(Query(LOCK, str), {}),
+    "ask_together": lambda connection: connection.ask_together([(Query(LOCK, str), {})] * 2),
+}
+
+
+@pytest.mark.parametrize("ask", WAYS.values(), ids=WAYS)
+def test_other_threads_go_on_while_one_waits(
+    ask: Callable[[PostgresConnection], object], connection: PostgresConnection, postgres_url: str
+) -> None:
     """Whoever holds the lock that it waits for is a thread of this process: it would wait for ever."""
     with connect(postgres_url) as other:
         other.command("BEGIN; SELECT pg_advisory_xact_lock(1)")
-        waiting = threading.Thread(target=connection.command, args=["SELECT pg_advisory_lock(1)"])
+        waiting = threading.Thread(target=ask, args=[connection])
         waiting.start()
         other.command("COMMIT")
         waiting.join(60)
