@@ -53,10 +53,14 @@ class Target:
         self._client_id = ""
 
     async def set_up(self) -> None:
-        """Register a client and approve it once, so that later authorization requests are answered at once."""
+        """Register a client and approve it once, so that later authorization requests are answered at once; and call
+        the tool once, so that what is loaded for the first call is."""
         answer = await self.connections[0].send(self.registration())
         self._client_id = str(json.loads(answer.expect(201).body)["client_id"])
         await self._browser.authorize(self._authorization())
+        if self.routes.tool is not None:
+            [tokens] = await self.tokens(1)
+            (await self.connections[0].send(self.modern_call(bearer(tokens)))).expect(200)
 
     def registration(self) -> bytes:
         """A public client, as MCP clients register themselves (RFC 7591)."""
