@@ -19,22 +19,25 @@ from rich.table import Table
 
 from bench import servers
 from drio_mcp.config import Settings
+from drio_mcp.connections.record import sealing
 from drio_mcp.connections.record.connection import Connection
 from drio_mcp.connections.record.history import Actor, Event
 from drio_mcp.connections.record.schemas import CreateAuthConnection
 from drio_mcp.connections.upstream.token_answers import TokenSet
 from drio_mcp.models import DEFAULT_SCOPES
-from drio_mcp.opaque import Secret
+from drio_mcp.opaque import Secret, SystemRandomness
 from drio_mcp.services import Services, build_services
-from drio_mcp.store import Transaction, connections, upstreams
+from drio_mcp.store import Transaction, connections, secrets, upstreams
+from drio_mcp.store.sqlite_transaction import SqliteTransaction
+from drio_mcp.vault import Keyring, Vault
 
 ACCESS_TOKEN_BYTES = 900
 """As long as a JWT with a few claims."""
 REFRESH_TOKEN_BYTES = 64
 METADATA_BYTES = 1200
 EVIDENCE_BYTES = 600
-CHILDREN = ("secrets", "token_sets", "history")
-"""Tables with rows of one connection."""
+CHILDREN = ("token_sets", "history")
+"""Tables with rows of one connection, beside its secrets, which open for that connection alone."""
 
 
 @click.command()
@@ -131,6 +134,7 @@ def grow(database: Path, table: str, count: int) -> float:
         if table == "connections":
             for child in CHILDREN:
                 copy(connection, child, {"connection_id": "'auth_' || new.id"})
+            copy_secrets(connection, database.parent)
         connection.execute("COMMIT")
         return (file_size(connection) - before) / count
 
@@ -143,6 +147,18 @@ def copy(connection: sqlite3.Connection, table: str, changes: dict[str, str]) ->
     unique["is_default"] = "NULL"
     chosen = ", ".join(changes.get(name) or unique.get(name) or f"t.{name}" for name in columns)
     connection.execute(f"INSERT INTO {table} SELECT {chosen} FROM {table} t, new")
+
+
+def copy_secrets(connection: sqlite3.Connection, folder: Path) -> None:
+    """Those of the original, sealed for each of the others."""
+    vault = Vault(Keyring.load(Settings(data_dir=folder)), SystemRandomness())
+    tx = SqliteTransaction(connection)
+    rows = tx.all(secrets.LIST_AFTER, connection_id="", field="", limit=100)
+    values = {row: sealing.unseal(tx, vault, row.connection_id, row.field, None) for row in rows}
+    for (new,) in connection.execute("SELECT 'auth_' || id FROM new").fetchall():
+        for row, value in values.items():
+            assert value is not None
+            sealing.seal(tx, vault, new, {row.field: value}, json.loads(row.origins), row.updated_at)
 
 
 def file_size(connection: sqlite3.Connection) -> int:
