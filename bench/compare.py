@@ -1,5 +1,6 @@
 """One comparison from start to end: the servers up, the rounds interleaved, the figures collected."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
@@ -60,6 +61,7 @@ async def connected(peer: Peer, count: int) -> AsyncIterator[Target]:
 
 async def measure(peer: Peer, target: Target, workload: Workload, seconds: float) -> Sample:
     """One run of one workload: a short warm-up with requests of its own, then the measured time."""
+    await asyncio.gather(*(connection.reopen() for connection in target.connections))
     await run(target.connections, await workload.lanes(target), min(WARM_UP_SECONDS, seconds))
     lanes = await workload.lanes(target)
     cpu = peer.cpu_seconds()

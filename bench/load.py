@@ -96,6 +96,11 @@ class Connection(asyncio.Protocol):
         self._transport.write(request)
         return await self._waiting
 
+    async def reopen(self) -> None:
+        """Connect anew, so that the server does not close the connection for being idle just when it is used again."""
+        self.close()
+        await self._connect()
+
     def close(self) -> None:
         if self._transport is not None:
             self._transport.close()
