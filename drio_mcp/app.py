@@ -23,7 +23,7 @@ from drio_mcp.middleware.body import BodyLimit
 from drio_mcp.middleware.context import request_id_of
 from drio_mcp.middleware.edge import Edge
 from drio_mcp.middleware.errors import Challenges, Render, from_http_exception
-from drio_mcp.middleware.families import Family, family_of, public_mcp_id_of
+from drio_mcp.middleware.families import family_of, public_mcp_id_of
 from drio_mcp.middleware.logs import configure_logging
 from drio_mcp.middleware.shortcut import Shortcut
 from drio_mcp.middleware.tracing import Tracing
@@ -102,9 +102,9 @@ def error_renderer(settings: Settings) -> Render:
         challenges = usual if app is None else Challenges(settings, app)
         headers = {**challenges.headers(error), **headers}
         match family_of(scope["path"]):
-            case Family.OAUTH:
+            case "oauth":
                 return oauth_error(error, headers)
-            case Family.PAGE:
+            case "page":
                 from drio_mcp.pages.errors import page_error  # with it come the templates, which no start needs
 
                 return page_error(Request(scope), error, headers)

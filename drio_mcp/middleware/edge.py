@@ -69,7 +69,7 @@ class Edge:
             await self._answer_failure(error, scope, receive, send_dressed)
         finally:
             took = perf_counter_ns() - began
-            family = family_of(path).value
+            family = family_of(path)
             REQUESTS.add(family, status)
             REQUEST_SECONDS.observe(took / 1e9, family)
             self._log.write(

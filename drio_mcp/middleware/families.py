@@ -1,22 +1,16 @@
 """The families of routes: each has one form of error, and its own rule for requests from other origins."""
 
 import re
-from enum import Enum
+from typing import Literal
 
 from starlette.types import Scope
 
+Family = Literal["api", "oauth", "mcp", "page"]
+"""Who reads the answers of a route.
 
-class Family(Enum):
-    """Who reads the answers of a route."""
-
-    API = "api"
-    """`/api/v1/…`: the REST envelope."""
-    OAUTH = "oauth"
-    """The OAuth endpoints and metadata: `{"error","error_description"}`."""
-    MCP = "mcp"
-    """`/mcp`: JSON-RPC inside, the REST envelope around it."""
-    PAGE = "page"
-    """Everything that a person opens in a browser."""
+`api`: `/api/v1/…`, the REST envelope. `oauth`: the OAuth endpoints and metadata, `{"error","error_description"}`.
+`mcp`: `/mcp`, JSON-RPC inside, the REST envelope around it. `page`: everything that a person opens in a browser.
+"""
 
 
 AUTHORIZE = "/api/v1/auth/authorize"
@@ -57,14 +51,14 @@ OPEN_PATHS = frozenset(
 def family_of(path: str) -> Family:
     """The family that answers for `path`, whether or not a route exists there (contract section 3)."""
     if path.startswith("/.well-known/") or path in {ROOT_TOKEN, ROOT_REGISTER}:
-        return Family.OAUTH
+        return "oauth"
     if path == "/mcp" or path.startswith(MCP):
-        return Family.OAUTH if "/.well-known/" in path else Family.MCP
+        return "oauth" if "/.well-known/" in path else "mcp"
     if path.startswith("/api/"):
         if path in {AUTHORIZE, CALLBACK}:
-            return Family.PAGE
-        return Family.OAUTH if path.startswith("/api/v1/auth/") or path == "/api/v1/auth" else Family.API
-    return Family.PAGE
+            return "page"
+        return "oauth" if path.startswith("/api/v1/auth/") or path == "/api/v1/auth" else "api"
+    return "page"
 
 
 def is_open(path: str) -> bool:

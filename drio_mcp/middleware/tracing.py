@@ -25,7 +25,7 @@ class Tracing:
         carrier = {
             name.decode("ascii"): value.decode("latin-1") for name, value in scope["headers"] if name in CONTEXT_HEADERS
         }
-        attributes = {"http.request.method": method, "drio.family": family_of(scope["path"]).value}
+        attributes = {"http.request.method": method, "drio.family": family_of(scope["path"])}
         with tracing.span(method, attributes, SpanKind.SERVER, carrier) as span:
             assert span is not None
 
