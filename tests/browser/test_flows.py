@@ -187,6 +187,7 @@ def test_a_token_is_shown_once_and_copied(browser: Browser, scene: Scene, signed
         page = opened.open(f"{scene.server.url}/account")
         page.click("text=Create a token")
         page.fill("[name=label]", "nightly backup")
+        page.fill("#field-token-password", PASSWORD)
         page.click("button:has-text('Create token')")
         token = page.locator(".copy code").inner_text()
         page.click("button:has-text('Copy token')")
