@@ -46,7 +46,7 @@ def main(
 ) -> None:
     """Measure this server beside others, on both databases, with several processes, and full."""
     if quick:
-        rounds, seconds, starts, codes, rows = 1, 0.5, 1, 300, min(rows, 10_000)
+        rounds, seconds, starts, codes, rows = 1, 0.3, 1, 200, min(rows, 2_000)
     if not any(each.name.startswith(only or "") for each in workloads(codes)):
         raise click.UsageError(f"no workload begins with {' or '.join(only)}")
     names = chosen or (tuple(parts.PARTS) if is_whole or quick else ("peers",))

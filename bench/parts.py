@@ -16,7 +16,7 @@ def background_work(folder: Path, plan: Plan) -> list[Section]:
     """Refreshes and checks that are due."""
     figures = []
     for what in background.GOALS:
-        for latency, count in ((0.0, 300 if plan.quick else 2_000), (1.0, 128 if plan.quick else 1_920)):
+        for latency, count in ((0.0, 200 if plan.quick else 2_000), (1.0, 64 if plan.quick else 1_920)):
             plan.tell(f"background: {what}")
             figures += uvloop.run(background.measure(folder, what, latency, count)).figures()
     return [Section("Background work", figures)]

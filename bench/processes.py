@@ -70,7 +70,7 @@ def on_postgresql(folder: Path, plan: Plan) -> Section:
             running.append(stack.enter_context(product))
         one, two, three = (Peer(name, running[:count], PRODUCT) for count, name in enumerate(("1", "2", "3"), 1))
         figures = []
-        for several in (two, three):
+        for several in (three,) if plan.quick else (two, three):
             [comparisons] = uvloop.run(compare(several, [one], TOGETHER, plan)).values()
             figures += [
                 replace(each.figure(), name=f"{each.name}, {several.name} processes / 1") for each in comparisons
