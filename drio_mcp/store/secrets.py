@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from drio_mcp.store.database import Query, Statement, Transaction
+from drio_mcp.store.database import Query, Statement, Transaction, columns_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +64,7 @@ REMOVE = Statement("DELETE FROM secrets WHERE connection_id = :connection_id AND
 
 def put(tx: Transaction, row: SecretRow) -> None:
     """Store a sealed value in place of an earlier one."""
-    tx.run(
-        PUT,
-        connection_id=row.connection_id,
-        field=row.field,
-        sealed=row.sealed,
-        origins=row.origins,
-        updated_at=row.updated_at,
-    )
+    tx.run(PUT, **columns_of(row))
 
 
 def list_after(tx: Transaction, place: tuple[str, str], limit: int) -> Sequence[SecretRow]:

@@ -114,9 +114,8 @@ async def test_the_log_is_copied_back_while_the_database_is_used(
         for round in itertools.count():
             await asyncio.gather(*(notes.write(add, 64 * round + n, "x" * 1000) for n in range(64)))
             beginnings.add(beginning_of(log))
-            if len(beginnings) > 3:
-                break
-    assert file.stat().st_size > 50 * 1000, "the pages are in the database file"
+            if len(beginnings) > 3 and file.stat().st_size > 500_000:
+                return  # the log was used again, and the pages are in the database file
 
 
 def beginning_of(log: Path) -> bytes:

@@ -157,5 +157,4 @@ class Rewrapping:
         return self._vault.rewrap(row.sealed)
 
     def _rewrap(self, tx: Transaction, resealed: Sequence[tuple[SealedRow, bytes]]) -> int:
-        table = self._tables[0]
-        return sum(table.rewrap(tx, row, sealed) for row, sealed in resealed)
+        return sum(self._tables[0].rewrap(tx, row, sealed) for row, sealed in resealed)
